@@ -1,0 +1,233 @@
+"""Word problems at five levels, with step-by-step solutions and believable wrong ones.
+
+Level 1 takes one step, level 2 two, level 3 three; level 4 takes three with a product or "twice as
+many"; level 5 takes four and mentions a number that does not matter. Every number on the way lies
+within 2..99, so that "1 pears" can never be written. The last quarter of the templates of a level
+is kept for the split "test". The verifiers of `problem_verify` are offered here as well.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from random import Random
+
+from minialign.world.arithmetic import MAX_NUMBER, OPERATIONS, Equation, equations
+from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
+from minialign.world.problem_templates import LEVELS, Template, templates
+from minialign.world.problem_verify import (
+    final_answer,
+    has_format,
+    verify_outcome,
+    verify_steps,
+)
+from minialign.world.text import numbers as stated_numbers
+
+__all__ = [
+    "Problem", "final_answer", "has_format", "problem", "problem_document", "solution",
+    "verify_outcome", "verify_steps", "wrong_solution",
+]  # fmt: skip
+
+MIN_NUMBER = 2
+BAGS = {"bag": "bags", "basket": "baskets", "box": "boxes", "jar": "jars", "sack": "sacks"}
+IT = ("it", "it", "its")
+RESULTS = "pqrs"  # the names that a plan gives to the results of its steps
+
+Plan = list[tuple[str, str, str]]
+_BY_ID = {f"{level}-{t.name}": t for level, every in LEVELS.items() for t in every}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A word problem and all that is needed to solve it and to judge a solution.
+
+    numbers: what the prompt states, in order, and 2 for each "twice".
+    steps: the equations of the reference solution. notes: its sentences, with {} for each equation.
+    """
+
+    prompt: str
+    level: int
+    template: str
+    split: str
+    numbers: tuple[int, ...]
+    steps: tuple[str, ...]
+    answer: int
+    notes: tuple[str, ...]
+
+
+def _capitals(text: str) -> str:
+    """The text with a capital letter at the start of each sentence."""
+    return re.sub(r"(?:^|(?<=[.?!] ))[a-z]", lambda match: match[0].upper(), text)
+
+
+def _words(rng: Random, template: Template) -> dict[str, str]:
+    """The people, goods and places of a problem."""
+    pool = [*CHILDREN, *rng.sample([f"the {animal}" for animal in ANIMALS], 8)]
+    people = rng.sample(pool, 3)
+    pronouns = dict(zip(("he", "him", "his"), CHILDREN.get(people[0], IT), strict=True))
+    # coins are the price in some templates and cannot be the goods as well
+    goods = [g for g in GOODS.values() if g != "coins" or "coins" not in template.prompt]
+    things, others = rng.sample(goods, 2)
+    bag, bags = rng.choice(list(BAGS.items()))
+    place, preposition = rng.choice(list(PLACES.items()))
+    words = {"things": things, "others": others, "bag": bag, "bags": bags}
+    words |= {"place": f"{preposition} the {place}"}
+    return words | pronouns | dict(zip("ABC", people, strict=True))
+
+
+def _work(plan: Plan, values: dict[str, int], slip: tuple[int, int] = (0, 0)) -> list[Equation]:
+    """The equations of a plan; `slip` is (index of a step, what is added to its result by mistake).
+
+    Raises:
+        ValueError: when a result leaves 2..99, so that other numbers must be drawn.
+    """
+    known = dict(values)
+    worked = []
+    for i, (a, op, b) in enumerate(plan):
+        left, right = (int(x) if x.isdigit() else known[x] for x in (a, b))
+        result = OPERATIONS[op](left, right) + (slip[1] if i == slip[0] else 0)
+        if not MIN_NUMBER <= result <= MAX_NUMBER:
+            raise ValueError(f"step {i + 1} makes {result}, not within 2..99; draw other numbers")
+        known[RESULTS[i]] = result
+        worked.append((left, op, right, result))
+    return worked
+
+
+def _number(rng: Random, name: str, plan: Plan) -> int:
+    """One given number: small when it is counted in years, days or bags, else of any size."""
+    if name == "m":
+        return rng.randint(4, 12)
+    partners = [b if a == name else a for a, op, b in plan if op == "x" and name in (a, b)]
+    if partners:
+        return rng.randint(MIN_NUMBER, 30 if partners[0].isdigit() else 10)
+    return rng.randint(MIN_NUMBER, rng.choice((10, 20, 40, 80)))
+
+
+def _draw(rng: Random, template: Template) -> tuple[dict[str, int], list[Equation]]:
+    """Given numbers for which every result on the way lies within 2..99, and the equations."""
+    names = sorted(set(re.findall(r"{([a-emn])}", template.prompt)))
+    while True:
+        values = {name: _number(rng, name, template.steps) for name in names}
+        try:
+            worked = _work(template.steps, values)
+        except ValueError:
+            continue
+        # a number that does not matter must not look like one that does
+        idle = {values[name] for name in "mn" if name in values}
+        if not idle & {number for a, _, b, result in worked for number in (a, b, result)}:
+            return values, worked
+
+
+def _write(equation: Equation) -> str:
+    a, op, b, result = equation
+    return f"{a} {op} {b} = {result}"
+
+
+def problem(rng: Random, level: int | None = None, split: str = "train") -> Problem:
+    """A word problem of a level (any level when None) from the templates of a split.
+
+    Raises:
+        ValueError: when the level or the split is unknown.
+    """
+    level = rng.choice(sorted(LEVELS)) if level is None else level
+    if level not in LEVELS or split not in ("train", "test"):
+        raise ValueError(f"level {level}, split {split!r}: use a level of 1-5 and train or test")
+    template = rng.choice(templates(level, split))
+    words = _words(rng, template)
+    values, worked = _draw(rng, template)
+    prompt = _capitals(template.prompt.format(**words, **values))
+    constants = [int(x) for a, _, b in template.steps for x in (a, b) if x.isdigit()]
+    return Problem(
+        prompt=prompt,
+        level=level,
+        template=f"{level}-{template.name}",
+        split=split,
+        numbers=(*(n for n in stated_numbers(prompt) if n is not None), *constants),
+        steps=tuple(_write(equation) for equation in worked),
+        answer=worked[-1][3],
+        notes=tuple(_capitals(note.format(**words, eq="{}")) for note in template.notes),
+    )
+
+
+_FIRST = ("First, ", "First ", "We start with ", "To begin, ")
+_NEXT = ("Then ", "Next, ", "After that, ", "Now ")
+
+
+def _tell(problem: Problem, steps: list[str], answer: int, rng: Random | None) -> str:
+    """A solution: the notes of the problem, a chain of "First ... Then ...", or bare sums."""
+    manner = "notes" if rng is None else rng.choice(("notes", "notes", "notes", "chain", "bare"))
+    if manner == "notes" or rng is None:
+        told = [note.replace("{}", step) for note, step in zip(problem.notes, steps, strict=False)]
+    elif manner == "chain" and len(steps) > 1:
+        openings = [rng.choice(_FIRST), *rng.sample(_NEXT, len(steps) - 1)]
+        told = [f"{opening}{step}." for opening, step in zip(openings, steps, strict=True)]
+    else:
+        told = [step + "." for step in steps]
+    return " ".join([*told, f"The answer is {answer}."])
+
+
+def solution(problem: Problem, rng: Random | None = None) -> str:
+    """The reference reply: one short sentence for each step, then the answer; `rng` picks a manner.
+
+    >>> notes = ("Tom has {} figs.", "Then {} are left.")
+    >>> steps = ("5 + 7 = 12", "12 - 3 = 9")
+    >>> solution(Problem("", 2, "2-find_give", "train", (5, 7, 3), steps, 9, notes))
+    'Tom has 5 + 7 = 12 figs. Then 12 - 3 = 9 are left. The answer is 9.'
+    """
+    return _tell(problem, list(problem.steps), problem.answer, rng)
+
+
+def _spoil(problem: Problem, rng: Random) -> list[Equation]:
+    """Steps with one mistake: a slip, a wrong operation, a wrong number or a forgotten last step.
+
+    Raises:
+        ValueError: when the mistake leads out of 2..99.
+    """
+    plan = list(_BY_ID[problem.template].steps)
+    values: dict[str, int] = {}
+    for (a, _, b), step in zip(plan, problem.steps, strict=True):
+        left, _, right, _ = equations(step)[0]
+        values |= {a: left, b: right}
+    at = rng.randrange(len(plan))
+    a, op, b = plan[at]
+    mistake = rng.choice(("slip", "slip", "operation", "number", "forgotten"))
+    if mistake == "slip":
+        return _work(plan, values, (at, rng.choice((-10, -2, -1, 1, 2, 10))))
+    if mistake == "forgotten":
+        return _work(plan[: max(1, len(plan) - 1)], values)
+    if mistake == "operation":
+        plan[at] = (a, {"+": "-", "-": "+", "x": "+"}[op], b)
+    else:
+        plan[at] = (a, op, str(rng.choice(problem.numbers)))
+    return _work(plan, values)
+
+
+def wrong_solution(problem: Problem, rng: Random) -> str:
+    """A fluent solution with one believable mistake and a wrong answer."""
+    while True:  # a slip by one is always possible, so this ends
+        try:
+            worked = _spoil(problem, rng)
+        except ValueError:
+            continue
+        if worked[-1][3] != problem.answer:
+            return _tell(problem, [_write(step) for step in worked], worked[-1][3], rng)
+
+
+_LAYOUTS = (
+    "Problem: {prompt} Solution: {solution}",
+    "Problem: {prompt} Solution: {solution}",
+    "Problem: {prompt}\nSolution: {solution}",
+    "{prompt}\n{solution}",
+    "{prompt} {solution}",
+    "From the school book. {prompt} This is how it goes. {solution}",
+    'The teacher reads: "{prompt}" A child writes: "{solution}"',
+    "A puzzle with numbers. {prompt} Let us work it out. {solution}",
+    "{prompt} Let us count. {solution}",
+    "Question: {prompt}\nWork: {solution}",
+)
+
+
+def problem_document(rng: Random, level: int | None = None) -> str:
+    """A problem and its solution as a plain corpus document, from the training templates only."""
+    posed = problem(rng, level)
+    return rng.choice(_LAYOUTS).format(prompt=posed.prompt, solution=solution(posed, rng))
