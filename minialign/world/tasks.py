@@ -1,0 +1,98 @@
+"""Instructions: every family in one table, drawn by split, each with its exact checker.
+
+Three splits. "train" uses the training phrasings and slots; "test" uses held-out phrasings and held-out
+slots of the same families; "families" holds whole families that are never trained on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+
+from minialign.world import (
+    families_facts,
+    families_numbers,
+    families_people,
+    families_stories,
+    families_words,
+)
+from minialign.world.family import Family, Slots
+
+SPLITS = ("train", "test", "families")
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for module in (
+        families_stories,
+        families_facts,
+        families_words,
+        families_numbers,
+        families_people,
+    )
+    for family in module.FAMILIES
+}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One thing that a user asks for; `slots` hold what its checker needs."""
+
+    family: str
+    phrasing: int
+    slots: Slots
+    split: str
+
+    @property
+    def prompt(self) -> str:
+        """The user's words."""
+        return FAMILIES[self.family].prompt(self.slots, self.phrasing)
+
+    def check(self, reply: str) -> bool:
+        """Whether a reply does what is asked, whatever its manner."""
+        return FAMILIES[self.family].check(self.slots, reply)
+
+    def to_row(self) -> dict[str, str | int]:
+        """The fields of a data file that `from_row` reads back; slots as a JSON string."""
+        kept = {key: value for key, value in self.slots.items() if not key.startswith("_")}
+        slots = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+        return {"family": self.family, "phrasing": self.phrasing, "slots": slots}
+
+    @classmethod
+    def from_row(cls, row: dict, split: str = "train") -> Instruction:
+        """The instruction of a row of data/*.jsonl."""
+        if row["family"] not in FAMILIES:
+            raise ValueError(f"family {row['family']!r} is unknown; use one of {', '.join(FAMILIES)}")
+        return cls(row["family"], int(row["phrasing"]), json.loads(row["slots"]), split)
+
+
+@cache
+def families(split: str) -> tuple[Family, ...]:
+    """The families of a split."""
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is unknown; use one of {', '.join(SPLITS)}")
+    return tuple(f for f in FAMILIES.values() if f.held_out == (split == "families"))
+
+
+def draw_instruction(rng: Random, split: str = "train", family: str | None = None) -> Instruction:
+    """A random instruction of a split, of one family if named, else of any with equal chance."""
+    chosen = FAMILIES[family] if family else rng.choice(families(split))
+    inner = "train" if split == "train" else "test"
+    slots = chosen.make(rng, inner)
+    return Instruction(chosen.name, rng.choice(chosen.phrasing_ids(inner)), slots, split)
+
+
+def instructions(n: int, split: str = "train", seed: int = 0) -> list[Instruction]:
+    """`n` distinct instructions of a split, families in turn, the same for the same seed."""
+    rng = Random(f"instructions {split} {seed}")
+    names = [f.name for f in families(split)]
+    found: dict[str, Instruction] = {}
+    attempts = 0
+    while len(found) < n:
+        instruction = draw_instruction(rng, split, names[attempts % len(names)])
+        found.setdefault(instruction.prompt, instruction)
+        attempts += 1
+        if attempts > 50 * n + 1000:
+            raise ValueError(f"split {split!r} has fewer than {n} distinct prompts; ask for fewer")
+    return list(found.values())
