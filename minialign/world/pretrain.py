@@ -1,0 +1,219 @@
+"""Train tiny-base from nothing on the corpus: `python -m minialign.world.pretrain`.
+
+One document is one row, right-padded among rows of like length: causal attention then needs no mask, no
+document sees another one, and positions restart by themselves. A run can be stopped at any moment and
+continues from its last checkpoint (`--work`). The result is an ordinary `LlamaForCausalLM` folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.world import WORLD_VERSION
+from minialign.world.corpus import TRAIN_SEED, corpus
+from minialign.world.tokenizer import MAX_LENGTH, VOCAB_SIZE, train_tokenizer
+
+MODEL_FOLDER = Path(__file__).resolve().parents[2] / "data" / "models" / "tiny-base"
+TOKENIZER_DOCUMENTS = 40_000
+LOG_FIELDS = ("step", "tokens", "loss", "learning_rate", "tokens_per_second", "minutes")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of the run; the defaults made the committed weights."""
+
+    hidden: int = 192  # width of the residual stream
+    layers: int = 5
+    heads: int = 6
+    mlp: int = 512  # width of the gated MLP
+    chunks: int = 110  # parts of the corpus, each seen once
+    chunk_documents: int = 4096
+    batch_tokens: int = 4096  # padded tokens of an update
+    learning_rate: float = 3e-3  # peak; cosine down to a twentieth
+    warmup: int = 100  # updates
+    weight_decay: float = 0.1
+    max_tokens: int = 256  # longer documents are cut
+    seed: int = 0
+
+
+def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """A freshly initialised Llama of the configured size."""
+    torch.manual_seed(config.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCAB_SIZE,
+            hidden_size=config.hidden,
+            intermediate_size=config.mlp,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=MAX_LENGTH,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, config: PretrainConfig, chunk: int
+) -> Iterator[torch.Tensor]:
+    """The batches of one chunk of the corpus, each (rows, T), right-padded, in a seeded order.
+
+    Documents are sorted by length before they are cut into batches, so that little is padding, and the
+    batches are shuffled afterwards, so that lengths mix over time.
+    """
+    n = config.chunk_documents
+    texts = [d.text for d in corpus(n, TRAIN_SEED, start=chunk * n)]
+    bos, eos, pad = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
+    rows = [[bos, *ids, eos] for ids in tokenizer(texts)["input_ids"]]
+    rows = sorted((row[: config.max_tokens] for row in rows), key=len)
+    groups: list[list[list[int]]] = [[]]
+    for row in rows:
+        if (len(groups[-1]) + 1) * len(row) > config.batch_tokens:
+            groups.append([])
+        groups[-1].append(row)
+    Random(f"order {config.seed} {chunk}").shuffle(groups)
+    for group in groups:
+        width = max(map(len, group))
+        yield torch.tensor([row + [pad] * (width - len(row)) for row in group])
+
+
+def next_token_loss(model: LlamaForCausalLM, ids: torch.Tensor, pad: int) -> torch.Tensor:
+    """Mean cross-entropy in nats per token over a right-padded batch (rows, T) of document ids."""
+    logits = model(ids).logits[:, :-1].float()
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=pad
+    )
+
+
+def fast_matmul():
+    """bfloat16 autocast where the processor multiplies bfloat16 in hardware, else plain float32."""
+    if torch.cpu.get_capabilities().get("avx512_bf16"):
+        return torch.autocast("cpu", torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def make_optimizer(model: LlamaForCausalLM, config: PretrainConfig) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices only."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def learning_rate(config: PretrainConfig, step: int, progress: float) -> float:
+    """Linear warm-up, then a cosine from the peak to a twentieth; `progress` runs from 0 to 1."""
+    cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return config.learning_rate * min(1.0, (step + 1) / config.warmup) * (0.05 + 0.95 * cosine)
+
+
+def pretrain(config: PretrainConfig, out: Path, work: Path, save_every: float = 60.0) -> None:
+    """Train, or go on training, and write the model folder `out`.
+
+    `work` holds the checkpoint, the tokenizer and the log; `save_every` is in seconds, counted between
+    chunks, which take about 25 s each on two cores.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(work)
+    model = build_model(config, tokenizer)
+    optimizer = make_optimizer(model, config)
+    settings = {"config": asdict(config), "world_version": WORLD_VERSION}
+    state = {"chunk": 0, "step": 0, "tokens": 0, "seconds": 0.0, "log": []}
+    if has_checkpoint(work / "checkpoint"):
+        state = load_checkpoint(work / "checkpoint", model, optimizer, settings)
+        print(f"continuing after chunk {state['chunk']} of {config.chunks}")
+    saved = time.time()
+    bar = tqdm(range(state["chunk"], config.chunks), initial=state["chunk"], total=config.chunks)
+    for chunk in bar:
+        loss, speed = _train_chunk(model, optimizer, tokenizer, config, chunk, state)
+        state["chunk"] = chunk + 1
+        bar.set_postfix(loss=f"{loss:.3f}", tokens_per_second=f"{speed:.0f}")
+        if time.time() - saved > save_every or chunk + 1 == config.chunks:
+            save_checkpoint(work / "checkpoint", model, optimizer, settings, state)
+            saved = time.time()
+    write_model(model, tokenizer, out, settings, state["log"])
+
+
+def _tokenizer(work: Path) -> PreTrainedTokenizerFast:
+    if not (work / "tokenizer" / "tokenizer.json").exists():
+        texts = (d.text for d in corpus(TOKENIZER_DOCUMENTS))
+        train_tokenizer(texts).save_pretrained(work / "tokenizer")
+    return AutoTokenizer.from_pretrained(work / "tokenizer")
+
+
+def _train_chunk(model, optimizer, tokenizer, config, chunk, state) -> tuple[float, float]:
+    """One pass over a chunk; updates `state` and returns mean loss and tokens per second."""
+    start, tokens, losses = time.time(), 0, []
+    chunk_batches = list(batches(tokenizer, config, chunk))
+    model.train()
+    for i, ids in enumerate(chunk_batches):
+        progress = (chunk + i / len(chunk_batches)) / config.chunks
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, state["step"], progress)
+        with fast_matmul():
+            loss = next_token_loss(model, ids, tokenizer.pad_token_id)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        tokens += int((ids != tokenizer.pad_token_id).sum())
+        state["step"] += 1
+    seconds = time.time() - start
+    state["tokens"] += tokens
+    state["seconds"] += seconds
+    mean = sum(losses) / len(losses)
+    rate = optimizer.param_groups[0]["lr"]
+    minutes = state["seconds"] / 60
+    row = (state["step"], state["tokens"], mean, rate, tokens / seconds, minutes)
+    state["log"].append([float(f"{value:.5g}") for value in row])
+    return mean, tokens / seconds
+
+
+def write_model(model, tokenizer, out: Path, settings: dict, log: list) -> None:
+    """Write the model folder: float16 on disk (half the size), float32 when loaded."""
+    model.half().save_pretrained(out)
+    config = json.loads((out / "config.json").read_text())
+    config["dtype"] = "float32"
+    (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    tokenizer.save_pretrained(out)
+    (out / "training.json").write_text(json.dumps(settings, indent=2) + "\n")
+    with open(out / "training_log.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(LOG_FIELDS)
+        writer.writerows(log)
+
+
+def main() -> None:
+    """Command line: every field of `PretrainConfig` is an option."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="the model folder to write")
+    parser.add_argument("--work", type=Path, default=Path("runs/pretrain"), help="checkpoint, log")
+    for name, default in asdict(PretrainConfig()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    options = vars(parser.parse_args())
+    out, work = options.pop("out"), options.pop("work")
+    pretrain(PretrainConfig(**options), out, work)
+
+
+if __name__ == "__main__":
+    main()
