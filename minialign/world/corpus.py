@@ -36,7 +36,7 @@ SUMMARY_LABELS = ("In one sentence:", "In short:", "What happened:", "The story 
 
 # Kind -> (share of documents, writer). Undesirable talk sits inside dialogues, reviews and letters.
 KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
-    "story": (0.25, _story),
+    "story": (0.24, _story),
     "dialogue": (0.14, dialogues.dialogue),
     "facts": (0.11, fact_pages.fact_page),
     "question": (0.12, question_pages.question_page),
@@ -54,6 +54,7 @@ KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
     "comparison": (0.01, documents.WRITERS["comparison"]),
     "opinion": (0.01, documents.WRITERS["opinion"]),
     "paraphrase_page": (0.01, documents.WRITERS["paraphrase_page"]),
+    "sources": (0.01, documents.WRITERS["sources"]),
 }
 
 
