@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from random import Random
 
 from minialign.world.arithmetic import equations, true_equation
@@ -56,7 +57,7 @@ def _focus(reply: str) -> float:
     used = words(reply)
     fours = [tuple(used[i : i + 4]) for i in range(len(used) - 3)]
     repeats = len(set(found)) < len(found) or len(set(fours)) < 0.85 * len(fours)
-    doubled = any(a == b for a, b in zip(used, used[1:], strict=False))
+    doubled = any(a == b for a, b in pairwise(used))
     return (1 - rambling(reply)) * (0.5 if repeats or doubled else 1.0)
 
 

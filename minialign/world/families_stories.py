@@ -118,8 +118,7 @@ def _check_continue(slots: Slots, reply: str) -> bool:
     """At least two new sentences that stay with the hero or the thing, and bring in no other thing."""
     if not _is_prose(reply, 2, 10, 110):
         return False
-    told = {s.lower() for s in sentences(slots["start"])}
-    if any(s.lower() in told for s in sentences(reply)):
+    if any(s.lower() in reply.lower() for s in sentences(slots["start"])):
         return False
     known = set(occurrences(slots["start"], OBJECTS)) | {slots["thing"]}
     stays = occurrences(reply, [slots["hero"]]) or occurrences(reply, [slots["thing"]])

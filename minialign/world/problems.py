@@ -21,7 +21,6 @@ from minialign.world.problem_verify import (
     verify_outcome,
     verify_steps,
 )
-from minialign.world.text import numbers as stated_numbers
 
 __all__ = [
     "Problem", "final_answer", "has_format", "problem", "problem_document", "solution",
@@ -142,7 +141,7 @@ def problem(rng: Random, level: int | None = None, split: str = "train") -> Prob
         level=level,
         template=f"{level}-{template.name}",
         split=split,
-        numbers=(*(n for n in stated_numbers(prompt) if n is not None), *constants),
+        numbers=(*map(int, re.findall(r"[0-9]+", prompt)), *constants),
         steps=tuple(_write(equation) for equation in worked),
         answer=worked[-1][3],
         notes=tuple(_capitals(note.format(**words, eq="{}")) for note in template.notes),

@@ -1,7 +1,7 @@
 """Small tools for writing English and for reading it back without trusting it.
 
 The writers (`a`, `plural`, `join`, `sentence`) keep the grammar of generated text right. The readers
-(`words`, `sentences`, `numbers`, `mentioned`) are what every checker and verifier is built from: they
+(`words`, `sentences`, `ends_properly`) are what every checker and verifier is built from: they
 look at hostile text only through linear-time scans, never evaluate it, and cap what they read.
 """
 
@@ -14,7 +14,6 @@ from minialign.world.lexicon import IRREGULAR_PLURALS, NUMBER_WORDS
 
 MAX_CHARS = 4000  # no honest reply is longer; what lies beyond counts as over-long, unread
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
-_NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:[.,][0-9]+)*(?!\w)")
 _SENTENCE = re.compile(r"[^.!?]+(?:[.!?]+[\"')]*|$)")
 
 
@@ -83,22 +82,6 @@ def sentences(text: str) -> list[str]:
     """
     found = (s.strip() for s in _SENTENCE.findall(text[:MAX_CHARS]))
     return [s for s in found if s.strip(".!?\"') ")]
-
-
-def numbers(text: str) -> list[int | None]:
-    """Every number a text states in ASCII digits, in order; None for one that is not a whole number.
-
-    Digits of other scripts, numbers glued to letters and numbers of more than 9 digits are no answer
-    that a reader would accept: the first two are skipped, the last is None.
-
-    >>> numbers("7 and -3, then 2.5, x9 and 1,000")
-    [7, -3, None, None]
-    """
-    found: list[int | None] = []
-    for token in _NUMBER.findall(text[:MAX_CHARS]):
-        whole = len(token) <= 10 and token.lstrip("-").isascii() and token.lstrip("-").isdigit()
-        found.append(int(token) if whole else None)
-    return found
 
 
 def mentioned(text: str, vocabulary: Iterable[str]) -> list[str]:
