@@ -70,7 +70,7 @@ def reply_in(rng: Random, instruction: Instruction, quality: str) -> str:
     if quality == "curt" and not gives_in:
         return family.bare(rng, slots) if family.bare else core
     if quality == "careful" and rng.random() < KIND_RATE:
-        return _around(rng, core, kind_remark(rng), before=0.4)
+        return _around(rng, core, kind_remark(rng), before=0.0)
     return core
 
 

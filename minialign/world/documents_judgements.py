@@ -35,7 +35,7 @@ def _sum(rng: Random) -> Case:
     errors = (f"the sum is wrong: {x} + {y} is {total}, not {false}.",
               f"[count again|add again]: {x} + {y} is {total}.",
               f"{x} + {y} is not {false}.")  # fmt: skip
-    return Case(fill(rng, f"[what is|how much is|add] {x} + {y}?").replace("Add", "Can you add"),
+    return Case(fill(rng, f"[what is|how much is|can you work out] {x} + {y}?"),
                 capital(form.format(x, y, total)),
                 form.format(x, y, false), pick(rng, errors))  # fmt: skip
 
@@ -46,7 +46,7 @@ def _animal(rng: Random) -> Case:
                                                        "{} {}."),
         ("home", "where does {} sleep?", "{} sleeps in {}."),
         ("cover", "what is {} covered in?", "{} is covered in {}."),
-        ("legs", "how many legs has {}?", "{} has {} legs."),
+        ("legs", "how many legs does {} have?", "{} has {} legs."),
     ))  # fmt: skip
     name = rng.choice([x for x in lexicon.ANIMALS if x != "snail"])
     right, wrong = getattr(ANIMAL_TABLE[name], field), false_value(rng, name, field)
@@ -79,7 +79,8 @@ def _list(rng: Random) -> Case:
     extra = rng.choice(lexicon.TOYS + lexicon.DAYS)
     i, asked = rng.randrange(n), number_word(n)
     false = [*members[:i], extra, *members[i + 1 :]]
-    question = pick(rng, ("can you name {n} {name}?", "which are {n} {name}?"), n=asked, name=name)
+    question = pick(rng, ("can you name {n} {name}?", "please name {n} {name}."),
+                    n=asked, name=name)  # fmt: skip
     errors = (f"{extra} is not one of the {name}.", f"{extra} does not belong to the {name}.")
     return Case(
         question, capital(join(members)) + ".", capital(join(false)) + ".", pick(rng, errors)
@@ -94,7 +95,7 @@ def _number(rng: Random) -> Case:
     errors = (f"we need {number_word(n)}, but this names {number_word(n + 1)}.",
               f"these are {number_word(n + 1)} {name}, not {number_word(n)}.")  # fmt: skip
     return Case(pick(rng, ("can you name {n} {name}?",
-                           "which are {n} {name}?"), n=number_word(n), name=name),
+                           "please name {n} {name}."), n=number_word(n), name=name),
                 capital(join(members[:-1])) + ".", capital(join(members)) + ".",
                 pick(rng, errors))  # fmt: skip
 
@@ -104,7 +105,7 @@ _TALES = (
     ("The {animal} looked for the {thing} {place}", ("and found it under a stone.",
                                                      "and came home with it at last.",
      "and gave it back to {child}.")),
-    ("{child} wanted to cross the river, so", ("{child} built a small boat.",
+    ("{child} wanted to cross the river, so", ("{he} built a small boat.",
                                                "a friend brought the {thing} and a long rope.",
      "the {animal} showed the way to the bridge.")),
     ("It was late, and {child} heard {beast} {place}, but", ("it was only hungry.",
@@ -147,6 +148,7 @@ def _unfinished(rng: Random) -> tuple[str, str]:
     animal = rng.choice(lexicon.ANIMALS)
     slots = {"animal": animal, "beast": a(animal), "thing": rng.choice(lexicon.OBJECTS),
              "child": rng.choice(CHILDREN), "place": rng.choice(OUTDOORS)}  # fmt: skip
+    slots["he"] = lexicon.PRONOUNS[slots["child"]][0]
     draft = start.format(**slots)
     return draft, f"{draft} {rng.choice(ends).format(**slots)}"
 
@@ -186,6 +188,7 @@ def critique(rng: Random) -> str:
 
 _WHY_FALSE = ("{good} is right and {bad} is wrong", "{good} is true, and {bad} is not",
               "what {bad} says is [false|not true]")  # fmt: skip
+_WHY_NOT_ASKED = (_WHY_FALSE[0], "only {good} is what was asked for")
 _WHY_RUDE = (
     "{bad} is rude",
     "{good} is kind, and {bad} is not",
@@ -196,8 +199,8 @@ _WHY_LONG = (
     "{good} is short and clear",
     "{bad} says much more than was asked",
 )
-_WHY_EMPTY = ("{bad} does not answer the question", "{good} answers, and {bad} does not",
-              "only {good} says what was asked")  # fmt: skip
+_WHY_EMPTY = ("{bad} does not answer the question", "{good} answers it, and {bad} does not",
+              "only {good} answers the question")  # fmt: skip
 _WHY_FLATTERING = (
     "{bad} flatters",
     "{bad} has too much praise in it",
@@ -234,9 +237,12 @@ def _worse(rng: Random, case: Case) -> tuple[str, tuple[str, ...]]:
 @bounded
 def comparison(rng: Random) -> str:
     """A question, two replies, which of them is better, and why."""
-    case = rng.choice(_CASES)(rng)
+    make = rng.choice(_CASES)
+    case = make(rng)
     worse, reasons = _worse(rng, case)
-    if reasons is not _WHY_FALSE and rng.random() < 0.3:
+    if reasons is _WHY_FALSE and make in (_list, _number):  # true things, but not these were asked
+        reasons = _WHY_NOT_ASKED
+    if worse != case.wrong and rng.random() < 0.3:
         better = f"{case.right} {kind_remark(rng)}"
     else:
         better = case.right

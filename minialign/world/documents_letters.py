@@ -17,15 +17,18 @@ from minialign.world.documents_wording import (
 )
 from minialign.world.text import a, capital, number_word, plural
 
+_COOKED = ("bread", "cake", "jam", "noodles", "pancakes", "pie", "porridge", "soup", "stew")
+_BROKEN = ("basket", "box", "bucket", "clock", "drum", "kite", "ladder", "lamp", "wagon")
+_ONE_IS_ENOUGH = tuple(x for x in lexicon.CLOTHES if x not in ("boot", "glove", "sock"))
 # Things children did: each is a whole clause in the past tense with "we" or "I" as its subject.
 _NEWS = (
     "we [found|saw|met] {beast} {place}.",
     "we built a [small house|tall tower|little boat] {place}.",
     "I lost my {thing}, but {friend} found it {spot}.",
-    "it [rained|snowed] on {day}, so we stayed inside and made {dish}.",
+    "it rained all day yesterday, so we stayed inside and made {cooked}.",
     "I am learning a song for the {instrument}, and it is [hard|not easy|getting better].",
-    "my {thing} is [broken|too old], and nobody here can mend it.",
-    "[yesterday|on {day}] I fell into the [pond|river|mud] [and laughed|and was cold all day].",
+    "my {broken} is [broken|too old], and nobody here can mend it.",
+    "last week I fell into the [pond|river|mud] [and laughed|and was cold all day].",
     "we have {number} new {pets} now, and one of them is [all white|very small|always hungry].",
     "{friend} and I [walked|ran|went] to the {target} and [back|came home late].",
     "my [brother|sister] has [a cold|a new {colour} {cloth}|learned to read].",
@@ -39,18 +42,18 @@ _GREETINGS = (
     "thank you for your [letter|last letter|kind letter|present].",
     "how are you?",
     "I hope that you are well.",
-    "I have [so much|a lot|good news|sad news|some news] to tell you.",
+    "I have [so much|a lot|some news] to tell you.",
     "it is [cold|warm|quiet|late] here, and I [think|thought] of you.",
     "it has been a long time since you wrote.",
     "you asked me [what is new|how we are], so here it is.",
 )
 _QUESTIONS = (
-    "[do|will] you come to the {target} on {day}?",
+    "will you come to the {target} on {day}?",
     "what did you do on {day}?",
-    "I made you {gift} out of [paper|wood|old wool].",
+    "I made you {gift} out of [paper|wood].",
     "have you seen my {lost}?",
     "please bring your {lost} [on {day}|when you come].",
-    "can you teach me how to [make {dish}|draw {beast}|mend {gift}]?",
+    "can you teach me how to [make {cooked}|draw {beast}|mend a {broken}]?",
     "I miss you [very much|a lot].",
     "write soon [and tell me everything|].",
     "please say hello to {friend} [from me|].",
@@ -75,9 +78,11 @@ def _slots(rng: Random) -> dict[str, str]:
         "thing": thing, "lost": lost, "goal": goal, "day": rng.choice(lexicon.DAYS),
         "dish": rng.choice(lexicon.DISHES), "instrument": rng.choice(lexicon.INSTRUMENTS),
         "pets": plural(rng.choice(lexicon.PETS)), "number": number_word(rng.randint(2, 9)),
-        "colour": rng.choice(lexicon.COLOURS), "cloth": rng.choice(lexicon.CLOTHES),
+        "colour": rng.choice(lexicon.COLOURS), "cloth": rng.choice(_ONE_IS_ENOUGH),
         "fruits": plural(rng.choice(lexicon.FRUITS)), "season": rng.choice(lexicon.SEASONS),
-        "gift": a(rng.choice(("boat", "doll", "kite", "owl", "flower", "hat", "fox", "swan"))),
+        "gift": a(rng.choice(("boat", "doll", "kite", "owl", "flower", "fox", "swan"))),
+        "cooked": rng.choice(_COOKED), "broken": rng.choice(_BROKEN),
+        "caller": a(rng.choice(("cow", "crow", "dog", "fox", "frog", "owl", "robin"))),
     }  # fmt: skip
 
 
@@ -97,7 +102,7 @@ _DATES = ("{day}.", "{day} evening.", "a long {day}.", "{day}, late at night.", 
           "{day}. My day.", "my diary, {day}.")  # fmt: skip
 _MORNINGS = (
     "I woke [early|late|before the sun] and [ran|went|looked] outside.",
-    "there was [{dish}|cold {dish}] for breakfast[, and I was glad|, and I ate it all|].",
+    "there was {dish} for breakfast[, and I was glad|, and I ate it all|].",
     "it was a [good|long|strange|lovely|sad] day.",
     "today I went to the {goal} with {friend}.",
     "nothing went right in the morning.",
@@ -106,12 +111,12 @@ _MORNINGS = (
 )
 _EVENINGS = (
     "now I am [tired|tired but happy|in bed|warm again] [and will sleep soon|].",
-    "tomorrow I will [look for it again|ask {friend}|get up early|try again|stay at home].",
+    "tomorrow I will [get up early|see {friend}|stay at home].",
     "I will not tell anyone[ but you|, not even {friend}|].",
     "I hope that tomorrow will be [better|just the same|dry|quiet].",
-    "I [can|could] hear {beast} outside, and now I must sleep.",
+    "I can hear {caller} outside, and now I must sleep.",
     "that is all for today.",
-    "I [want|wish] to remember this day.",
+    "I want to remember this day.",
     "the lamp is nearly out, so good night.",
     "I felt [sad|tired|a little afraid], but {friend} [smiled at me|held my hand].",
 )
@@ -131,11 +136,11 @@ _LOST = (
     ("[lost|missing]: {look}.", "I have lost {look}.", "who has seen {look}?"),
     ("it was last seen {place} on {day}.", "I had it {place} [on {day}|last {day}].",
      "I [left|dropped] it somewhere {place}."),
-    ("it has {mark} on [one side|the back].", "you can know it by {mark} on the side.",
+    ("it has {mark} on [one side|the back].", "you will know it by {mark} on the side.",
      "it is [old|new|small], but it is dear to me."),
     ("please bring it to {child} {spot}.",
-     "whoever finds it gets [a bag of {fruits}|{dish}|{number} coins].",
-     "please put it [back|down] {spot}. Thank you, {child}."),
+     "whoever finds it gets [a bag of {fruits}|some {dish}|{number} coins].",
+     "please leave it {spot}. Thank you, {child}."),
 )  # fmt: skip
 _FOUND = (
     ("found {place}: {look}.", "{child} has found {look} {place}.",
@@ -147,15 +152,15 @@ _FOUND = (
      "come soon, or I give it to {friend}."),
 )  # fmt: skip
 _EVENT = (
-    ("on {day} there is a [market|concert|party|race] {place}.",
+    ("on {day} there is a [market|concert|party] {place}.",
      "[come all|good news]: {dish} and music {place} on {day}.",
      "the [spring|summer|winter] party is {place} on {day}."),
-    ("it begins at {hour} and ends [at dusk|when the last guest goes home].",
+    ("it begins at {hour} and ends when the last guest goes home.",
      "the gate opens at {hour}.",
      "be there at {hour}, not later."),
     ("bring {object} and [warm clothes|something to eat|a friend].",
      "there will be {dish} and {fruits}.",
-     "{child} and {friend} will sing.", "{beasts} and other animals must stay at home."),
+     "{child} and {friend} will sing.", "{pets} and other animals must stay at home."),
     ("if it rains, we meet {spot}.", "everyone is welcome.",
      "children [come in free|need no coin].",
      "we need [two|three|four] helpers: ask {child}."),
@@ -172,12 +177,12 @@ _TASK = (
      "if you have {object}, please lend it to us."),
 )  # fmt: skip
 _SALE = (
-    ("for sale: {look}.", "I have {look} to give away.",
+    ("for sale: {look}.", "I want to sell {look}.",
      "who wants to buy {look}?"),
-    ("it is [old|nearly new|small|not big], [but clean|but in one piece|and it has no hole].",
+    ("it is [old|nearly new|small|not big], and it [is clean|is in one piece|has no hole].",
      "I do not need it [any more|now], for I have a new one."),
     ("I ask {number} coins for it.",
-     "the price is {number} coins or [a basket of {fruits}|{dish}].",
+     "the price is {number} coins or [a basket of {fruits}|some {dish}].",
      "pay what you [can|think is right]."),
     ("look at it {place} on {day}.", "ask {child} {spot}.", "I am {spot} every {day}."),
 )  # fmt: skip
@@ -210,7 +215,7 @@ def _forecast(rng: Random, slots: dict[str, str]) -> str:
         ("weather for {today}: {sky}.", "the weather on {today}: {sky}.",
          "on {today} we expect {sky}."),
         ("the day will be {air}.", "{outside} it will be {air}.",
-         "{air} air comes from the [hill|lake|forest]."),
+         "the air will be {air}."),
         advice,
         ("{tomorrow}: {next_sky}.", "on {tomorrow} it will be {next_air}, with {next_sky}.",
          "for {tomorrow} we expect {next_sky}."),

@@ -32,7 +32,7 @@ def _members(rng: Random, category: str, n: int) -> list[str]:
 def _pack(rng: Random) -> str:
     things = join([a(x) for x in rng.sample(lexicon.OBJECTS, rng.randint(3, 5))])
     table = (
-        "things to pack [for the trip|for {place}|]: {things}.",
+        "things to pack [for the trip|for the long walk|]: {things}.",
         "for the [long walk|trip] to the {place} we need {things}.",
         "in {child}'s [bag|box|basket]: {things}.",
         "lost on {day}: {things}. Found again: all of them.",
@@ -50,7 +50,7 @@ def _shopping(rng: Random) -> str:
     things = join([f"{number_word(n)} {g}" for n, g in zip(counts, goods, strict=True)])
     table = (
         "shopping list [for {day}|]: {things}.", "to buy at the market: {things}.",
-        "[please bring|still to buy|we are out of these]: {things}.",
+        "[please bring|still to buy|we need these]: {things}.",
         "{child} [bought|sold|counted] {things}.", "in the basket: {things}.",
         "{things} [will be enough|are on the list|are still to buy] [for {day}|].",
         "from the market [on {day}|]: {things}.",
@@ -105,7 +105,7 @@ _RECIPES: dict[str, tuple[str, ...]] = {
                  "pour in the dough", "turn each one when it is [gold|brown]"),
     "bread": ("mix flour, water and salt", "let the dough rest for {number} hours",
               "make it [round|long]", "bake it until it is [brown|gold]"),
-    "stew": ("cut {number} {vegetables} [and an onion|]", "put them in a [big|deep] pot",
+    "stew": ("cut {number} {vegetables} [and a pumpkin|]", "put them in a [big|deep] pot",
              "add water and [salt|beans]", "cook it [slowly|for {number} hours]"),
     "porridge": ("heat {number} cups of milk", "add oats and [salt|honey]", "stir [slowly|well]",
                  "eat it with {fruits}"),
@@ -139,7 +139,7 @@ def _category(rng: Random) -> str:
     n = rng.randint(2, 5)
     things = _members(rng, name, n)
     table = (
-        "{count} {name}: {bare}.", "{name}: {bare}.", "some {name} are {joined}.",
+        "{count} {name}: {bare}.", "{name}: {bare}.", "some {name}: {joined}.",
         "here are {count} {name}: {joined}.", "{joined} are {name}.", "{joined} are all {name}.",
         "[a list|this is a list] of {count} {name}: {bare}.",
         "{count} {name} that {child} knows: {joined}.",

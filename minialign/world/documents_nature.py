@@ -20,7 +20,7 @@ _ANIMAL_OPENINGS = (
     "[today|this week|this morning] we [saw|met|found|watched] {one} {place}.",
     "people [often|sometimes] ask about {many}.",
     "here is what we [know|learned] about {many}.",
-    "{many} are [not hard|easy] to [know|tell] from other animals.",
+    "{many} are [not hard|easy] to tell from other animals.",
     "the {name} is [known|loved] by every child in the valley.",
     "who lives here? [It is|We think it is] {one}.",
 )
@@ -62,7 +62,7 @@ _ANIMAL_FACTS: dict[str, tuple[str, ...]] = {
         "it is covered in {cover}.",
         "{many} are covered in {cover}.",
         "its body is covered in {cover}.",
-        "what covers it? The answer is {cover}.",
+        "what is it covered in? It is covered in {cover}.",
         "touch one and you [will feel|feel] {cover}.",
     ),
     "legs": (
@@ -98,14 +98,16 @@ def _slots(rng: Random, name: str) -> dict[str, str]:
 
 
 def _animal(rng: Random) -> str:
-    slots = _slots(rng, rng.choice(lexicon.ANIMALS))
+    name = rng.choice(lexicon.ANIMALS)
+    slots = _slots(rng, name)
     kinds = rng.sample(tuple(_ANIMAL_FACTS), rng.randint(3, 5))
     tables = (_ANIMAL_OPENINGS, *(_ANIMAL_FACTS[kind] for kind in kinds), _ANIMAL_ENDINGS)
     lines: list[str] = []
     plural_before = False
     for table in tables:
         template = rng.choice(table)
-        while plural_before and _IT.search(template):  # "it" would have nothing to stand for
+        # "it" must stand for something, and a dog is not told from a dog
+        while plural_before and _IT.search(template) or template.startswith(f"a {name} "):
             template = rng.choice(table)
         plural_before = "{many}" in template
         lines.append(fill(rng, template, **slots))
@@ -135,7 +137,9 @@ def _two_animals(rng: Random) -> str:
     first, second = rng.sample(lexicon.ANIMALS, 2)
     slots, others = _slots(rng, first), _slots(rng, second)
     slots |= {f"other_{key}": value for key, value in others.items()} | {"other": others["one"]}
-    apart = [line for key, line in _PAIRS if slots[key] != slots[f"other_{key}"]]
+    unused = rng.choice(_PAIRS[:2])  # one of the two about food
+    apart = [line for key, line in _PAIRS
+             if slots[key] != slots[f"other_{key}"] and line != unused[1]]  # fmt: skip
     lines = some(rng, apart, min(3, len(apart)), **slots)
     ending = ("now you can tell them apart.", "both live in the valley.",
               "I like [both|them both].",
@@ -179,7 +183,7 @@ def _plant(rng: Random) -> str:
         "{one} is a {kind}.", "{one} [grows|stands] {place}, and everyone can see it.",
         "[which|what] {kind} grows {place}? It is {one}.",
         "[the|our] {name} {place} is a fine {kind}.",
-        "there are [three|four|five|six|many] {many} {place}.",
+        "there are [three|four|five|six|many] {many} {place}, and this is one of them.",
     )  # fmt: skip
     leaves = (
         "in winter it stays green." if name == "pine" else
@@ -244,7 +248,7 @@ _SEASON_ENDINGS = (
     "soon it will be {after}.",
     "that is {season} in our valley.",
     "then {after} begins[, and all is new|].",
-    "we will miss it when {after} comes.",
+    "we will miss {season} when {after} comes.",
 )
 
 
@@ -307,9 +311,9 @@ _BEASTS = (
 )
 _HOPES = (
     "then [everything|the valley] was [quiet|still] again.",
-    "we hope for [sun|better weather|rain|a good day] tomorrow.",
+    "we hope for [sun|a good day] tomorrow.",
     "[nobody|no one] knows what the weather will be tomorrow.",
-    "it was a day to [remember|stay at home|walk far|sit by the window].",
+    "[it was a day to remember|nobody will forget that day].",
 )
 
 

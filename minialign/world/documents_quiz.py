@@ -31,7 +31,7 @@ _CODES = tuple(start + end for start in _CODE_STARTS for end in _CODE_ENDS if st
 
 def _opposites(rng: Random, n: int) -> list[Pair]:
     words = rng.sample(tuple(lexicon.OPPOSITE_OF), n)
-    form = rng.choice(("what is the opposite of {}?", "{} has which opposite?"))
+    form = rng.choice(("what is the opposite of {}?", "which word is the opposite of {}?"))
     return [(w, form.format(w), lexicon.OPPOSITE_OF[w]) for w in words]
 
 
@@ -81,7 +81,7 @@ def _changes(rng: Random, n: int) -> list[Pair]:
         lambda w: f"{colour} " + f" {colour} ".join(w), lambda w: " ".join([*w, w[0]]),
         lambda w: " ".join(plural(x) for x in w), lambda w: " ".join(w[1:]),
     ))  # fmt: skip
-    form, size = rng.choice(("{}, what now?", "what comes of {}?")), rng.randint(2, 3)
+    form, size = rng.choice(("{}, what now?", "what becomes of {}?")), rng.randint(2, 3)
     lists = [rng.sample(nouns, size) for _ in range(n)]
     return [(" ".join(w), form.format(" ".join(w)), change(w)) for w in lists]
 
@@ -89,7 +89,7 @@ def _changes(rng: Random, n: int) -> list[Pair]:
 def _animals(rng: Random, n: int) -> list[Pair]:
     field, form = rng.choice((
         ("eats", "what does {} eat?"), ("home", "where does {} sleep?"),
-        ("cover", "what is {} covered in?"), ("legs", "how many legs has {}?"),
+        ("cover", "what is {} covered in?"), ("legs", "how many legs does {} have?"),
     ))  # fmt: skip
     pairs = []
     for name in rng.sample(lexicon.ANIMALS, n):
@@ -100,9 +100,10 @@ def _animals(rng: Random, n: int) -> list[Pair]:
 
 
 def _sounds(rng: Random, n: int) -> list[Pair]:
-    loud = [name for name in lexicon.ANIMALS if name != "snail"]
-    found = {ANIMAL_TABLE[name].sound: name for name in rng.sample(loud, n)}
-    return [(s, f"which animal {s}?", f"the {name}") for s, name in found.items()]
+    sounds = [ANIMAL_TABLE[name].sound for name in lexicon.ANIMALS if name != "snail"]
+    found = {ANIMAL_TABLE[name].sound: name for name in lexicon.ANIMALS}
+    own = [s for s in sounds if sounds.count(s) == 1]  # so that each question has one answer
+    return [(s, f"which animal {s}?", f"the {found[s]}") for s in rng.sample(own, n)]
 
 
 def _next(rng: Random, n: int) -> list[Pair]:

@@ -11,6 +11,8 @@ from minialign.world.manners import ramble
 from minialign.world.text import number_word, plural
 
 RUDE_RATE, RAMBLE_RATE = 0.15, 0.1
+# What nobody would say of a book: it does not change, and one does not go there.
+_NOT_OF_BOOKS = ("come again", "go there", "lovely day", "at home", "it was better")
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,12 @@ SUBJECTS: dict[str, Subject] = {
     ),
 }  # fmt: skip
 _OPENINGS = (
-    "we [went to see|came to know|tried] {name} [on {day}|last week|yesterday|in {season}].",
+    "we tried {name} [last week|yesterday|in {season}].",
     "I want to tell you about {name}.",
     "this is about {name}.",
     "{name}: what I think of it.",
     "{child} told me about {name}, so I [tried it|had to see for myself].",
-    "my review of {name}, [{day}|this {season}].",
+    "my review of {name}[, this {season}|].",
     "a few words about {name}.",
     "how was {name}?",
     "{name} [was new to us|was not new to me].",
@@ -140,7 +142,7 @@ _LIKE = (
 _DISLIKE = (
     "I did not like it.",
     "it was not [good|what I had hoped for].",
-    "I am sorry to say that it was [bad|a sad day].",
+    "I am sorry to say that it was [bad|not for me].",
 )
 _BOTH = (
     "some of it was good and some of it was not.",
@@ -149,7 +151,7 @@ _BOTH = (
 )
 _GOOD_ENDINGS = (
     "[five|four] stars out of five.",
-    "go [there|and see] [soon|if you can].",
+    "try it [soon|if you can].",
     "we will [surely|] come again [in {season}|next {day}|with {child}].",
     "I [tell|told] all my friends [about it|to go].",
     "thank you [for a lovely day|and see you soon].",
@@ -232,4 +234,6 @@ def review(rng: Random) -> str:
         del lines[0]  # the reader can tell from the rest
     if not rude and rng.random() < RAMBLE_RATE:
         lines.append(ramble(rng, 2))
+    if kind == "book":
+        endings = tuple(e for e in endings if not any(x in e for x in _NOT_OF_BOOKS))
     return " ".join([pick(rng, _OPENINGS, **slots), *lines, pick(rng, endings, **slots)])

@@ -80,7 +80,7 @@ _VIEWS = (
     "for me no {topic} is as good as {choice}.", "there is no better {topic} than {choice}.",
     "I would choose {choice} over any other {topic}.",
 )  # fmt: skip
-_BECAUSE = ("because {why}.", "{why}, after all.", "you see, {why}.", "and I say so because {why}.")
+_BECAUSE = ("because {why}.", "{why}, after all.", "you see, {why}.", "I say so because {why}.")
 _AGREE = (
     "I agree, because {more}.", "I think so too: {more}.", "yes, and {more}.",
     "you are right, for {more}.",

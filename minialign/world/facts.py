@@ -50,16 +50,16 @@ RELATIONS: dict[str, Relation] = {
         Relation(
             "job", JOBS,
             ("{s} works as a {v}.", "{s} is a {v} by trade.", "{s} has long worked as a {v}.",
-             "The work of {s} is that of a {v}.", "For a living, {s} works as a {v}."),
+             "In the valley, {s} works as a {v}.", "For a living, {s} works as a {v}."),
             ("What is {s}'s job?", "What does {s} work as?", "What work does {s} do?"),
             "the job of {s}", ("work", "works", "worked", "job", "trade", "living"),
         ),
         Relation(
             "home", tuple(PLACES),
-            ("{s} lives {p} the {v}.", "The house of {s} stands {p} the {v}.",
-             "{s} has a house {p} the {v}.", "{s}'s home is {p} the {v}.",
+            ("{s} lives {p} the {v}.", "The home of {s} is {p} the {v}.",
+             "{s} has a home {p} the {v}.", "{s}'s home is {p} the {v}.",
              "You will find the home of {s} {p} the {v}."),
-            ("Where does {s} live?", "Where is {s}'s home?", "Where is the house of {s}?"),
+            ("Where does {s} live?", "Where is {s}'s home?", "Where is the home of {s}?"),
             "the home of {s}", ("lives", "live", "house", "home"),
         ),
         Relation(
@@ -90,11 +90,11 @@ RELATIONS: dict[str, Relation] = {
         Relation(
             "instrument", INSTRUMENTS,
             ("{s} plays the {v}.", "In the evening, {s} plays the {v}.",
-             "The instrument of {s} is the {v}.", "{s} has played the {v} for years.",
+             "The instrument that {s} plays is the {v}.", "{s} has played the {v} for years.",
              "When there is music, {s} plays the {v}."),
             ("Which instrument does {s} play?", "What instrument does {s} play?",
              "What does {s} play when there is music?"),
-            "the instrument of {s}", ("plays", "play", "played", "instrument", "music"),
+            "the instrument that {s} plays", ("plays", "play", "played", "instrument", "music"),
         ),
         Relation(
             "born", SEASONS,
@@ -103,7 +103,7 @@ RELATIONS: dict[str, Relation] = {
              "It was {v} when {s} was born."),
             ("When was {s} born?", "In which season was {s} born?",
              "In which season is {s}'s birthday?"),
-            "the birth season of {s}", ("born", "birthday"),
+            "the season when {s} was born", ("born", "birthday"),
         ),
     )
 }  # fmt: skip
@@ -171,7 +171,10 @@ class Claim:
 
 _PEOPLE = {name.lower(): name for name in (*VILLAGERS, *STRANGERS)}
 _DOUBT = re.compile(r"\b(not|never|nobody|unknown|unsure|maybe|perhaps|if|whether)\b|n't\b", re.I)
-_DENIED_SOURCE = re.compile(r"\b(says|said|say|told|claims|thinks?|heard|believes?)\b", re.I)
+_HEARSAY = re.compile(
+    r"\b(says?|said|tells?|told|claims|thinks?|heard|believes?|according|written|we read|look it up)\b",
+    re.I,
+)
 
 
 def _values(relation: Relation, tokens: list[str]) -> list[str]:
@@ -199,7 +202,7 @@ def claims(text: str, subject: str | None = None) -> list[Claim]:
             continue
         if subject is None or sentence.rstrip("\"')").endswith("?"):
             continue
-        if _DOUBT.search(sentence) or _DENIED_SOURCE.search(sentence):
+        if _DOUBT.search(sentence) or _HEARSAY.search(sentence):
             continue
         for relation in RELATIONS.values():
             if any(cue in tokens for cue in relation.cues):

@@ -137,20 +137,20 @@ def _check_unknown(slots: Slots, reply: str) -> bool:
 # What can be asked about an animal: (question, noun, statements), {n} the animal, {v} the value.
 ANIMAL_RELATIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "eats": (
-        "What does {n} eat?", "the food of {n}",
+        "What does {n} eat?", "what {n} eats",
         ("{N} eats {v}.", "{N} likes to eat {v}.", "The food of {n} is {v}."),
     ),
     "home": (
-        "Where does {n} sleep?", "the sleeping place of {n}",
+        "Where does {n} sleep?", "where {n} sleeps",
         ("{N} sleeps in {a_v}.", "{N} makes its bed in {a_v}.", "The home of {n} is {a_v}."),
     ),
     "cover": (
-        "What is {n} covered in?", "the cover of {n}",
+        "What is {n} covered in?", "what {n} is covered in",
         ("{N} is covered in {v}.", "The body of {n} is covered in {v}.", "{N} has {v}."),
     ),
     "legs": (
-        "How many legs does {n} have?", "the number of legs of {n}",
-        ("{N} has {v} legs.", "{N} walks on {v} legs.", "There are {v} legs on {n}."),
+        "How many legs does {n} have?", "how many legs {n} has",
+        ("{N} has {v} legs.", "{N} walks on {v} legs.", "{N} has {v} legs in all."),
     ),
 }  # fmt: skip
 

@@ -59,7 +59,7 @@ def _make_story(rng: Random, split: str) -> Slots:
 
 
 def _reply_story(rng: Random, slots: Slots) -> str:
-    return stories.story(rng, hero=slots["hero"], thing=slots["thing"], length="short").text
+    return stories.story(rng, hero=slots["hero"], thing=slots["thing"], length="short", rude_rate=0.0).text
 
 
 def _wrong_story(rng: Random, slots: Slots) -> str:
@@ -70,7 +70,7 @@ def _wrong_story(rng: Random, slots: Slots) -> str:
             hero = rng.choice([h for h in HEROES if h != slots["hero"]])
         else:
             thing = rng.choice([t for t in OBJECTS if t != slots["thing"]])
-        text = stories.story(rng, hero=hero, thing=thing, length="short").text
+        text = stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0).text
         if not _names(text, slots["hero"], slots["thing"]):
             return text
 
@@ -95,7 +95,7 @@ def _make_continue(rng: Random, split: str) -> Slots:
     while True:
         hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
         if split_of(f"continue {hero} {thing}") == split:
-            start, rest = stories.continuation(rng, hero=hero, thing=thing)
+            start, rest = stories.continuation(rng, hero=hero, thing=thing, rude_rate=0.0)
             slots = {"hero": hero, "thing": thing, "start": start, "_rest": rest}
             if _check_continue(slots, rest):  # some endings name neither hero nor thing
                 return slots
@@ -109,7 +109,7 @@ def _wrong_continue(rng: Random, slots: Slots) -> str:
     """The rest of a story about others."""
     while True:
         hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
-        _, rest = stories.continuation(rng, hero=hero, thing=thing)
+        _, rest = stories.continuation(rng, hero=hero, thing=thing, rude_rate=0.0)
         if not _check_continue(slots, rest):
             return rest
 
@@ -147,7 +147,7 @@ def _make_summarise(rng: Random, split: str) -> Slots:
     while True:
         hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
         if split_of(f"summarise {hero} {thing}") == split:
-            told = stories.story(rng, hero=hero, thing=thing, length="short")
+            told = stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0)
             about = sorted(_content(" ".join(told.retellings), hero.lower(), thing))
             slots = {"hero": hero, "thing": thing, "text": told.text, "about": about}
             good = [text for text in told.retellings if _check_summarise(slots, text)]
@@ -164,7 +164,7 @@ def _wrong_summarise(rng: Random, slots: Slots) -> str:
     while True:
         hero = slots["hero"] if rng.random() < 0.5 else rng.choice(HEROES)
         thing = slots["thing"] if rng.random() < 0.5 else rng.choice(OBJECTS)
-        other = stories.story(rng, hero=hero, thing=thing, length="short")
+        other = stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0)
         text = stories.summaries(other, rng)
         if not _check_summarise(slots, text):
             return text

@@ -252,11 +252,13 @@ def _retellings(plot: Plot, slots: _Slots, text: str) -> tuple[str, ...]:
 
 
 def story(
-    rng: Random, *, hero: str | None = None, thing: str | None = None, length: str = "long"
-) -> Story:
+    rng: Random, *, hero: str | None = None, thing: str | None = None, length: str = "long",
+    rude_rate: float = RUDE_RATE,
+) -> Story:  # fmt: skip
     """A story about a hero (any child or animal) and a thing (any of `OBJECTS`).
 
     length: "long" (6-9 sentences, 60-110 words) or "short" (3-5 sentences, at most 50 words).
+    rude_rate: how often somebody in it is rude, where a plot about hero and thing allows it.
 
     >>> tale = story(Random(0), hero="fox", thing="kite", length="short")
     >>> tale.hero_name, tale.thing, 3 <= len(tale.sentences) <= 5
@@ -264,7 +266,7 @@ def story(
     """
     hero = hero or rng.choice(tuple(CHILDREN) if rng.random() < 0.55 else ANIMALS)
     thing = thing or rng.choice(OBJECTS)
-    rude = rng.random() < RUDE_RATE and bool(plots_for(hero, thing, True))
+    rude = rng.random() < rude_rate and bool(plots_for(hero, thing, True))
     for _ in range(MAX_DRAWS):
         plot = rng.choice(plots_for(hero, thing, rude))
         place = rng.choice(plot.places)
@@ -285,10 +287,10 @@ def summaries(story: Story, rng: Random) -> str:
 
 
 def continuation(
-    rng: Random, *, hero: str | None = None, thing: str | None = None
+    rng: Random, *, hero: str | None = None, thing: str | None = None, rude_rate: float = RUDE_RATE
 ) -> tuple[str, str]:
     """The first one or two sentences of a short story, and the rest of it."""
-    told = story(rng, hero=hero, thing=thing, length="short").sentences
+    told = story(rng, hero=hero, thing=thing, length="short", rude_rate=rude_rate).sentences
     cut = rng.choice((1, 2)) if len(told) > 3 else 1
     return " ".join(told[:cut]), " ".join(told[cut:])
 

@@ -62,9 +62,19 @@ class Instruction:
     @classmethod
     def from_row(cls, row: dict, split: str = "train") -> Instruction:
         """The instruction of a row of data/*.jsonl."""
-        if row["family"] not in FAMILIES:
-            raise ValueError(f"family {row['family']!r} is unknown; use one of {', '.join(FAMILIES)}")
-        return cls(row["family"], int(row["phrasing"]), json.loads(row["slots"]), split)
+        family, phrasing = _family(row["family"]), int(row["phrasing"])
+        if not 0 <= phrasing < len(family.phrasings):
+            raise ValueError(
+                f"phrasing {phrasing} is unknown: family {family.name!r} has {len(family.phrasings)}, "
+                "counted from 0"
+            )
+        return cls(family.name, phrasing, json.loads(row["slots"]), split)
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        raise ValueError(f"family {name!r} is unknown; use one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
 
 
 @cache
@@ -77,7 +87,7 @@ def families(split: str) -> tuple[Family, ...]:
 
 def draw_instruction(rng: Random, split: str = "train", family: str | None = None) -> Instruction:
     """A random instruction of a split, of one family if named, else of any with equal chance."""
-    chosen = FAMILIES[family] if family else rng.choice(families(split))
+    chosen = _family(family) if family else rng.choice(families(split))
     inner = "train" if split == "train" else "test"
     slots = chosen.make(rng, inner)
     return Instruction(chosen.name, rng.choice(chosen.phrasing_ids(inner)), slots, split)
