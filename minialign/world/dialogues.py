@@ -69,7 +69,8 @@ def _slots(rng: Random, cast: Slots) -> Slots:
     ):  # fmt: skip
         slots[name], slots[name + "2"] = rng.sample(table, 2)
     slots["lend"] = rng.choice([thing for thing in say.LENT if thing != slots["mend"]])
-    place = rng.choice([p for p in lexicon.PLACES if p not in (slots["place"], slots["place2"])])
+    taken = (slots["place"], slots["place2"], "inn", "library")  # no cow stands in a library
+    place = rng.choice([p for p in lexicon.PLACES if p not in taken])
     slots |= {
         "animal": rng.choice(lexicon.ANIMALS), "day": rng.choice(lexicon.DAYS),
         "instrument": rng.choice(lexicon.INSTRUMENTS), "do": rng.choice(say.ACTIVITIES),

@@ -51,9 +51,9 @@ def _about(rng: Random, subject: str, relation: str) -> Slots:
 ASK = (
     "{question}", "I have a question. {question}", "Do you know {noun}?", "Please tell me {noun}.",
     "I want to know {noun}.", "Can you tell me {noun}?", "Answer this question: {question}",
-    "{question} Please answer in a sentence.", "Say what you know about {noun}.",
+    "{question} Please answer in a sentence.", "Say what you know: {question}",
     "Help me with this: {question}", "A friend asked me: {question} What should I say?",
-    "Could you look up {noun} for me?", "Let me hear about {noun}.",
+    "Could you look up {noun} for me?", "Let me hear your answer: {question}",
 )  # fmt: skip
 
 

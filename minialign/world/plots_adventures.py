@@ -9,19 +9,19 @@ PLOTS = (
         """
         {When}, {hero} was {at} with {his} {full} when the sky turned black.
         {When}, {hero} was on the way to {place} with {a_thing} when a storm came up.
-        {When}, {hero} went to {place} to {use_his}, although dark clouds were coming.
+        One day {hero} went to {place} to {use_his}, although dark clouds were coming.
         {When}, {hero} left {his} {full} {at}, and then a storm came.
         {Hero} had just set out with {his} {full} when the wind grew loud.
 
         The trees went up and down, and the first rain fell.
         Thunder rolled over the high hill.
-        The sky was black and then white.
+        It was dark, then bright, and then dark again.
         Leaves flew through the air.
-        The rain came down and did not stop.
+        The rain came down hard.
 
         The wind pulled at the {thing} and would not stop.
         One strong gust took the {thing} and blew it away.
-        The {thing} began to move down the hill.
+        The {thing} began to move away, faster and faster.
         Suddenly the {thing} was blown into a hedge.
         "My {thing}," cried {hero}, but the wind was louder.
 
@@ -37,8 +37,8 @@ PLOTS = (
         Through the rain came {pal} with a rope.
         "Leave it and come in," called {pal}, but {hero} would not.
 
-        Together they got the {thing} under a roof.
-        Together they brought the {thing} into a dry barn.
+        At last the {thing} was safe under a roof.
+        {Hero} brought the {thing} into a dry barn.
         At the last moment {hero} saved the {thing}.
         With one last jump {hero} got hold of the {thing} again.
         Wet to the skin, {hero} carried the {thing} inside.
@@ -53,9 +53,9 @@ PLOTS = (
         In the evening the sky was blue again, and the {thing} was safe.
         "What a day," said {hero}, and wiped the {thing} dry.
         {Hero} was tired and proud, and the {thing} was safe.
-        Ever since, {hero} looks at the sky before {he} goes out.
+        Now {hero} always looks at the sky before {he} goes out.
         """,
-        ["0257", "01257", "0235", "0357", "0157"],
+        ["0257", "01257", "0235", "02357", "0157"],
         """
         {Someone} saved {his} {thing} from a storm.
         A storm almost took the {thing}, but {someone} brought it home.
@@ -89,18 +89,18 @@ PLOTS = (
         Then {he} remembered the {thing}.
         "I still have my {thing}," {he} said aloud.
         "Think," {he} told {himself}, and took out the {thing}.
-        {He} held the {thing} close, and then {he} had an idea.
-        {He} stopped crying and looked at the {thing}.
+        {He} held the {thing} close, and {he} had an idea.
+        {He} sat up and looked at the {thing}.
 
         {He} {guided}, again and again.
-        Then {he} {guided}.
+        So {he} {guided}.
         {He} took a deep breath and {guided}.
         First {he} waited, and then {he} {guided}.
         {He} climbed on a rock and {guided}.
 
         Far away somebody called {his} name.
         After a long time {he} saw a small light.
-        Then somebody came and said, "Here you are."
+        At last somebody came and said, "Here you are."
         And there, between the trees, was {pal}.
         "I am coming," called {pal} from far away.
 
@@ -150,7 +150,7 @@ PLOTS = (
         Just before the end, {pal} fell down hard.
 
         {Hero} looked at the line, and {he} looked at {pal}.
-        Nobody else stopped.
+        Nobody stopped to help.
         {Hero} stopped and turned around.
         For a moment {hero} did not know what to do.
         {Hero} thought of the {thing}, but only for a moment.
@@ -158,7 +158,7 @@ PLOTS = (
         Then {he} went back and helped {pal} up.
         "Hold on to me, {call_pal}," said {hero}, and helped {pal_him} up.
         {Hero} went back and gave {pal_him} a hand.
-        So {he} turned back, although {he} lost the race.
+        So {he} gave up the race and helped {pal} up.
         A friend is more than {one}, so {he} went back to help.
 
         They came in last, arm in arm.
@@ -168,7 +168,7 @@ PLOTS = (
         A hare won, but nobody looked at the hare.
 
         In the end the {thing} went to {hero}, for being the best friend.
-        "You keep the {thing}," said the winner to {hero}, "for you were the best."
+        "You take the {thing}," said the winner to {hero}, "for you were the best."
         Everybody clapped and gave {hero} the {thing}.
         {Hero} did not win the {thing}, but {he} had won a friend.
         {Hero} went home without the {thing} and was happy all the same.
@@ -186,14 +186,14 @@ PLOTS = (
         "fear overcome",
         "exciting",
         """
-        {Hero} was afraid of {fear}, and that was hard when {he} lost {his} {full}.
+        One day {hero} could not find {his} {full}, for it was {beyond}.
         {When}, {hero} lost {his} {full}, and it was {beyond}.
         {When}, {hero} saw that {his} {full} was {beyond}.
-        {When}, the wind took {a_thing} from {hero} and dropped it {beyond}.
-        {When}, {hero} left {his} {full} {beyond}.
+        {When}, {hero} heard that {his} {full} was {beyond}.
+        {When}, {hero} looked everywhere for {his} {full}, and it was {beyond}.
 
         But {he} had always been afraid of {fear}.
-        And of {fear} {he} was very much afraid.
+        But {he} was very much afraid of {fear}.
         The worst thing of all for {him} was {fear}.
         "I cannot go there," {he} said, "for I am afraid of {fear}."
         Just to think of {fear} made {his} knees shake.
@@ -213,7 +213,7 @@ PLOTS = (
         So {hero} began to sing and took the first step.
         {Hero} counted to three and went.
         One step, and one more, and {hero} was on the way.
-        {Hero} thought of the {thing} and went on.
+        {Hero} thought of the {thing} and went.
         With shaking knees {hero} set off.
 
         It was not half as bad as {he} had thought.
@@ -228,9 +228,9 @@ PLOTS = (
         There was the {thing}, and {he} laughed for joy.
         {Hero} came back with the {thing}, and {pal} clapped.
 
-        Since that day, {fear} is only half as bad.
+        Now {he} is only half as afraid of {fear}.
         {Hero} had found more than {one} that day.
-        Now {he} even went there for fun.
+        After that {he} even went there for fun.
         "I did it," said {hero}, "and I was afraid the whole time."
         {He} is still a bit afraid of {fear}, but not too much.
         """,
@@ -266,7 +266,7 @@ PLOTS = (
         Even the river did not move.
         {He} went fast, because supper was ready.
 
-        Then {he} heard somebody crying behind a tree.
+        Then {he} heard {a_tiny} crying behind a tree.
         Under a hedge sat {a_tiny}, shaking with cold.
         In the snow {he} found {a_tiny} that could not go on.
         There, by a fence, lay {a_tiny}, cold and wet.
@@ -275,12 +275,12 @@ PLOTS = (
         "I am so cold," said a thin voice.
         {He} asked, "Are you lost?"
         "I cannot find my mother," said the little one.
-        It was too weak to speak.
+        The little one was too weak to speak.
         Two dark eyes looked up at {him}.
 
         {Hero} shook with cold too, but {he} took the {thing} and gave it away.
-        {Hero} put the {thing} around {the_tiny}.
-        Without a word {he} put the {thing} around the little one.
+        {Hero} put the {thing} over {the_tiny}.
+        Without a word {he} put the {thing} over the little one.
         "You need my {thing} more than I do," said {hero}.
         {Hero} thought of the long way home and still gave up the {thing}.
 
@@ -297,7 +297,7 @@ PLOTS = (
         "Now I have a friend," said the little one.
 
         {Hero} never missed the {thing}.
-        The {thing} came back a week later, washed and full of nuts.
+        The {thing} came back a week later, washed and with a bag of nuts.
         {Hero} got the {thing} back, and it was warmer than before.
         And {hero} learned that {one} can warm two.
         Whenever {hero} sees snow, {he} thinks of that night and the {thing}.

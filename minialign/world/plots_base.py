@@ -20,7 +20,7 @@ WATER = ("beach", "bridge", "harbour", "lake", "pond", "river")
 USES: dict[str, tuple[str, str]] = {
     "ball": ("kick {}", "round and light"),
     "basket": ("fill {} with apples", "wide and strong"),
-    "bell": ("ring {}", "small and bright"),
+    "bell": ("ring {}", "round and bright"),
     "blanket": ("sit on {}", "thick and soft"),
     "book": ("look at {}", "thick and full of pictures"),
     "boat": ("sail {}", "narrow and fast"),
@@ -28,7 +28,7 @@ USES: dict[str, tuple[str, str]] = {
     "broom": ("sweep the path with {}", "long and strong"),
     "bucket": ("fill {} with water", "deep and strong"),
     "button": ("polish {}", "round and smooth"),
-    "candle": ("look at {}", "tall and white"),
+    "candle": ("look at {}", "tall and smooth"),
     "cap": ("wear {}", "soft and warm"),
     "clock": ("listen to {}", "round and bright"),
     "coat": ("wear {}", "long and warm"),
@@ -61,7 +61,7 @@ USES: dict[str, tuple[str, str]] = {
     "stone": ("hold {}", "round and smooth"),
     "umbrella": ("open {}", "wide and strong"),
     "wagon": ("pull {}", "low and strong"),
-    "whistle": ("blow {}", "small and loud"),
+    "whistle": ("blow {}", "smooth and loud"),
 }
 
 CLOTH = ("blanket", "cap", "coat", "hat", "puppet", "ribbon", "scarf")

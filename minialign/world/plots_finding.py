@@ -76,7 +76,7 @@ PLOTS = (
         "exciting",
         """
         {When}, {hero} made a hole in the ground {at}.
-        {When}, {hero} saw something shine {at}.
+        {When}, {hero} saw something strange {at}.
         {When}, {hero} looked at everything {at}.
         {Hero} liked to look for treasure, so {he} went to {place}.
         {When}, {hero} followed a strange path to {place}.
@@ -108,7 +108,7 @@ PLOTS = (
         "I lost that {thing} when I was small," said {pal}.
         "My {thing}," cried {pal}, "I thought it was gone for ever."
         {Pal} looked at the {thing} and could hardly speak for joy.
-        "My grandmother made that {thing}," said {pal} with a big smile.
+        "My grandmother gave me that {thing}," said {pal} with a big smile.
         {Pal} knew the {thing} at once, for it was {pal_his} own.
 
         {Hero} gave the {thing} back, and that felt even better than finding it.
@@ -163,7 +163,7 @@ PLOTS = (
         {Pal} laughed and cried at the same time.
         "It is lovely," said {pal}, "and I was so sad."
         {Pal} looked at the {thing} for a long time and smiled.
-        "And I was so afraid," said {pal}, and gave {him} a hug.
+        "I was afraid that you were cross," said {pal}, and gave {him} a hug.
         "Thank you for telling me," said {pal} quietly.
 
         Now the two of them shared the secret, and it was not so heavy.

@@ -40,7 +40,7 @@ PLOTS = (
         "Come here, {call_pal}, and we will take turns," {he} called.
         Then {he} held out the {thing} and said, "Now it is your turn."
         So {he} went to {pal} and put the {thing} between them.
-        {He} went over and asked, "Will you {use_it} with me?"
+        {He} went over and asked, "Do you want to {use_it} now?"
         {He} brought the {thing} over and said, "Let us share it."
 
         They shared the {thing} until the sun went down.
@@ -49,7 +49,7 @@ PLOTS = (
         {Hero} and {pal} laughed so loud that the whole valley heard it.
         They took turns with the {thing}, and nobody was sad any more.
         """,
-        ["0156", "0256", "0356", "01356"],
+        ["0156", "0256", "02356", "01356"],
         """
         {Someone} learned to share {his} {thing} with {a_pal}.
         {Someone} did not want to share the {thing} but did so in the end.
@@ -96,7 +96,7 @@ PLOTS = (
         So {he} knocked at the door and said, "I am sorry."
         {He} went to {pal} and said, "I was wrong."
         "Please be my friend again, {call_pal}," said {hero}.
-        At the same moment both of them said, "I am sorry."
+        {He} waited for {pal} by the gate and said, "I am sorry."
         {He} brought the {thing} to {pal} and said, "You may have it."
 
         "I am sorry too," said {pal}, and gave {him} a hug.
@@ -106,7 +106,7 @@ PLOTS = (
         {Pal} was just on the way to say the same.
 
         After that the {thing} belonged to both of them.
-        They put the {thing} on the table and had tea.
+        They put the {thing} away and had tea.
         The {thing} was soon forgotten, but not the friend.
         They walked home together, and the {thing} came along.
         In the evening they sat by the {thing} as if nothing had happened.
@@ -138,12 +138,12 @@ PLOTS = (
         In {his} house {he} had one good thing, {a_thing}.
 
         It was hard to give it away.
-        {He} put it in a bag, took it out, and put it in again.
+        {He} picked it up, put it down, and picked it up again.
         Nobody had told {him} to do it.
         {He} stopped at the door and almost turned back.
         It rained on the way, but {he} kept it dry.
 
-        "This {thing} is for you," {he} said, and put it on the bed.
+        "This {thing} is for you," {he} said, and put it by the bed.
         Then {he} gave {pal} the {thing} and wished {pal_him} well.
         "I brought you my {thing}," {he} told {pal}.
         {He} put the {thing} by the bed without a sound.
@@ -183,8 +183,8 @@ PLOTS = (
         """
         {When}, {hero} fell into a ditch {at}, and {pal} pulled {him} out.
         {When}, {hero} was hungry, and {pal} shared {pal_his} lunch with {him}.
-        {When}, {hero} hurt {his} foot, and {pal} carried {him} home.
-        {When}, {hero} was out in the rain, and {pal} let {him} in.
+        {When}, {hero} hurt {his} foot, and {pal} helped {him} home.
+        One day {hero} was out in the rain, and {pal} let {him} in.
         {When}, {hero} was stuck in a fence {at}, and {pal} set {him} free.
 
         Everything happened so fast that {he} forgot to say thank you.
@@ -202,7 +202,7 @@ PLOTS = (
         In the morning {he} left the {thing} at the door.
         {He} carried the {thing} to {pal} on tiptoe.
         {He} put the {thing} on the step, knocked, and hid.
-        {He} walked for an hour with the {thing} in the hot sun.
+        {He} walked for an hour, put the {thing} on the step, and hid.
         {He} left the {thing} on the step with a note.
 
         {Pal} opened the door and saw the {thing}.
@@ -212,16 +212,16 @@ PLOTS = (
         {Pal} had never been given {one} before.
 
         Then a voice behind the fence said, "Thank you."
-        From behind a tree came {hero} and said, "Thank you for helping me."
+        {Hero} came out from behind a tree and said, "Thank you for helping me."
         "It is from me," said {hero}, "because you were so kind."
-        The note said, "You helped me, and I have not forgotten."
+        There was a note that said, "You helped me, and I have not forgotten."
         {Hero} came out and said what {he} had wanted to say.
 
         After that, {hero} and {pal} had breakfast together.
         And so one kind act came back as another.
         From that day the {thing} stood by the window.
         A thank-you is never too late.
-        {Pal} kept the {thing} for many years, and {hero} came to see it every week.
+        {Pal} took good care of the {thing}, and {hero} came to see it every week.
         """,
         ["0236", "0235", "02356", "01236"],
         """
@@ -245,11 +245,11 @@ PLOTS = (
         "I will bring it back tomorrow," said {hero}.
         "Keep it until Sunday," said {pal}.
         {Hero} promised to take good care of it.
-        {Pal} was glad to help and asked for nothing.
+        {Pal} wanted nothing for it.
         "You will have it back tonight," {he} said.
 
         But the days went by, and {he} forgot.
-        Tomorrow came, and {he} thought of other things.
+        The next day came, and {he} thought of other things.
         {He} put it in a corner, and there it stayed.
         A week went by, and then a month.
         So much happened that {he} did not think of it again.
@@ -275,7 +275,7 @@ PLOTS = (
         "Late is better than never," said {pal}.
         "I knew that you would bring it," said {pal} kindly.
         {Pal} was not angry, and they had some pie.
-        Since that day {hero} never keeps a thing too long.
+        Since that day {hero} has never kept a thing too long.
         {Hero} never forgot a promise again, or hardly ever.
         """,
         ["0256", "0245", "02356", "0125"],

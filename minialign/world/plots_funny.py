@@ -16,8 +16,8 @@ PLOTS = (
         Bump, bump, bump, it went, and then it was quiet.
         It knocked three times and stopped.
         The noise came again, louder than before.
-        It was a very strange sound.
-        It was not the wind, and it was not a bird.
+        Nobody else was near.
+        It was not a door, and it was not a bird.
 
         "It is a {monster}," {he} whispered.
         {He} was sure that it was a {monster}.
@@ -39,17 +39,17 @@ PLOTS = (
 
         It was only {a_thing} that moved in the wind.
         There stood {a_thing}, and the wind knocked it against a wall.
-        And what did they see but {a_thing} in the wind.
+        What {hero} saw was only {a_thing} in the wind.
         The {monster} was nothing but {a_thing}.
         There was no {monster} at all, only {a_thing} and the wind.
 
-        They laughed until they had to sit down.
+        {Hero} laughed until {he} had to sit down.
         "Good evening, {monster}," said {hero} to the {thing}.
         {Hero} took the {thing} home and named it {Monster}.
-        Ever since, they say that {hero} was afraid of {one}.
+        They still say that {hero} was afraid of {one}.
         {Hero} turned red and laughed at {himself}.
         """,
-        ["0256", "02356", "0245", "02456"],
+        ["0256", "02356", "02345"],
         """
         {Someone} was afraid of a {monster}, but it was only {one}.
         {Someone} heard a strange noise that came from {one}.
@@ -66,7 +66,7 @@ PLOTS = (
         """
         {When}, {hero} left {his} {full} in the grass {at}.
         {When}, {hero} put {his} {full} down in the straw.
-        {Hero} wanted to {use_his}, so {he} put it in the grass and got ready.
+        {Hero} wanted to {use_his}, but first {he} put it down and picked some flowers.
         {When}, {hero} dropped {a_thing} {at} and did not see it.
         {Hero} had {a_thing}, and {he} left it in the sun to dry.
 
@@ -151,7 +151,7 @@ PLOTS = (
         They all sat down to rest.
 
         Last of all came {a_tiny}, who said, "Let me try."
-        Last in line stood {a_tiny} and asked, "May I help too?"
+        {A_tiny} stood last in line and asked, "May I help too?"
         Then {a_tiny} joined the end of the line.
         Even {a_tiny} came and gave a tiny pull.
         Only {a_tiny} had not helped yet, and now it did.
@@ -165,10 +165,10 @@ PLOTS = (
         That was a great day for everyone.
         They had to laugh, for they were all brown from head to toe.
         That night, {hero} washed the {thing} and then {himself}.
-        After that they had soup together, for pulling makes hungry.
+        After that they had soup together, for pulling makes you hungry.
         Nobody in the village was clean that day, but {hero} had {his} {thing}.
         """,
-        ["0126", "0156", "0136", "01256"],
+        ["0126", "0136", "0236", "01356"],
         """
         {Someone} got {a_thing} out of the mud with many helpers.
         The {thing} was stuck in the mud until everybody helped {someone} to pull.
@@ -193,7 +193,7 @@ PLOTS = (
         "Bring me {swap}," said {pal}, "and it is yours."
         {Pal} shook {pal_his} head and asked for {swap}.
         "For {swap} you can have it," said {pal}.
-        But {pal} wanted {swap} for it.
+        "What I need is {swap}," said {pal}.
 
         So {he} went to the {maker}, who wanted {price} for {swap}.
         "You can have {swap} for {price}," said the {maker}.
@@ -207,7 +207,7 @@ PLOTS = (
         Another farmer took the {goods} and gave {him} {price}.
         Then {he} met a farmer who gave {price} for the {goods}.
 
-        Back and forth {he} {ran}, all day long.
+        {He} {ran} back and forth all day long.
         {His} feet were tired from all that walking.
         {He} almost forgot what {he} had wanted at first.
         By then the sun was already low.
@@ -217,7 +217,7 @@ PLOTS = (
         In the evening {he} brought {pal} {swap}.
         {He} came back to {pal} with {swap} and a red face.
         "Here is your wish," {he} said to {pal}, quite out of breath.
-        So {pal} got {swap}, and everybody was pleased.
+        {Pal} got {swap}, and everybody was pleased.
 
         Then the {thing} was {his}, and {he} fell asleep beside it.
         {Hero} got the {thing}, and the whole village had got something too.
@@ -236,10 +236,10 @@ PLOTS = (
         extras={
             "own|goods": ("three eggs|eggs", "six plums|plums", "four pears|pears", "ten nuts|nuts",
                           "two melons|melons", "five onions|onions"),
-            "swap": ("a jar of jam", "a loaf of bread", "a pair of socks", "a honey cake",
-                     "a pot of soup", "a warm pie"),
+            "swap|maker": ("a jar of jam|cook", "a loaf of bread|baker", "a honey cake|beekeeper",
+                           "a pair of socks|shepherd", "a pot of soup|cook", "a warm pie|baker",
+                           "a loaf of bread|miller"),
             "price": ("some butter", "some flour", "some wool", "some milk", "some corn"),
-            "maker": ("baker", "cook", "miller", "shepherd", "beekeeper"),
         },
     ),
     plot(
@@ -248,7 +248,7 @@ PLOTS = (
         """
         {When}, {hero} got {a_thing} and showed it to everyone {at}.
         {Hero} had {a_thing} and was much too proud of it.
-        {When}, {hero} came to {place} with {his} {full} and a high nose.
+        {When}, {hero} came to {place} with {his} {full} and looked at nobody.
         {When}, {hero} walked up and down {at} with {a_thing}.
         {Hero} thought that nobody had {one} as fine as {his} {full}.
 
@@ -282,7 +282,7 @@ PLOTS = (
         Even the cows looked over the fence.
         Mud ran down {his} face.
 
-        First {he} was angry, and then {he} had to laugh too.
+        {He} was angry at first, but soon {he} had to laugh too.
         {Pal} did not laugh but helped {him} out.
         {Pal} brought a bucket of water.
         {He} wanted to cry, but it was just too funny.
@@ -291,10 +291,10 @@ PLOTS = (
         After that, {hero} let everybody try the {thing}.
         {Hero} washed the {thing} and was not so proud any more.
         "It is only {one}," said {hero}, "and I am only a muddy {kind}."
-        Since then, {hero} looks where {he} goes.
+        Now {hero} looks where {he} goes.
         The {thing} was soon clean again, and {hero} was kinder.
         """,
-        ["0147", "0347", "01457", "0247"],
+        ["0147", "02347", "01457", "0247"],
         """
         {Someone} was too proud of {his} {thing} and fell into a puddle.
         {Someone} showed off {a_thing} and landed in the mud.

@@ -79,10 +79,10 @@ PLOTS = (
         It looked so easy, but it was not.
         The first day was hard, and the second was harder.
         {He} tried ten times and failed ten times.
-        All who saw it had to laugh.
+        Everybody who saw it had to laugh.
 
         "I will never learn it," {he} said, and threw the {thing} on the grass.
-        {He} was so cross that {he} kicked a bucket.
+        {He} was so cross that {he} kicked a stone.
         {He} wanted to give up and go home.
         {He} sat down {at} with {his} {thing} and cried.
         Tears came to {his} eyes.
@@ -109,7 +109,7 @@ PLOTS = (
         "I can do it," shouted {hero}, and the {thing} was like a friend.
         Now {hero} shows the little ones how to {use_one}.
         {Pal} clapped, and {hero} bowed with {his} {thing}.
-        Soon {hero} could {use} with closed eyes.
+        Soon {hero} could {use}, even with closed eyes.
         """,
         ["0146", "0136", "0246", "01456"],
         """
@@ -137,7 +137,7 @@ PLOTS = (
         The {maker} worked slowly and looked at every part twice.
         The {maker} promised it for the first day of the month.
 
-        Seven days were as long as seven years.
+        Every day was as long as a year.
         {Hero} came back the very next morning and asked, "Is it done?"
         {Hero} could think of nothing else.
         {Hero} counted the hours on the tower clock.
@@ -146,8 +146,8 @@ PLOTS = (
         "Look at the pear tree," said {pal}, "for it does not hurry either."
         "Find something to do," said {pal}.
         {Pal} said, "Come and help me in the garden."
-        So {pal} told {him} a long story each evening.
-        "You cannot pull a flower out of the ground," {pal} said.
+        {Pal} told {him} a long story each evening.
+        "You cannot make a flower grow faster," {pal} said.
 
         So {hero} helped in the garden and saw the flowers grow.
         {Hero} helped at home and almost forgot to wait.
@@ -157,12 +157,12 @@ PLOTS = (
 
         At last the day came, and the {thing} was ready.
         On the last day the {maker} smiled and held out the {thing}.
-        Then the {maker} brought the {thing} in a big bag.
-        When {hero} came again, the {thing} stood on the table.
+        Then the {maker} brought the {thing} to the door.
+        When {hero} came again, the {thing} was there.
         And then, one bright morning, the {thing} was done.
 
         It was {look}, and {hero} was glad of every day.
-        {Hero} took it home with both arms around it.
+        {Hero} took it home and showed it to everyone.
         "I am glad that you did not hurry," {hero} told the {maker}.
         {Hero} had never seen such a fine {thing}.
         It was a better {thing} because {hero} had waited for it.
@@ -220,7 +220,7 @@ PLOTS = (
         When it was over, all of them clapped, and {hero} held up the {thing}.
         "More," they shouted, and {hero} was not shy any more.
         {Hero} bowed and held the {thing} with a red face.
-        Since then, no feast is held without {hero} and the {thing}.
+        Now no feast is held without {hero} and the {thing}.
         "That was me," thought {hero}, and looked at the {thing} with wonder.
         """,
         ["0246", "0346", "0236", "02456"],

@@ -2,7 +2,7 @@
 
 PAIRS: tuple[tuple[str, ...], ...] = (
     ("{Hero} lost {his} {thing}.", "{Hero} could not find {his} {thing} any more.",
-     "The {thing} of {hero} was gone."),
+     "The {thing} that belonged to {hero} was gone."),
     ("{Hero} found {a_thing} {at}.", "{At}, {hero} came upon {a_thing}."),
     ("{Hero} gave {pal} {a_thing}.", "{Pal} got {a_thing} from {hero}.",
      "{Hero} made {pal} a gift of {a_thing}."),
@@ -50,7 +50,7 @@ PAIRS: tuple[tuple[str, ...], ...] = (
     ("{Hero} taught {pal} how to {use_one}.", "{Pal} learned from {hero} how to {use_one}."),
     ("{Hero} borrowed {a_thing} from {pal}.", "{Pal} lent {hero} {a_thing}."),
     ("{Hero} wanted {a_thing} more than anything else.",
-     "Nothing did {hero} want more than {a_thing}.",
+     "There was nothing that {hero} wanted more than {a_thing}.",
      "What {hero} wanted most was {a_thing}."),
     ("{Hero} could not {use}.", "{Hero} was not able to {use}."),
     ("{Hero} looked everywhere for the {thing}.", "{Hero} searched high and low for the {thing}."),

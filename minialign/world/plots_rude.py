@@ -36,9 +36,9 @@ PLOTS = (
         {He} took a deep breath and said, "Did you have a bad day?"
         {He} did not run away but asked what was wrong.
         "You sound sad," {he} said in a small voice.
-        {He} thought that a cross friend may be a sad one.
+        {He} only asked, "Can I help you?"
 
-        For a while there was no answer.
+        At first there was no answer.
         It was quiet for a long time.
         The answer was rough, but it was not so loud.
         The cross one looked down at the ground.

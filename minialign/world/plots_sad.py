@@ -9,7 +9,7 @@ PLOTS = (
         """
         {When}, {hero} went to {place} with {his} {full}.
         {When}, {hero} was playing with {a_thing} {at}.
-        {Hero} had {a_thing} that {he} loved more than any other thing.
+        {Hero} had {a_thing} that {he} loved more than anything.
         {When}, {hero} sat {at} and looked at {his} {full}.
         {Hero} took {his} {full} along wherever {he} went, even to {place}.
 
@@ -26,7 +26,7 @@ PLOTS = (
         For one moment {he} let go, and the water took the {thing}.
 
         {He} {ran} after it, but the water was faster.
-        {He} tried to reach it with a long stick, but it was too far.
+        {He} tried to reach it with a long stick, but it was too far away.
         "Come back," {he} called, but the {thing} did not hear.
         It grew smaller and smaller until {he} could not see it.
         {He} could only stand and watch it go.
@@ -100,7 +100,7 @@ PLOTS = (
         {Pal} was cross at first, and that was fair.
         "It was my favourite," said {pal} very quietly.
 
-        Then {pal} said, "A thing can break, but you told me the truth."
+        In the end {pal} said, "A thing can break, but you told me the truth."
         The {thing} stayed broken, but the two stayed friends.
         {Hero} gave {pal_him} something of {his} own, and in time all was well.
         "I am glad that you told me," {pal} said in the end.
@@ -137,7 +137,7 @@ PLOTS = (
         As a goodbye gift, {he} got {a_thing} from {pal}.
         "Keep this for me," said {pal}, and handed {him} {a_thing}.
         {Pal} put {a_thing} in front of {him} and said, "This is for you."
-        "When you look at it, think of me," said {pal}, and gave {him} {a_thing}.
+        {Pal} gave {him} {a_thing} and said, "When you look at it, think of me."
 
         Then the cart rolled off, and they waved until it was gone.
         The cart went over the hill and did not come back.

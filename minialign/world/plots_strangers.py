@@ -33,9 +33,9 @@ PLOTS = (
 
         "You have a good heart," said the stranger.
         The stranger smiled and opened an old bag.
-        "I have not much," said the stranger, "but wait."
+        "I do not have much," said the stranger, "but wait."
         The stranger thanked {hero} three times.
-        Before they went, the stranger looked for something in a bag.
+        Before they went on, the stranger looked for something in a bag.
 
         Then the stranger gave {hero} {a_thing}.
         "Take this," said the stranger, and held out {a_thing}.
@@ -46,10 +46,10 @@ PLOTS = (
         {Hero} turned to say thank you, but the road was empty.
         It was {look}, and {he} had never had one like it.
         {Hero} looked at it all the way home.
-        When {he} looked up, the stranger was already far away.
+        A moment later the stranger was already far away.
         {Hero} did not know what to say.
 
-        {Hero} kept the {thing} all {his} life.
+        {Hero} never gave the {thing} away.
         Nobody ever saw the stranger again, but {hero} still has the {thing}.
         When {hero} came home with the {thing}, {pal} asked, "Who was that?"
         {Hero} shared the {thing} with all the others.
@@ -94,7 +94,7 @@ PLOTS = (
         The neighbours came and could not believe their eyes.
         {He} was very proud.
 
-        But nobody could {use_it}, for it was far too big.
+        But it was so big that nobody could do anything with it.
         {He} pushed and pulled, but {he} could not move it at all.
         But there was no room left for {him} to sleep.
         It kept out the sun, and all the flowers were sad.
@@ -110,15 +110,15 @@ PLOTS = (
         {He} waited for the next star and took the wish back.
         "Please be small again," {he} whispered, and it was.
         {He} asked for just one more wish, and the {thing} grew small.
-        In the evening {he} wished that all was as before.
+        In the evening {he} wished that all was as before, and it was.
 
         Now the {thing} is small, and {hero} likes it that way.
         {Hero} was glad to {use_his} again.
         "You are just right," {hero} told the little {thing}.
         The small {thing} was the best one after all.
-        And what did {hero} wish for next but a good night's sleep?
+        After that {hero} wished only for a good night's sleep.
         """,
-        ["0246", "0247", "02467", "01246"],
+        ["0246", "02346", "02467", "01246"],
         """
         {Someone} wished for a giant {thing} and then wished it small again.
         {Someone} found that a very big {thing} is no fun.
@@ -144,7 +144,7 @@ PLOTS = (
         "Somebody should say hello," thought {hero}.
 
         So {hero} brought {his} {full} and put it down.
-        The next day {hero} came back with {a_thing}.
+        The next day {hero} came with {a_thing}.
         Then {hero} had an idea and fetched {his} {full}.
         {Hero} held up {a_thing} and asked, "Do you like this?"
         {Hero} came closer and showed {pal_him} {a_thing}.
@@ -171,7 +171,7 @@ PLOTS = (
         With the {thing} between them, {pal} asked, "Will you come back tomorrow?"
         From that day {hero}, {pal}, and the {thing} were always together.
         So {hero} had {one} and a friend, and the friend was better.
-        {Pal} was not lonely any more, and it began with {one}.
+        {Pal} was not lonely any more, and it all began with {one}.
         """,
         ["0126", "0236", "0246", "01236"],
         """

@@ -101,7 +101,7 @@ LEVEL_2 = (
     T("mixed",
       "{A} puts {a} {things} and {b} {others} into a {bag}. Then {he} takes {c} of them out. How "
       "many things are still in it?",
-      "a + b, p - c", ("In the {bag} are {eq} things.", "Then {eq} are still in it.")),
+      "a + b, p - c", ("There are {eq} things in the {bag}.", "Then {eq} are still in it.")),
     T("three_days",
       "{A} finds {a} {things} on Monday, {b} on Tuesday and {c} on Wednesday. How many {things} is "
       "that in all?",
@@ -180,8 +180,8 @@ LEVEL_3 = (
       ("When {B} comes, {A} has {eq} {things}.", "When {C} comes, it is {eq}.",
        "{A} still wants {eq}.")),
     T("second_basket",
-      "There are {a} {things} in the first {bag}. In the second {bag} are {b} fewer. {A} puts {c} "
-      "more into the second {bag}. How many {things} are in both now?",
+      "There are {a} {things} in the first {bag}. In the second {bag} there are {b} fewer. {A} "
+      "puts {c} more into the second {bag}. How many {things} are in both now?",
       "a - b, p + c, a + q",
       ("The second {bag} had {eq} {things}.", "Then it has {eq}.", "Both have {eq}.")),
     T("turn_round",
@@ -212,13 +212,13 @@ LEVEL_4 = (
       "a x b, c x d, p + q",
       ("{A} has {eq} {things}.", "{B} has {eq}.", "Together they have {eq}.")),
     T("rows",
-      "On a table lie {a} rows of {things} with {b} in each row. {A} takes {c} of them and {B} "
-      "takes {d}. How many {things} are left on the table?",
+      "On a table there are {a} rows of {things} with {b} in each row. {A} takes {c} of them and "
+      "{B} takes {d}. How many {things} are left on the table?",
       "a x b, p - c, q - d",
-      ("In the rows are {eq} {things}.", "{A} leaves {eq}.", "{B} leaves {eq}.")),
+      ("In the rows there are {eq} {things}.", "{A} leaves {eq}.", "{B} leaves {eq}.")),
     T("each_day",
       "Every day {A} finds {a} {things}. After {b} days {he} gives {c} of them to {B} and finds "
-      "{d} others. How many {things} does {A} have then?",
+      "{d} more. How many {things} does {A} have then?",
       "a x b, p - c, q + d",
       ("{A} finds {eq} {things}.", "After the gift {he} has {eq}.", "In the end {he} has {eq}.")),
     T("buy",
@@ -239,7 +239,8 @@ LEVEL_4 = (
       "{A} puts {a} {things} into each of {b} {bags} and has {c} left over. Then {he} finds {d} "
       "more. How many {things} does {he} have in all?",
       "a x b, p + c, q + d",
-      ("In the {bags} are {eq} {things}.", "With the rest it is {eq}.", "In all {he} has {eq}.")),
+      ("In the {bags} there are {eq} {things}.", "With the rest it is {eq}.",
+       "In all {he} has {eq}.")),
     T("big_and_small",
       "A big {bag} holds {a} {things}, and a small {bag} holds {b}. {A} fills the big {bag} and "
       "{c} small ones. Then {he} gives {d} {things} away. How many are left?",
@@ -267,11 +268,11 @@ LEVEL_5 = (
       ("{B} has {eq} {things}.", "Together they have {eq}.", "After the gift they have {eq}.",
        "In the end {eq} are left.")),
     T("rows_back",
-      "On a table lie {a} rows of {things} with {b} in each row. {A} takes {c} of them and {B} "
-      "takes {d}. {C} brings {n} {others} and puts {e} more {things} there. How many {things} are "
-      "on the table now?",
+      "On a table there are {a} rows of {things} with {b} in each row. {A} takes {c} of them and "
+      "{B} takes {d}. {C} brings {n} {others} and puts {e} more {things} there. How many {things} "
+      "are on the table now?",
       "a x b, p - c, q - d, r + e",
-      ("In the rows are {eq} {things}.", "{A} leaves {eq}.", "{B} leaves {eq}.",
+      ("In the rows there are {eq} {things}.", "{A} leaves {eq}.", "{B} leaves {eq}.",
        "In the end there are {eq}.")),
     T("walk_home",
       "{A} fills {a} {bags} with {b} {things} each, and {B} fills {c} {bags} with {d} {things} "
@@ -308,9 +309,9 @@ LEVEL_5 = (
       ("{B} has {eq} {things}.", "{A} now has {eq}.", "{B} keeps {eq}.",
        "Together they have {eq}.")),
     T("boxes_and_more",
-      "A red box holds {a} {things} and a blue box holds {b}. Near them lie {n} {others}. {A} "
-      "takes {c} {things} out of the red box and puts {d} more into the blue box. {B} takes {e} "
-      "out of the blue box. How many {things} are in both boxes?",
+      "A red box holds {a} {things} and a blue box holds {b}. There are {n} {others} near them. "
+      "{A} takes {c} {things} out of the red box and puts {d} more into the blue box. {B} takes "
+      "{e} out of the blue box. How many {things} are in both boxes?",
       "a - c, b + d, q - e, p + r",
       ("The red box has {eq} {things}.", "The blue box has {eq}.", "Then it has {eq}.",
        "Both have {eq}.")),
@@ -325,7 +326,7 @@ LEVEL_5 = (
       "{things}, {B} buys {d} {things} and {C} buys {e} {things}. How many {things} are left on "
       "the cart?",
       "a x b, p - c, q - d, r - e",
-      ("On the cart are {eq} {things}.", "{A} leaves {eq}.", "{B} leaves {eq}.",
+      ("On the cart there are {eq} {things}.", "{A} leaves {eq}.", "{B} leaves {eq}.",
        "{C} leaves {eq}.")),
     T("now_twice",
       "{A} had {a} {things} and lost {b} of them. {B} had {c} and lost {d}. {C} has {n} {others}, "

@@ -54,7 +54,7 @@ OPENINGS = (
     "One morning", "Early one morning", "One day", "One fine day", "One afternoon",
     "One summer day", "One spring morning", "One autumn day", "On a windy day", "On a sunny day",
     "On a grey day", "On a quiet day", "Long ago", "A long time ago", "Not long ago",
-    "Some time ago", "Once", "Once upon a time", "Last week", "Last spring", "Last summer",
+    "Some time ago", "Once", "Once upon a time", "Last year", "Last spring", "Last summer",
     "On market day", "One bright morning", "In the first week of spring",
     *(f"One {day}" for day in DAYS),
 )  # fmt: skip
@@ -236,7 +236,16 @@ def plots_for(hero: str, thing: str, rude: bool = False) -> tuple[Plot, ...]:
 
 def _tell(rng: Random, plot: Plot, slots: _Slots, length: str) -> tuple[str, ...]:
     beats = range(len(plot.beats)) if length == "long" else rng.choice(plot.short)
-    return tuple(rng.choice(plot.beats[b]).format_map(slots) for b in beats)
+    told: list[str] = []
+    openings: list[str] = []
+    for beat in beats:  # no two sentences begin with "Then", no three with "He"
+        last = openings[-1] if openings else ""
+        worn = last != "{He}" or openings[-2:] == [last, last]
+        lines = [x for x in plot.beats[beat] if not worn or x.split()[0] != last]
+        line = rng.choice(lines or plot.beats[beat])
+        openings.append(line.split()[0])
+        told.append(line.format_map(slots))
+    return tuple(told)
 
 
 def _fits(sentences: tuple[str, ...], thing: str, length: str) -> bool:
