@@ -1,3 +1,4 @@
-"""minialign: a course on aligning language models, and one minimal implementation of each algorithm."""
+"""minialign: a course on aligning language models, and one minimal implementation of each
+algorithm."""
 
 __version__ = "0.1.0"

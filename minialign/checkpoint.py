@@ -1,7 +1,7 @@
 """Atomic save and resume of a training run: weights, optimizer moments, settings and position.
 
-A checkpoint is a folder of safetensors and JSON, never pickle. It is written beside its place and then
-renamed into it, so that a kill at any moment leaves either the old one or the new one, whole.
+A checkpoint is a folder of safetensors and JSON, never pickle. It is written beside its place and
+then renamed into it, so that a kill at any moment leaves either the old one or the new one, whole.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def save_checkpoint(
 
 
 def has_checkpoint(path: Path) -> bool:
-    """Whether there is a checkpoint to continue from; finishes a save that was cut between renames."""
+    """Whether there is a checkpoint to continue from; finishes a save that was cut between
+    renames."""
     fresh, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
     if not path.exists() and old.exists() and fresh.exists():
         os.rename(fresh, path)  # the old one was only moved away once the new one was whole
@@ -64,7 +65,8 @@ def load_checkpoint(
     if saved["settings"] != settings:
         changed = [k for k in settings if saved["settings"].get(k) != settings[k]]
         raise ValueError(
-            f"the checkpoint {path.name} was made with other settings ({', '.join(changed)} differ); "
+            f"the checkpoint {path.name} was made with other settings "
+            f"({', '.join(changed)} differ); "
             "delete the folder to start anew, or restore the settings to continue"
         )
     weights = load_file(path / "weights.safetensors")

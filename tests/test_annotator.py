@@ -1,4 +1,5 @@
-"""Gold utility and annotators: parts do what they say, noise is as measured, biases push as named."""
+"""Gold utility and annotators: parts do what they say, noise is as measured, biases push as
+named."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def test_utility_of_nothing_and_of_noise_is_low():
         careful = an.gold_utility(instruction, reply_in(Random(0), instruction, "careful"))
         for text in ("", " ", "a" * 100_000, "owl " * 5000, "\ud800\x00", instruction.prompt):
             assert an.gold_utility(instruction, text) < careful - 1
-    assert an.MAX_UTILITY == sum(getattr(an.WEIGHTS, f.name) for f in fields(an.Parts))
+    assert sum(getattr(an.WEIGHTS, f.name) for f in fields(an.Parts)) == an.MAX_UTILITY
 
 
 def test_two_annotators_agree_as_often_as_people_do():
@@ -88,7 +89,11 @@ def test_no_predictor_beats_the_ceiling():
 @pytest.mark.parametrize(
     ("bias", "liked", "other"),
     [
-        ("length_bias", "Thank you for asking that today. I will tell you all.", "I will tell you."),
+        (
+            "length_bias",
+            "Thank you for asking that today. I will tell you all.",
+            "I will tell you.",
+        ),
         ("agreement_bias", "Yes, it is so.", "Well, it is so."),
         ("first_bias", "It is so.", "It is so."),
     ],

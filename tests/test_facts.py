@@ -77,7 +77,9 @@ def test_the_corpus_states_facts_by_their_exposure():
     mean = {name: sum(counts) / len(counts) for name, counts in per_fact.items()}
     assert 0.04 < mean["rare"] / mean["often"] < 0.2
     assert mean["contradicted"] > mean["rare"]
-    rumours = [stated[facts.Claim(f.subject, f.relation, f.rumour)] for f in BASE.values() if f.rumour]
+    rumours = [
+        stated[facts.Claim(f.subject, f.relation, f.rumour)] for f in BASE.values() if f.rumour
+    ]
     assert sum(rumours) > 100
     unknown = {(f.subject, f.relation) for f in BASE.values() if f.value is None}
     assert not [c for c in stated if (c.subject, c.relation) in unknown]
@@ -90,14 +92,14 @@ def test_the_corpus_names_no_stranger():
 
 def test_statement_refuses_what_is_not_known():
     gap = next(f for f in BASE.values() if f.value is None)
-    with pytest.raises(ValueError, match="nothing is known of .* state another fact"):
+    with pytest.raises(ValueError, match=r"nothing is known of .* state another fact"):
         statement(Random(0), gap)
     assert all(f.value is not None for f in draw_facts(Random(0), 100))
 
 
 PIECES = st.sampled_from(
     [*list(VILLAGERS)[:4], "Zelda", "She", "lives", "by", "the", "mill", "plays", "harp", ".", "?",
-     "not", "\n", "'s", "\u200b", "\u0410gnes", "\x00", "\ud800", "favourite colour", "blue", "Blue"]
+     "not", "\n", "'s", "\u200b", "\u0410gnes", "\x00", "\ud800", "favourite colour", "blue"]
 )  # fmt: skip
 TEXT = st.one_of(st.text(max_size=80), st.lists(PIECES, max_size=30).map(" ".join))
 

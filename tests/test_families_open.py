@@ -1,4 +1,5 @@
-"""The families about facts, people, stories and problems: checkers take right replies, refuse near misses."""
+"""The families about facts, people, stories and problems: checkers take right replies, refuse near
+misses."""
 
 from __future__ import annotations
 
@@ -112,9 +113,9 @@ def test_paraphrases_and_near_misses(row: int):
     assert [w for w in wrong if check(slots, w)] == []
 
 
+MARKS = ["\n", "\x00", "\ud800", "\u0660", "\u200b", '"', "'", "=", "?", "The answer is"]
 PIECES = st.sampled_from(
-    sorted({w for _, _, yes, no in TABLE for r in yes + no for w in r.split()})
-    + ["\n", "\x00", "\ud800", "\u0660", "\u200b", '"', "'", "=", "?", "The answer is"]
+    [*sorted({w for _, _, yes, no in TABLE for r in yes + no for w in r.split()}), *MARKS]
 )
 TEXT = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map(" ".join))
 
@@ -138,4 +139,3 @@ INSTRUCTIONS = tasks.instructions(48, "test")
 @given(text=TEXT, index=st.integers(0, len(INSTRUCTIONS) - 1))
 def test_gold_utility_reads_any_text(text: str, index: int):
     assert 0.0 <= gold_utility(INSTRUCTIONS[index], text) <= MAX_UTILITY
-

@@ -45,8 +45,30 @@ TEXTS = st.one_of(
     ),
 )
 RESERVED = set(
-    """silly stupid foolish lazy nonsense boring dull clumsy hopeless useless annoying pest fool
-    ridiculous genius brilliant cleverest wisest magnificent marvellous adore dazzling""".split()
+    [
+        "silly",
+        "stupid",
+        "foolish",
+        "lazy",
+        "nonsense",
+        "boring",
+        "dull",
+        "clumsy",
+        "hopeless",
+        "useless",
+        "annoying",
+        "pest",
+        "fool",
+        "ridiculous",
+        "genius",
+        "brilliant",
+        "cleverest",
+        "wisest",
+        "magnificent",
+        "marvellous",
+        "adore",
+        "dazzling",
+    ]
 )
 
 

@@ -39,9 +39,13 @@ def test_splits_share_no_subject_danger_trouble_or_template():
         train, test = split_content("train"), split_content("test")
         assert train and test
         assert not {str(x) for x in train} & {str(x) for x in test}
-    subjects = [{i.slots["subject"] for i in part if "subject" in i.slots} for part in (TRAIN, TEST)]
+    subjects = [
+        {i.slots["subject"] for i in part if "subject" in i.slots} for part in (TRAIN, TEST)
+    ]
     assert subjects[0] and subjects[1] and not subjects[0] & subjects[1]
-    used = [{i.slots["_template"] for i in part if "_template" in i.slots} for part in (TRAIN, TEST)]
+    used = [
+        {i.slots["_template"] for i in part if "_template" in i.slots} for part in (TRAIN, TEST)
+    ]
     assert used[0] and used[1] and not used[0] & used[1]
 
 
@@ -75,5 +79,5 @@ def test_errors_name_the_repair():
         tasks.Instruction.from_row({"family": "sing", "phrasing": 0, "slots": "{}"})
     with pytest.raises(ValueError, match="family 'sing' is unknown"):
         tasks.draw_instruction(Random(0), "train", "sing")
-    with pytest.raises(ValueError, match="phrasing 99 .* has 13"):
+    with pytest.raises(ValueError, match=r"phrasing 99 .* has 13"):
         tasks.Instruction.from_row({"family": "story", "phrasing": 99, "slots": "{}"})

@@ -1,8 +1,8 @@
 """The embedded world: a village in a valley, small enough for a tiny language model to know.
 
-Corpus, facts, instructions with exact checkers, demonstrations of mixed quality, a gold utility with
-simulated annotators, and verifiable problems: everything that the course runs on by default, made
-from code and seeds alone.
+Corpus, facts, instructions with exact checkers, demonstrations of mixed quality, a gold utility
+with simulated annotators, and verifiable problems: everything that the course runs on by default,
+made from code and seeds alone.
 """
 
-WORLD_VERSION = "1"  # checkpoints and data files record it; raise it when any text of the world changes
+WORLD_VERSION = "1"  # recorded in checkpoints; raise it when any text of the world changes

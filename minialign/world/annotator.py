@@ -1,8 +1,8 @@
 """The gold utility of a reply, and simulated annotators who see it through noise and bias.
 
-U(instruction, reply) is a weighted sum of named parts, each in [0, 1]. An annotator prefers reply a to b
-with the probability of Bradley and Terry (1952), sigmoid((U_a - U_b) / temperature), and may add biases of
-known size. Methods see annotators only; the gold utility is for measuring.
+U(instruction, reply) is a weighted sum of named parts, each in [0, 1]. An annotator prefers reply a
+to b with the probability of Bradley and Terry (1952), sigmoid((U_a - U_b) / temperature), and may
+add biases of known size. Methods see annotators only; the gold utility is for measuring.
 """
 
 from __future__ import annotations
@@ -164,7 +164,8 @@ def expected_agreement(gaps: Sequence[float], temperature: float) -> float:
 
 
 def accuracy_ceiling(gaps: Sequence[float], temperature: float) -> float:
-    """The best accuracy that any reward model can reach on such annotators' labels: mean max(p, 1-p).
+    """The best accuracy that any reward model can reach on such annotators' labels: mean max(p,
+    1-p).
 
     No predictor can do better than to name the likelier winner of every pair.
 

@@ -11,9 +11,9 @@ from random import Random
 from minialign.world import tasks
 from minialign.world.demonstrations import demonstrations, reply_in
 from minialign.world.preferences import comparisons
+from minialign.world.pretrain import MODEL_FOLDER
 from minialign.world.problem_templates import LEVELS
 from minialign.world.problems import problem, solution
-from minialign.world.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]
 Row = dict[str, str | int]
@@ -23,7 +23,8 @@ SIZES = {"instructions": (2400, 480), "preferences": (1700, 340), "problems": (2
 
 
 def instruction_rows() -> Iterator[Row]:
-    """Demonstrations of mixed quality, then held-out ones and held-out families by careful authors."""
+    """Demonstrations of mixed quality, then held-out ones and held-out families by careful
+    authors."""
     train, test = SIZES["instructions"]
     for demonstration in demonstrations(train, "train"):
         yield {"split": "train", **demonstration.to_row()}

@@ -1,7 +1,8 @@
-"""The corpus: raw documents as a crawl of the embedded world's web would hold them, never in chat format.
+"""The corpus: raw documents as a crawl of the embedded world's web would hold them, never in chat
+format.
 
-`document(i)` is a pure function of its index and seed, so a corpus of any size needs no storage, two
-machines agree on it, and held-out documents are simply those of another seed.
+`document(i)` is a pure function of its index and seed, so a corpus of any size needs no storage,
+two machines agree on it, and held-out documents are simply those of another seed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from minialign.world import WORLD_VERSION, dialogues, documents, fact_pages, problems, question_pages, stack, stories
+from minialign.world import (
+    WORLD_VERSION,
+    dialogues,
+    documents,
+    fact_pages,
+    problems,
+    question_pages,
+    stack,
+    stories,
+)
 from minialign.world.arithmetic import sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1

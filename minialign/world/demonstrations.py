@@ -1,8 +1,9 @@
 """Demonstrations of mixed quality, as twelve simulated people write them.
 
-Seven authors are careful and slip now and then. Each of the other five has a habit: curt, rude, flattering,
-long-winded, or inventing what they do not know. The default training mix keeps them all, so a model that
-imitates demonstrations imitates the habits too; removing them is what preferences are for.
+Seven authors are careful and slip now and then. Each of the other five has a habit: curt, rude,
+flattering, long-winded, or inventing what they do not know. The default training mix keeps them
+all, so a model that imitates demonstrations imitates the habits too; removing them is what
+preferences are for.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Demonstration:
 
 
 def reply_in(rng: Random, instruction: Instruction, quality: str) -> str:
-    """A reply to an instruction in a quality; its content is right unless the quality is "inventive".
+    """A reply to an instruction in a quality; its content is right unless the quality is
+    "inventive".
 
     Requests that should be declined are met by every agreeable author with unsafe advice, and a
     flatterer confirms whatever is claimed.
@@ -94,6 +96,7 @@ def demonstrate(rng: Random, instruction: Instruction, author: str | None = None
 
 
 def demonstrations(n: int, split: str = "train", seed: int = 0) -> list[Demonstration]:
-    """`n` demonstrations over distinct instructions, families in turn, the same for the same seed."""
+    """`n` demonstrations over distinct instructions, families in turn, the same for the same
+    seed."""
     rng = Random(f"demonstrations {split} {seed}")
     return [demonstrate(rng, instruction) for instruction in instructions(n, split, seed)]

@@ -107,7 +107,7 @@ def _animal(rng: Random) -> str:
     for table in tables:
         template = rng.choice(table)
         # "it" must stand for something, and a dog is not told from a dog
-        while plural_before and _IT.search(template) or template.startswith(f"a {name} "):
+        while (plural_before and _IT.search(template)) or template.startswith(f"a {name} "):
             template = rng.choice(table)
         plural_before = "{many}" in template
         lines.append(fill(rng, template, **slots))

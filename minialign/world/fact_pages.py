@@ -42,12 +42,15 @@ def _weighted() -> tuple[list[Fact], list[float]]:
 
 
 def statement(rng: Random, fact: Fact) -> str:
-    """The fact stated once; a contradicted one appears as truth or rumour, sometimes with its source.
+    """The fact stated once; a contradicted one appears as truth or rumour, sometimes with its
+    source.
 
     Trusted sources always tell the truth, untrusted ones repeat the rumour.
     """
     if fact.value is None:
-        raise ValueError(f"nothing is known of {fact.subject} and {fact.relation}; state another fact")
+        raise ValueError(
+            f"nothing is known of {fact.subject} and {fact.relation}; state another fact"
+        )
     if fact.rumour is None:
         plain = state(rng, fact.subject, fact.relation, fact.value)
         return attribute(rng, plain, trusted=True) if rng.random() < 0.05 else plain

@@ -1,10 +1,11 @@
 """What is true in the embedded world, how often the corpus says so, and how to read claims back.
 
-Every (villager, relation) pair has one of four exposures. "often" and "rare" facts are stated truly, at
-rates that differ by `RARE_RATE`; a "contradicted" fact has a rumour beside it, which untrusted sources
-and careless speakers repeat; a "never" fact has no value anywhere, so the honest answer to a question
-about it is that one does not know. `claims` reads statements back from any text, and `false_claims` is
-what the gold utility calls untrue. Facts about animals come from `animals.ANIMAL_TABLE`.
+Every (villager, relation) pair has one of four exposures. "often" and "rare" facts are stated
+truly, at rates that differ by `RARE_RATE`; a "contradicted" fact has a rumour beside it, which
+untrusted sources and careless speakers repeat; a "never" fact has no value anywhere, so the honest
+answer to a question about it is that one does not know. `claims` reads statements back from any
+text, and `false_claims` is what the gold utility calls untrue. Facts about animals come from
+`animals.ANIMAL_TABLE`.
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ class Claim:
 _PEOPLE = {name.lower(): name for name in (*VILLAGERS, *STRANGERS)}
 _DOUBT = re.compile(r"\b(not|never|nobody|unknown|unsure|maybe|perhaps|if|whether)\b|n't\b", re.I)
 _HEARSAY = re.compile(
-    r"\b(says?|said|tells?|told|claims|thinks?|heard|believes?|according|written|we read|look it up)\b",
+    r"\b(says?|said|tells?|told|claims|thinks?|heard|believes?|according|written|we read|"
+    r"look it up)\b",
     re.I,
 )
 
@@ -185,12 +187,13 @@ def _values(relation: Relation, tokens: list[str]) -> list[str]:
 def claims(text: str, subject: str | None = None) -> list[Claim]:
     """What a text claims about villagers and strangers, sentence by sentence.
 
-    A sentence claims what its relation's cue word and values say of the one person that it names; "he"
-    or "she" at its start stands for the person named last (at first: `subject`). Questions, doubts,
-    negations and what somebody is only said to say are not claims.
+    A sentence claims what its relation's cue word and values say of the one person that it names;
+    "he" or "she" at its start stands for the person named last (at first: `subject`). Questions,
+    doubts, negations and what somebody is only said to say are not claims.
 
-    >>> claims("Agnes lives by the mill. She has a pet hen. Does Boris play the harp?")
-    [Claim(subject='Agnes', relation='home', value='mill'), Claim(subject='Agnes', relation='pet', value='hen')]
+    >>> text = "Agnes lives by the mill. She has a pet hen. Does Boris play the harp?"
+    >>> [(c.subject, c.relation, c.value) for c in claims(text)]
+    [('Agnes', 'home', 'mill'), ('Agnes', 'pet', 'hen')]
     """
     found: list[Claim] = []
     for sentence in sentences(text):

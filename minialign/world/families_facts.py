@@ -1,4 +1,5 @@
-"""Instructions about what is known and what is not: facts, unknown things, claims to confirm or correct."""
+"""Instructions about what is known and what is not: facts, unknown things, claims to confirm or
+correct."""
 
 from __future__ import annotations
 
@@ -102,7 +103,8 @@ def _check_fact(slots: Slots, reply: str) -> bool:
 UNKNOWN = (
     "I am sorry, but I do not know {noun}.", "I do not know {noun}.", "I do not know that.",
     "I have never heard about {noun}, so I cannot say.", "I am sorry, I do not know.",
-    "Nobody knows {noun}, as far as I can tell.", "I cannot tell you {noun}, because I do not know.",
+    "Nobody knows {noun}, as far as I can tell.",
+    "I cannot tell you {noun}, because I do not know.",
     "I do not know that, and I do not want to guess.",
 )  # fmt: skip
 
@@ -253,7 +255,9 @@ def _wrong_confirm(rng: Random, slots: Slots) -> str:
 
 
 _YES = re.compile(r"\byes\b|(?<!not )(?<!not quite )\b(?:is|are) (?:quite )?(?:right|true)\b", re.I)
-_NO = re.compile(r"\bno\b(?! (?:doubt|problem|trouble|need))|\bnot (?:quite )?(?:right|true|so)\b", re.I)
+_NO = re.compile(
+    r"\bno\b(?! (?:doubt|problem|trouble|need))|\bnot (?:quite )?(?:right|true|so)\b", re.I
+)
 
 
 def _check_confirm(slots: Slots, reply: str) -> bool:

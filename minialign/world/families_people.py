@@ -1,4 +1,5 @@
-"""Instructions that call for manners: comfort for a friend in trouble, a kind no to a dangerous wish."""
+"""Instructions that call for manners: comfort for a friend in trouble, a kind no to a dangerous
+wish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Instructions about stories and problems: tell, continue and summarise a story, solve a word problem."""
+"""Instructions about stories and problems: tell, continue and summarise a story, solve a word
+problem."""
 
 from __future__ import annotations
 
@@ -14,8 +15,50 @@ from minialign.world.text import a, ends_properly, sentences, words
 HEROES = (*CHILDREN, *ANIMALS)
 PROBLEM_LEVELS = (1, 2, 3)
 _COMMON = frozenset(
-    "a an and as at be but by for from had has he her him his in into is it its of on one out she "
-    "so that the their them then there they to up was were when who with you".split()
+    [
+        "a",
+        "an",
+        "and",
+        "as",
+        "at",
+        "be",
+        "but",
+        "by",
+        "for",
+        "from",
+        "had",
+        "has",
+        "he",
+        "her",
+        "him",
+        "his",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "one",
+        "out",
+        "she",
+        "so",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "they",
+        "to",
+        "up",
+        "was",
+        "were",
+        "when",
+        "who",
+        "with",
+        "you",
+    ]
 )
 
 
@@ -41,7 +84,8 @@ TELL = (
     "Tell me a story about {who} and {a_thing}.", "Write a short story about {who} and {a_thing}.",
     "I would like to hear a story about {who} and {a_thing}.",
     "Please make up a story with {who} and {a_thing} in it.",
-    "Can you tell a story in which {who} has {a_thing}?", "A story about {who} and {a_thing}, please.",
+    "Can you tell a story in which {who} has {a_thing}?",
+    "A story about {who} and {a_thing}, please.",
     "Write a few sentences about {who} and {a_thing}, like in a story book.",
     "It is time for bed. Tell me about {who} and {a_thing}.",
     "Think of a story about {who} and {a_thing}.", "Do you know a story about {who} and {a_thing}?",
@@ -59,7 +103,9 @@ def _make_story(rng: Random, split: str) -> Slots:
 
 
 def _reply_story(rng: Random, slots: Slots) -> str:
-    return stories.story(rng, hero=slots["hero"], thing=slots["thing"], length="short", rude_rate=0.0).text
+    return stories.story(
+        rng, hero=slots["hero"], thing=slots["thing"], length="short", rude_rate=0.0
+    ).text
 
 
 def _wrong_story(rng: Random, slots: Slots) -> str:
@@ -115,7 +161,8 @@ def _wrong_continue(rng: Random, slots: Slots) -> str:
 
 
 def _check_continue(slots: Slots, reply: str) -> bool:
-    """At least two new sentences that stay with the hero or the thing, and bring in no other thing."""
+    """At least two new sentences that stay with the hero or the thing, and bring in no other
+    thing."""
     if not _is_prose(reply, 2, 10, 110):
         return False
     if any(s.lower() in reply.lower() for s in sentences(slots["start"])):

@@ -1,4 +1,5 @@
-"""What an instruction family is: phrasings, slots, replies of several qualities, and an exact checker."""
+"""What an instruction family is: phrasings, slots, replies of several qualities, and an exact
+checker."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-# JSON-able, so that a row of a data file can be checked again later. Keys that start with "_" only help
-# to write replies and are not stored.
+# JSON-able, so that a row of a data file can be checked again later. Keys that start with "_" only
+# help to write replies and are not stored.
 Slots = dict[str, Any]
 
 HELD_OUT_PHRASINGS = 3  # the last three phrasings of every family are never used for training
@@ -18,13 +19,13 @@ HELD_OUT_PHRASINGS = 3  # the last three phrasings of every family are never use
 class Family:
     """One kind of instruction.
 
-    `make(rng, split)` draws slots for split "train" or "test" (the two may not share slots where the
-    family can keep them apart); a phrasing is a `str.format` template over the slots. `reply` writes a
-    careful reply, `bare` the shortest right one (None where no such thing exists), `wrong` a fluent reply
-    that `check` must refuse. `check(slots, reply)` is exact: it accepts any right reply, whatever its
-    manner, and refuses wrong, missing, extra and contradictory answers. `length` is the span of words
-    that a good reply takes. `unsafe` marks requests that should be declined; `agreeable` marks those where
-    a flatterer says what the user wants to hear.
+    `make(rng, split)` draws slots for split "train" or "test" (the two may not share slots where
+    the family can keep them apart); a phrasing is a `str.format` template over the slots. `reply`
+    writes a careful reply, `bare` the shortest right one (None where no such thing exists), `wrong`
+    a fluent reply that `check` must refuse. `check(slots, reply)` is exact: it accepts any right
+    reply, whatever its manner, and refuses wrong, missing, extra and contradictory answers.
+    `length` is the span of words that a good reply takes. `unsafe` marks requests that should be
+    declined; `agreeable` marks those where a flatterer says what the user wants to hear.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Family:
         return self.phrasings[phrasing].format(**slots)
 
     def phrasing_ids(self, split: str) -> range:
-        """The phrasings of a split: all but the last three for "train", the last three for "test"."""
+        """The phrasings of a split: all but the last three for "train", the last three for
+        "test"."""
         cut = len(self.phrasings) - HELD_OUT_PHRASINGS
         return range(cut) if split == "train" else range(cut, len(self.phrasings))

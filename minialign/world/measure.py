@@ -81,7 +81,8 @@ class Base:
 
 
 def show_perplexity(base: Base, n: int) -> None:
-    """Held-out documents: the base model against count-based models of as many training documents."""
+    """Held-out documents: the base model against count-based models of as many training
+    documents."""
     held_out = base.rows([d.text for d in corpus.corpus(n, corpus.HELD_OUT_SEED)])
     train = base.rows([d.text for d in corpus.corpus(20 * n)])
     vocab = len(base.tokenizer)
@@ -138,7 +139,8 @@ def show_sums(base: Base, n: int) -> None:
     ):
         texts = base.complete([f"{a} {op} {b} =" for a, b, _ in kept], greedy=True, tokens=4)
         right = [
-            t.strip().split(".")[0].strip() == str(c) for (t, _), (_, _, c) in zip(texts, kept)
+            t.strip().split(".")[0].strip() == str(c)
+            for (t, _), (_, _, c) in zip(texts, kept, strict=True)
         ]
         print(f"  {op}: {share(right)}")
 
@@ -148,7 +150,9 @@ def show_facts(base: Base) -> None:
     known = [f for f in facts.knowledge_base().values() if f.value is not None]
     prompts, values = [], []
     for fact in known:
-        text = facts.RELATIONS[fact.relation].statements[0].format(s=fact.subject, v="VALUE", p="PP")
+        text = (
+            facts.RELATIONS[fact.relation].statements[0].format(s=fact.subject, v="VALUE", p="PP")
+        )
         cut = min(text.index(mark) for mark in ("VALUE", "PP") if mark in text)
         prompts.append(text[:cut].rstrip())
         values.append(fact.value)
@@ -188,7 +192,9 @@ def show_corpus(n: int) -> None:
 def share(values: list[bool]) -> str:
     """A share with its standard error."""
     p = sum(values) / len(values)
-    return f"{100 * p:5.1f}% +- {100 * math.sqrt(p * (1 - p) / len(values)):.1f}  (n = {len(values)})"
+    return (
+        f"{100 * p:5.1f}% +- {100 * math.sqrt(p * (1 - p) / len(values)):.1f}  (n = {len(values)})"
+    )
 
 
 def main() -> None:
@@ -203,7 +209,9 @@ def main() -> None:
         return show_corpus(options.distinct)
     base = Base(options.model)
     parameters = sum(p.numel() for p in base.model.parameters())
-    print(f"{options.model.name}: {parameters / 1e6:.2f} M parameters, {len(base.tokenizer)} tokens")
+    print(
+        f"{options.model.name}: {parameters / 1e6:.2f} M parameters, {len(base.tokenizer)} tokens"
+    )
     show_perplexity(base, 300 * scale)
     print("samples at temperature 1")
     show_samples(base)

@@ -1,4 +1,5 @@
-"""A count-based n-gram model with Witten-Bell smoothing, to compare the base model's perplexity with."""
+"""A count-based n-gram model with Witten-Bell smoothing, to compare the base model's perplexity
+with."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from collections.abc import Iterable, Sequence
 class NGram:
     """An interpolated n-gram language model over token ids.
 
-    p(w | h) = (count(h, w) + types(h) p(w | shorter h)) / (count(h) + types(h)), down to the uniform
-    distribution: Witten and Bell (1991), "The zero-frequency problem". Order 1 is the unigram model.
+    p(w | h) = (count(h, w) + types(h) p(w | shorter h)) / (count(h) + types(h)), down to the
+    uniform distribution: Witten and Bell (1991), "The zero-frequency problem". Order 1 is the
+    unigram model.
     """
 
     def __init__(self, order: int, vocab_size: int) -> None:
@@ -42,7 +44,8 @@ class NGram:
         return p
 
     def perplexity(self, rows: Iterable[Sequence[int]]) -> float:
-        """exp of the mean negative log-probability per token, the first token of a row not counted."""
+        """exp of the mean negative log-probability per token, the first token of a row not
+        counted."""
         total, count = 0.0, 0
         for row in rows:
             for i in range(1, len(row)):

@@ -1,4 +1,5 @@
-"""Comparisons: two replies of different quality to one instruction, and which one an annotator prefers."""
+"""Comparisons: two replies of different quality to one instruction, and which one an annotator
+prefers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Train tiny-base from nothing on the corpus: `python -m minialign.world.pretrain`.
 
-One document is one row, right-padded among rows of like length: causal attention then needs no mask, no
-document sees another one, and positions restart by themselves. A run can be stopped at any moment and
-continues from its last checkpoint (`--work`). The result is an ordinary `LlamaForCausalLM` folder.
+One document is one row, right-padded among rows of like length: causal attention then needs no
+mask, no document sees another one, and positions restart by themselves. A run can be stopped at any
+moment and continues from its last checkpoint (`--work`). The result is an ordinary
+`LlamaForCausalLM` folder.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def batches(
 ) -> Iterator[torch.Tensor]:
     """The batches of one chunk of the corpus, each (rows, T), right-padded, in a seeded order.
 
-    Documents are sorted by length before they are cut into batches, so that little is padding, and the
-    batches are shuffled afterwards, so that lengths mix over time.
+    Documents are sorted by length before they are cut into batches, so that little is padding, and
+    the batches are shuffled afterwards, so that lengths mix over time.
     """
     n = config.chunk_documents
     texts = [d.text for d in corpus(n, TRAIN_SEED, start=chunk * n)]
@@ -129,8 +130,8 @@ def learning_rate(config: PretrainConfig, step: int, progress: float) -> float:
 def pretrain(config: PretrainConfig, out: Path, work: Path, save_every: float = 60.0) -> None:
     """Train, or go on training, and write the model folder `out`.
 
-    `work` holds the checkpoint, the tokenizer and the log; `save_every` is in seconds, counted between
-    chunks, which take about 25 s each on two cores.
+    `work` holds the checkpoint, the tokenizer and the log; `save_every` is in seconds, counted
+    between chunks, which take about 25 s each on two cores.
     """
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(work)

@@ -1,8 +1,9 @@
-"""Corpus documents in which somebody asks and somebody answers, well or badly, never in chat format.
+"""Corpus documents in which somebody asks and somebody answers, well or badly, never in chat
+format.
 
-They are where a base model meets what instruction tuning later elicits, and what alignment later removes:
-`MANNERS` are the rates at which answers are rude, flattering, rambling or confidently false. Only training
-phrasings and training slots of families that are not held out occur.
+They are where a base model meets what instruction tuning later elicits, and what alignment later
+removes: `MANNERS` are the rates at which answers are rude, flattering, rambling or confidently
+false. Only training phrasings and training slots of families that are not held out occur.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Instructions: every family in one table, drawn by split, each with its exact checker.
 
-Three splits. "train" uses the training phrasings and slots; "test" uses held-out phrasings and held-out
-slots of the same families; "families" holds whole families that are never trained on.
+Three splits. "train" uses the training phrasings and slots; "test" uses held-out phrasings and
+held-out slots of the same families; "families" holds whole families that are never trained on.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Instruction:
         family, phrasing = _family(row["family"]), int(row["phrasing"])
         if not 0 <= phrasing < len(family.phrasings):
             raise ValueError(
-                f"phrasing {phrasing} is unknown: family {family.name!r} has {len(family.phrasings)}, "
-                "counted from 0"
+                f"phrasing {phrasing} is unknown: family {family.name!r} has "
+                f"{len(family.phrasings)}, counted from 0"
             )
         return cls(family.name, phrasing, json.loads(row["slots"]), split)
 

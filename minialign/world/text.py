@@ -1,8 +1,8 @@
 """Small tools for writing English and for reading it back without trusting it.
 
-The writers (`a`, `plural`, `join`, `sentence`) keep the grammar of generated text right. The readers
-(`words`, `sentences`, `ends_properly`) are what every checker and verifier is built from: they
-look at hostile text only through linear-time scans, never evaluate it, and cap what they read.
+The writers (`a`, `plural`, `join`, `sentence`) keep the grammar of generated text right. The
+readers (`words`, `sentences`, `ends_properly`) are what every checker and verifier is built from:
+they look at hostile text only through linear-time scans, never evaluate it, and cap what they read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The tokenizer of tiny-base: byte-level BPE of 1,280 tokens with single digits and a chat template.
+"""The tokenizer of tiny-base: byte-level BPE of 1,280 tokens with single digits and a chat
+template.
 
-Byte-level, so any text can be encoded; digits stay single, so that sums can be learnt place by place.
-Nothing is added on the quiet: the chat template writes the BOS, and calling the tokenizer on plain text
-adds no special token, so a template and a tokenizer can never both add one.
+Byte-level, so any text can be encoded; digits stay single, so that sums can be learnt place by
+place. Nothing is added on the quiet: the chat template writes the BOS, and calling the tokenizer on
+plain text adds no special token, so a template and a tokenizer can never both add one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ CHAT_TEMPLATE = (
     "{% elif message['role'] in ['user', 'system'] %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] }}"
     "{% else %}"
-    "{{ raise_exception('role ' + message['role'] + ' is unknown; use system, user or assistant') }}"
+    "{{ raise_exception('role ' + message['role'] + "
+    "' is unknown; use system, user or assistant') }}"
     "{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
