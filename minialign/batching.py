@@ -1,0 +1,124 @@
+"""From text to tensors: the only tokenizing of prompts and completions, and the only padding.
+
+The prompt is always a prefix: prompt and completion are tokenized apart and joined, so that a token
+never straddles the border, and the completion ends with EOS, inside its mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tokenized example: ids of a prompt and of the completion that follows it."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+
+    @property
+    def ids(self) -> list[int]:
+        """The whole sequence."""
+        return self.prompt_ids + self.completion_ids
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded rows; every tensor is (B, T) and column t is about token t."""
+
+    input_ids: Tensor  # long
+    attention_mask: Tensor  # long, 1 at real tokens
+    completion_mask: Tensor  # long, 1 at tokens of the completion, its EOS included
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        return Batch(*(t.to(device) for t in vars(self).values()))
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> list[int]:
+    """Ids of a prompt in the tokenizer's chat format, up to where the reply begins.
+
+    A plain string is one user turn. This is the only call of `apply_chat_template`: the template
+    writes every special token, so none is added twice.
+    """
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+    return list(encoded["input_ids"])
+
+
+def completion_ids(tokenizer: PreTrainedTokenizerBase, completion: str) -> list[int]:
+    """Ids of a completion with its end of text, which must be learnt like any other token."""
+    return [*tokenizer(completion, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str | Messages,
+    completion: str,
+    max_length: int = 512,
+) -> Row:
+    """A prompt and its completion as ids.
+
+    Raises:
+        ValueError: if the prompt leaves no room for the completion within max_length tokens, or if
+        the
+            completion is blank (its mask would hold nothing but EOS).
+    """
+    if not completion.strip():
+        raise ValueError("completion is blank, so nothing would be learnt; drop the row")
+    prompt_part = prompt_ids(tokenizer, prompt)
+    completion_part = completion_ids(tokenizer, completion)
+    if len(prompt_part) + len(completion_part) > max_length:
+        raise ValueError(
+            f"prompt ({len(prompt_part)} tokens) and completion ({len(completion_part)}) exceed "
+            f"max_length={max_length}; raise max_length or drop the row"
+        )
+    return Row(prompt_part, completion_part)
+
+
+def collate(rows: Sequence[Row], pad_id: int, side: str = "right") -> Batch:
+    """Rows as one batch, padded to the longest on one side.
+
+    >>> collate([Row([5, 6], [7, 2]), Row([5], [2])], pad_id=0).completion_mask
+    tensor([[0, 0, 1, 1],
+            [0, 1, 0, 0]])
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f"side is {side!r}; use 'left' (to sample) or 'right' (to train)")
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad_id)
+    attention, completion = torch.zeros_like(ids), torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        start = width - len(row) if side == "left" else 0
+        end = start + len(row)
+        ids[i, start:end] = torch.tensor(row.ids)
+        attention[i, start:end] = 1
+        completion[i, start + len(row.prompt_ids) : end] = 1
+    return Batch(ids, attention, completion)
+
+
+def length_batches(rows: Sequence[Row], size: int, rng: Random) -> Iterator[list[int]]:
+    """Endless batches of indices, `size` rows of like length each, a new order in every epoch.
+
+    Rows are sorted by length with a little noise, cut into batches, and the batches shuffled:
+    little is padding, and every row comes once per epoch (a last short batch is kept).
+    """
+    while True:
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]) + 8 * rng.random())
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        rng.shuffle(groups)
+        yield from groups

@@ -1,0 +1,107 @@
+"""Log-probabilities of tokens: the only place where a sequence is shifted by one.
+
+Column t of every (B, T) tensor of this package is about token t. `token_logprobs(...)[:, t]` is log
+pi(token t | tokens before t), so no loss, mask or advantage ever shifts again. Positions are
+counted from the attention mask, so left padding changes nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
+
+
+def position_ids(attention_mask: Tensor) -> Tensor:
+    """(B, T) position of each token among the real ones; 0 at padding before the first.
+
+    >>> position_ids(torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]))
+    tensor([[0, 0, 0, 1, 2],
+            [0, 1, 2, 2, 2]])
+    """
+    return (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+
+
+def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
+    """log softmax(logits / temperature) at the target ids.
+
+    Args:
+        logits: (..., V), any float type; the log-softmax is taken in float32, a chunk of rows at a
+        time,
+            so that no float32 copy of all logits is held where no gradient is needed.
+        targets: (...) ids.
+        temperature: > 0; above 1 flatter, below 1 sharper.
+
+    Returns:
+        (...) float32 (float64 for float64 logits), in nats.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}, but must be > 0; for greedy use argmax")
+    rows, flat = logits.flatten(0, -2), targets.flatten()
+    size = max(1, MAX_CHUNK // logits.shape[-1])
+    parts = []
+    for part, ids in zip(rows.split(size), flat.split(size), strict=True):
+        part = part if part.dtype == torch.float64 else part.float()
+        parts.append(log_softmax(part / temperature, -1).gather(-1, ids[:, None])[:, 0])
+    return torch.cat(parts).view(targets.shape)
+
+
+def token_logprobs(
+    model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """log pi(token t | tokens before t) for every token of a batch.
+
+    Args:
+        model: a causal language model of transformers.
+        input_ids: (B, T) ids, padded on either side.
+        attention_mask: (B, T), 1 at real tokens.
+        temperature: logits are divided by it, as in sampling.
+
+    Returns:
+        (B, T) float32, in nats; 0 in column 0, at padding, and at the first real token, which
+        nothing predicts.
+    """
+    out = model(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        position_ids=position_ids(attention_mask),
+        use_cache=False,
+    )
+    found = gather_logprobs(out.logits[:, :-1], input_ids[:, 1:], temperature)  # the shift
+    predicted = attention_mask[:, 1:].bool() & attention_mask[:, :-1].bool()
+    return torch.nn.functional.pad(found.masked_fill(~predicted, 0.0), (1, 0))
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy in nats of softmax(logits) over the last axis; (..., V) to (...).
+
+    >>> entropy(torch.zeros(4))  # log 4
+    tensor(1.3863)
+    """
+    logp = log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
+    return -(logp.exp() * logp).sum(-1)
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum over the tokens of each sequence where mask is 1; (B, T), (B, T) to (B,).
+
+    >>> masked_sum(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[0, 1, 1]]))
+    tensor([6.])
+    """
+    return torch.where(mask.bool(), values, 0.0).sum(-1)  # where, so that inf * 0 is no nan
+
+
+def masked_mean(values: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
+    """Mean over the masked tokens: of the batch (dim None) or of each sequence (dim=-1).
+
+    An empty mask gives 0.
+
+    >>> masked_mean(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[0, 1, 1]]))
+    tensor(3.)
+    """
+    kept, mask = torch.where(mask.bool(), values, 0.0), mask.to(values.dtype)
+    if dim is None:
+        return kept.sum() / mask.sum().clamp(min=1)
+    return kept.sum(dim) / mask.sum(dim).clamp(min=1)

@@ -1,0 +1,195 @@
+"""Sampling completions, with the logprobs of what was sampled.
+
+Prompts are prefilled once and shared by their group, each step feeds one token per unfinished row
+through the KV cache, and finished rows leave the batch. There is no top-k and no top-p: the tokens
+come from exactly the distribution whose logprobs a loss will use, so the first ratio of a policy
+update is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from minialign.batching import Messages, prompt_ids
+from minialign.logprobs import gather_logprobs, position_ids
+
+DROP_SHARE = 0.125  # finished rows leave once they are this share of the rows still computed
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """B = P * G sampled sequences; prompts padded on the left, completions on the right.
+
+    Row p * G + g is completion g of prompt p.
+    """
+
+    prompts: list[str | Messages]  # B, each prompt repeated for its group
+    texts: list[str]  # B completions without special tokens
+    input_ids: Tensor  # (B, T) prompt and completion
+    attention_mask: Tensor  # (B, T) 1 at real tokens
+    completion_mask: Tensor  # (B, T) 1 at sampled tokens, EOS included
+    logprobs: Tensor  # (B, T) of the sampled tokens under the policy that sampled; 0 elsewhere
+    finished: Tensor  # (B,) bool: it ended with EOS before the length limit
+    group_size: int
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) tokens of each completion, EOS included."""
+        return self.completion_mask.sum(1)
+
+    def grouped(self, values: Tensor) -> Tensor:
+        """(B,) values as (P, G)."""
+        return values.view(-1, self.group_size)
+
+
+@torch.no_grad()
+def sample(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str | Messages],
+    *,
+    group_size: int = 1,
+    max_new_tokens: int = 64,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Rollout:
+    """Sample `group_size` completions of each prompt.
+
+    Args:
+        policy: a causal language model; its train or eval mode is restored afterwards.
+        tokenizer: with a chat template; a prompt that is a string is one user turn.
+        prompts: P prompts.
+        group_size: G completions of each.
+        max_new_tokens: a completion is cut there, unfinished, without EOS.
+        temperature: > 0; 0 takes the likeliest token (logprobs are then those at temperature 1).
+        generator: of random numbers, on the policy's device; None is a fresh one with seed 0.
+
+    Returns:
+        A `Rollout` of P * group_size rows whose logprobs equal `token_logprobs` at this
+        temperature.
+    """
+    if group_size < 1 or max_new_tokens < 1 or temperature < 0 or not prompts:
+        raise ValueError(
+            f"sample got {len(prompts)} prompts, group_size={group_size}, max_new_tokens="
+            f"{max_new_tokens}, temperature={temperature}; use at least 1, 1, 1 and 0"
+        )
+    device = policy.device
+    if generator is None:
+        generator = torch.Generator(device).manual_seed(0)
+    rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    was_training = policy.training
+    policy.eval()
+    try:
+        ids, mask = _left_padded(rows, tokenizer.pad_token_id, device)
+        state = _Sampler(policy, tokenizer, ids, mask, group_size, max_new_tokens)
+        state.run(temperature, generator)
+    finally:
+        policy.train(was_training)
+    return state.rollout([p for p in prompts for _ in range(group_size)], group_size)
+
+
+def _left_padded(rows: list[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    width = max(map(len, rows))
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask
+
+
+class _Sampler:
+    """The buffers of one call of `sample`, each (B, prompt width + max_new_tokens)."""
+
+    def __init__(self, policy, tokenizer, ids: Tensor, mask: Tensor, group: int, new: int) -> None:
+        self.policy, self.tokenizer, self.width = policy, tokenizer, ids.shape[1]
+        out = policy(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=position_ids(mask),
+            past_key_values=DynamicCache(config=policy.config),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.logits, self.cache = out.logits[:, -1].repeat_interleave(group, 0), out.past_key_values
+        if group > 1:
+            self.cache.batch_repeat_interleave(group)
+        room = (0, new)
+        pad = torch.nn.functional.pad
+        self.ids = pad(ids.repeat_interleave(group, 0), room, value=tokenizer.pad_token_id)
+        self.mask = pad(mask.repeat_interleave(group, 0), room)
+        self.logprobs = torch.zeros(self.ids.shape, device=ids.device)
+        self.prompt_length = mask.sum(1).repeat_interleave(group)
+
+    def run(self, temperature: float, generator: torch.Generator) -> None:
+        """Sample token after token until every row has ended or is full."""
+        eos, full = self.tokenizer.eos_token_id, self.ids.shape[1]
+        alive = torch.arange(len(self.ids), device=self.ids.device)  # rows still in the cache
+        done = torch.zeros_like(alive, dtype=torch.bool)  # of those, which have ended
+        for t in range(self.width, full):
+            token, logprob = _draw(self.logits, temperature, generator)
+            going = alive[~done]
+            self.ids[going, t] = token[~done]
+            self.logprobs[going, t] = logprob[~done]
+            self.mask[going, t] = 1
+            done |= token == eos
+            if done.all() or t + 1 == full:
+                return
+            if done.float().mean() >= DROP_SHARE:
+                keep = (~done).nonzero()[:, 0]
+                self.cache.batch_select_indices(keep)
+                alive, token, done = alive[keep], token[keep], done[keep]
+            self.logits = self._step(alive, token, t)
+
+    def _step(self, alive: Tensor, token: Tensor, t: int) -> Tensor:
+        """(rows, V) logits after feeding one token at column t to the rows that are alive."""
+        position = self.prompt_length[alive] + t - self.width
+        mask = self.mask[alive, : t + 1]
+        mask[:, t] = 1  # a row that has ended but is still computed must not attend to nothing
+        out = self.policy(
+            input_ids=token[:, None],
+            attention_mask=mask,
+            position_ids=position[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        return out.logits[:, -1]
+
+    def rollout(self, prompts: list, group_size: int) -> Rollout:
+        """What was sampled, cut to the longest row."""
+        longest = int(self.mask.any(0).nonzero()[-1]) + 1
+        ids, mask = self.ids[:, :longest], self.mask[:, :longest]
+        completion = mask.clone()
+        completion[:, : self.width] = 0
+        last = ids.gather(1, (self.width + completion.sum(1) - 1)[:, None])[:, 0]
+        texts = [
+            self.tokenizer.decode(row[m.bool()], skip_special_tokens=True)
+            for row, m in zip(ids, completion, strict=True)
+        ]
+        return Rollout(
+            prompts=prompts,
+            texts=texts,
+            input_ids=ids,
+            attention_mask=mask,
+            completion_mask=completion,
+            logprobs=self.logprobs[:, :longest],
+            finished=last == self.tokenizer.eos_token_id,
+            group_size=group_size,
+        )
+
+
+def _draw(
+    logits: Tensor, temperature: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One token per row and its logprob; (rows, V) to (rows,), (rows,)."""
+    if temperature == 0:
+        token = logits.argmax(-1)
+        return token, gather_logprobs(logits, token)
+    probs = torch.softmax(logits.float() / temperature, -1)
+    token = torch.multinomial(probs, 1, generator=generator)[:, 0]
+    return token, gather_logprobs(logits, token, temperature)

@@ -1,0 +1,1 @@
+"""Training loops: one explicit loop per shape of data."""
