@@ -1,4 +1,4 @@
-"""Atomic save and resume of a training run: weights, optimizer moments, settings and position.
+"""Atomic save and resume of a training run: weights, optimizer, random state, settings, position.
 
 A checkpoint is a folder of safetensors and JSON, never pickle. It is written beside its place and
 then renamed into it, so that a kill at any moment leaves either the old one or the new one, whole.
@@ -6,36 +6,58 @@ then renamed into it, so that a kill at any moment leaves either the old one or 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
+Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+FORMAT = "minialign checkpoint 1"
+TENSOR_FILES = ("weights", "optimizer", "random")
+
 
 def save_checkpoint(
     path: Path,
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizers,
     settings: dict[str, Any],
     state: dict[str, Any],
+    generators: Sequence[torch.Generator] = (),
 ) -> None:
-    """Write a checkpoint folder atomically; `settings` and `state` must be JSON-able."""
-    fresh, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
+    """Write a checkpoint folder atomically.
+
+    Args:
+        path: the folder, replaced as a whole.
+        model: its trainable parameters are saved.
+        optimizer: one or several; their moments are saved.
+        settings: JSON-able; a run with others will be refused.
+        state: JSON-able; whatever the loop needs to go on, such as its step.
+        generators: random generators to restore besides torch's own.
+    """
+    fresh, old = _beside(path)
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
-    weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
-    save_file(weights, fresh / "weights.safetensors")
-    moments = {}
-    for i, parameter in enumerate(_parameters(optimizer)):
-        for key, value in optimizer.state[parameter].items():
-            moments[f"{i}.{key}"] = torch.as_tensor(value).detach().contiguous()
-    save_file(moments, fresh / "optimizer.safetensors")
-    (fresh / "state.json").write_text(json.dumps({"settings": settings, "state": state}))
+    moments = {
+        f"{i}.{key}": torch.as_tensor(value).detach().contiguous()
+        for i, (one, parameter) in enumerate(_parameters(optimizer))
+        for key, value in one.state[parameter].items()
+    }
+    weights = {n: p.detach().contiguous() for n, p in _trainable(model).items()}
+    random = {str(i): g.get_state() for i, g in enumerate(generators)}
+    random["torch"] = torch.get_rng_state()
+    digests = {}
+    for name, tensors in zip(TENSOR_FILES, (weights, moments, random), strict=True):
+        save_file(tensors, fresh / f"{name}.safetensors")
+        digests[name] = _digest(fresh / f"{name}.safetensors")
+    header = {"format": FORMAT, "settings": settings, "state": state, "digests": digests}
+    (fresh / "state.json").write_text(json.dumps(header))
     if path.exists():
         os.rename(path, old)
     os.rename(fresh, path)
@@ -43,9 +65,8 @@ def save_checkpoint(
 
 
 def has_checkpoint(path: Path) -> bool:
-    """Whether there is a checkpoint to continue from; finishes a save that was cut between
-    renames."""
-    fresh, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
+    """Whether there is a checkpoint to go on from; finishes a save that was cut between renames."""
+    fresh, old = _beside(path)
     if not path.exists() and old.exists() and fresh.exists():
         os.rename(fresh, path)  # the old one was only moved away once the new one was whole
     return path.exists()
@@ -54,31 +75,77 @@ def has_checkpoint(path: Path) -> bool:
 def load_checkpoint(
     path: Path,
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizers,
     settings: dict[str, Any],
+    generators: Sequence[torch.Generator] = (),
 ) -> dict[str, Any]:
-    """Load weights and moments in place and return the saved state.
+    """Load weights, moments and random state in place and return the saved state.
 
-    Raises ValueError if the checkpoint was made with other settings: delete it or restore them.
+    Raises:
+        ValueError: if the folder is damaged, is no checkpoint, or was made by other settings; the
+            message says what to do.
     """
-    saved = json.loads((path / "state.json").read_text())
-    if saved["settings"] != settings:
-        changed = [k for k in settings if saved["settings"].get(k) != settings[k]]
+    header = _header(path)
+    saved = header["settings"]
+    if saved != settings:
+        changed = sorted(k for k in {*saved, *settings} if saved.get(k) != settings.get(k))
         raise ValueError(
             f"the checkpoint {path.name} was made with other settings "
             f"({', '.join(changed)} differ); "
             "delete the folder to start anew, or restore the settings to continue"
         )
-    weights = load_file(path / "weights.safetensors")
+    weights, moments, random = (load_file(path / f"{name}.safetensors") for name in TENSOR_FILES)
+    trainable = _trainable(model)
+    if {n: p.shape for n, p in trainable.items()} != {n: t.shape for n, t in weights.items()}:
+        raise ValueError(
+            f"the checkpoint {path.name} holds the weights of another model; "
+            "delete the folder to start anew, or load the model that it was made with"
+        )
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in trainable.items():
             parameter.copy_(weights[name])
-    moments = load_file(path / "optimizer.safetensors")
-    for i, parameter in enumerate(_parameters(optimizer)):
+    for i, (one, parameter) in enumerate(_parameters(optimizer)):
         keys = [k for k in moments if k.split(".", 1)[0] == str(i)]
-        optimizer.state[parameter] = {k.split(".", 1)[1]: moments[k] for k in keys}
-    return saved["state"]
+        one.state[parameter] = {
+            k.split(".", 1)[1]: moments[k].to(parameter.device) for k in keys
+        }
+    torch.set_rng_state(random["torch"])
+    for i, generator in enumerate(generators):
+        generator.set_state(random[str(i)])
+    return header["state"]
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
+def _header(path: Path) -> dict[str, Any]:
+    """state.json, once the files are known to be those that it was written with."""
+    repair = "delete the folder to start anew"
+    try:
+        header = json.loads((path / "state.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path.name} has no readable state.json; {repair}") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"{path.name} is no checkpoint of this version ({FORMAT!r}); {repair}")
+    for name, digest in header["digests"].items():
+        file = path / f"{name}.safetensors"
+        if not file.exists() or _digest(file) != digest:
+            raise ValueError(f"the checkpoint {path.name} is damaged ({file.name}); {repair}")
+    return header
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    return path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    return {n: p for n, p in model.named_parameters() if p.requires_grad}
+
+
+def _parameters(
+    optimizers: Optimizers,
+) -> list[tuple[torch.optim.Optimizer, torch.nn.Parameter]]:
+    """Every parameter with the optimizer that moves it, in a fixed order."""
+    several = [optimizers] if isinstance(optimizers, torch.optim.Optimizer) else optimizers
+    return [(one, p) for one in several for group in one.param_groups for p in group["params"]]

@@ -15,13 +15,27 @@ MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:
-    """(B, T) position of each token among the real ones; 0 at padding before the first.
+    """(B, T) position of each token within its sequence, or within its document; 0 at padding.
 
-    >>> position_ids(torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]))
+    >>> position_ids(torch.tensor([[0, 0, 1, 1, 1], [1, 1, 2, 2, 0]]))
     tensor([[0, 0, 0, 1, 2],
-            [0, 1, 2, 2, 2]])
+            [0, 1, 0, 1, 0]])
     """
-    return (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+    columns = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    before = torch.nn.functional.pad(attention_mask[:, :-1], (1, 0), value=-1)
+    starts = torch.where(attention_mask != before, columns, 0).cummax(1).values
+    return torch.where(attention_mask > 0, columns - starts, 0)
+
+
+def _attention(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """The mask as the model takes it: (B, T), or (B, 1, T, T) to add where documents are packed."""
+    if not (attention_mask > 1).any():
+        return attention_mask
+    same = attention_mask[:, :, None] == attention_mask[:, None, :]
+    seen = same & torch.ones_like(same[0]).tril()
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
+        ~seen, torch.finfo(dtype).min
+    )[:, None]
 
 
 def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
@@ -56,7 +70,9 @@ def token_logprobs(
     Args:
         model: a causal language model of transformers.
         input_ids: (B, T) ids, padded on either side.
-        attention_mask: (B, T), 1 at real tokens.
+        attention_mask: (B, T), 0 at padding, 1 at real tokens; or, where several documents share a
+            row, the number 1, 2, ... of the document that a token belongs to. Documents see neither
+            each other nor the positions before them.
         temperature: logits are divided by it, as in sampling.
 
     Returns:
@@ -65,12 +81,12 @@ def token_logprobs(
     """
     out = model(
         input_ids=input_ids,
-        attention_mask=attention_mask,
+        attention_mask=_attention(attention_mask, model.dtype),
         position_ids=position_ids(attention_mask),
         use_cache=False,
     )
     found = gather_logprobs(out.logits[:, :-1], input_ids[:, 1:], temperature)  # the shift
-    predicted = attention_mask[:, 1:].bool() & attention_mask[:, :-1].bool()
+    predicted = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
     return torch.nn.functional.pad(found.masked_fill(~predicted, 0.0), (1, 0))
 
 

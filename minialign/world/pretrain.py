@@ -41,12 +41,13 @@ class PretrainConfig:
     layers: int = 5
     heads: int = 6
     mlp: int = 512  # width of the gated MLP
-    chunks: int = 110  # parts of the corpus, each seen once
+    chunks: int = 62  # parts of the corpus, each seen once
     chunk_documents: int = 4096
-    batch_tokens: int = 4096  # padded tokens of an update
-    learning_rate: float = 3e-3  # peak; cosine down to a twentieth
-    warmup: int = 100  # updates
-    weight_decay: float = 0.1
+    batch_tokens: int = 2048  # padded tokens of an update
+    matrix_rate: float = 0.02  # peak rate of Muon, for the matrices inside the layers
+    vector_rate: float = 3e-3  # peak rate of AdamW, for embeddings and norms
+    warmup: int = 100  # updates; then a cosine down to a twentieth
+    weight_decay: float = 0.1  # of the matrices
     max_tokens: int = 256  # longer documents are cut
     seed: int = 0
 
@@ -110,21 +111,27 @@ def fast_matmul():
     return contextlib.nullcontext()
 
 
-def make_optimizer(model: LlamaForCausalLM, config: PretrainConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+def make_optimizers(
+    model: LlamaForCausalLM, config: PretrainConfig
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for embeddings and norms.
+
+    Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) reached the loss of AdamW in less
+    than half of the time here.
+    """
+    inner = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.dim() != 2 or "embed" in n]
+    muon = torch.optim.Muon(inner, lr=config.matrix_rate, weight_decay=config.weight_decay)
+    adamw = torch.optim.AdamW(
+        others, lr=config.vector_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+    )
+    return muon, adamw
 
 
-def learning_rate(config: PretrainConfig, step: int, progress: float) -> float:
-    """Linear warm-up, then a cosine from the peak to a twentieth; `progress` runs from 0 to 1."""
+def schedule(config: PretrainConfig, step: int, progress: float) -> float:
+    """Share of the peak rate: linear warm-up, cosine to a twentieth; `progress` is in [0, 1]."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return config.learning_rate * min(1.0, (step + 1) / config.warmup) * (0.05 + 0.95 * cosine)
+    return min(1.0, (step + 1) / config.warmup) * (0.05 + 0.95 * cosine)
 
 
 def pretrain(config: PretrainConfig, out: Path, work: Path, save_every: float = 60.0) -> None:
@@ -136,20 +143,20 @@ def pretrain(config: PretrainConfig, out: Path, work: Path, save_every: float = 
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(work)
     model = build_model(config, tokenizer)
-    optimizer = make_optimizer(model, config)
+    optimizers = make_optimizers(model, config)
     settings = {"config": asdict(config), "world_version": WORLD_VERSION}
     state = {"chunk": 0, "step": 0, "tokens": 0, "seconds": 0.0, "log": []}
     if has_checkpoint(work / "checkpoint"):
-        state = load_checkpoint(work / "checkpoint", model, optimizer, settings)
+        state = load_checkpoint(work / "checkpoint", model, optimizers, settings)
         print(f"continuing after chunk {state['chunk']} of {config.chunks}")
     saved = time.time()
     bar = tqdm(range(state["chunk"], config.chunks), initial=state["chunk"], total=config.chunks)
     for chunk in bar:
-        loss, speed = _train_chunk(model, optimizer, tokenizer, config, chunk, state)
+        loss, speed = _train_chunk(model, optimizers, tokenizer, config, chunk, state)
         state["chunk"] = chunk + 1
         bar.set_postfix(loss=f"{loss:.3f}", tokens_per_second=f"{speed:.0f}")
         if time.time() - saved > save_every or chunk + 1 == config.chunks:
-            save_checkpoint(work / "checkpoint", model, optimizer, settings, state)
+            save_checkpoint(work / "checkpoint", model, optimizers, settings, state)
             saved = time.time()
     write_model(model, tokenizer, out, settings, state["log"])
 
@@ -161,21 +168,25 @@ def _tokenizer(work: Path) -> PreTrainedTokenizerFast:
     return AutoTokenizer.from_pretrained(work / "tokenizer")
 
 
-def _train_chunk(model, optimizer, tokenizer, config, chunk, state) -> tuple[float, float]:
+def _train_chunk(model, optimizers, tokenizer, config, chunk, state) -> tuple[float, float]:
     """One pass over a chunk; updates `state` and returns mean loss and tokens per second."""
     start, tokens, losses = time.time(), 0, []
     chunk_batches = list(batches(tokenizer, config, chunk))
     model.train()
     for i, ids in enumerate(chunk_batches):
         progress = (chunk + i / len(chunk_batches)) / config.chunks
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, state["step"], progress)
+        share = schedule(config, state["step"], progress)
+        for optimizer, peak in zip(
+            optimizers, (config.matrix_rate, config.vector_rate), strict=True
+        ):
+            optimizer.param_groups[0]["lr"] = share * peak
         with fast_matmul():
             loss = next_token_loss(model, ids, tokenizer.pad_token_id)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
         tokens += int((ids != tokenizer.pad_token_id).sum())
         state["step"] += 1
@@ -183,7 +194,7 @@ def _train_chunk(model, optimizer, tokenizer, config, chunk, state) -> tuple[flo
     state["tokens"] += tokens
     state["seconds"] += seconds
     mean = sum(losses) / len(losses)
-    rate = optimizer.param_groups[0]["lr"]
+    rate = optimizers[0].param_groups[0]["lr"]
     minutes = state["seconds"] / 60
     row = (state["step"], state["tokens"], mean, rate, tokens / seconds, minutes)
     state["log"].append([float(f"{value:.5g}") for value in row])

@@ -1,0 +1,131 @@
+"""How large a run is: smoke for tests, tiny for any laptop, small for one GPU.
+
+Every notebook, stage and study takes its sizes from a row of this one table.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, get_type_hints
+
+import pandas as pd
+
+ENVIRONMENT = "MINIALIGN_PROFILE"  # names the default, where no parameter can be given
+DEFAULT = "tiny"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The sizes of a run; each field's annotation says what it counts."""
+
+    name: Annotated[str, "of the profile"]
+    model: Annotated[str, "one that the course ships, one of the Hugging Face hub, or a folder"]
+    seeds: Annotated[int, "runs of each experiment, with seeds 0, 1, ..."]
+    examples: Annotated[int, "rows of training data"]
+    steps: Annotated[int, "updates of the weights in fine-tuning"]
+    batch_size: Annotated[int, "sequences in one update"]
+    eval_prompts: Annotated[int, "held-out prompts in one evaluation"]
+    max_new_tokens: Annotated[int, "tokens at which a sampled reply is cut"]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("name", "model"):
+                if not isinstance(value, str) or not value:
+                    raise ValueError(f"{field.name} is {value!r}, but must be a name")
+            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(
+                    f"{field.name} is {value!r}, but must be a whole number of at least 1; "
+                    "None keeps the profile's own"
+                )
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="smoke",
+            model="tiny-base",
+            seeds=1,
+            examples=96,
+            steps=6,
+            batch_size=16,
+            eval_prompts=24,
+            max_new_tokens=24,
+        ),
+        Profile(
+            name="tiny",
+            model="tiny-base",
+            seeds=3,
+            examples=4000,
+            steps=400,
+            batch_size=32,
+            eval_prompts=288,
+            max_new_tokens=64,
+        ),
+        Profile(
+            name="small",
+            model="HuggingFaceTB/SmolLM2-135M",
+            seeds=1,
+            examples=4000,
+            steps=500,
+            batch_size=16,
+            eval_prompts=288,
+            max_new_tokens=96,
+        ),
+    )
+}
+
+
+def get(name: str | Profile | None = None) -> Profile:
+    """A profile by name; a profile is returned as it is.
+
+    Args:
+        name: "smoke", "tiny" or "small"; None is the one that the environment variable
+            MINIALIGN_PROFILE names, else tiny.
+
+    Raises:
+        ValueError: if there is no such profile.
+
+    >>> get("smoke").steps
+    6
+    """
+    if isinstance(name, Profile):
+        return name
+    source = "profile"
+    if name is None:
+        name = os.environ.get(ENVIRONMENT) or DEFAULT
+        source = ENVIRONMENT if os.environ.get(ENVIRONMENT) else source
+    if name not in PROFILES:
+        raise ValueError(
+            f"{source} is {name!r}, but there is only {', '.join(PROFILES)}; use one of them"
+        )
+    return PROFILES[name]
+
+
+def override(profile: Profile, **not_none: int | str | None) -> Profile:
+    """The profile with every given value that is not None in place of its own.
+
+    Raises:
+        ValueError: if a name is no field of a profile, or a value is not allowed there.
+
+    >>> override(get("tiny"), steps=50, batch_size=None).steps
+    50
+    """
+    known = [field.name for field in fields(profile)]
+    if unknown := [name for name in not_none if name not in known]:
+        raise ValueError(f"a profile has no {unknown[0]!r}; it has {', '.join(known)}")
+    return replace(profile, **{name: x for name, x in not_none.items() if x is not None})
+
+
+def table() -> pd.DataFrame:
+    """The profiles side by side: a row per field, with what it counts in the last column."""
+    meanings = {
+        name: hint.__metadata__[0]
+        for name, hint in get_type_hints(Profile, include_extras=True).items()
+        if name != "name"
+    }
+    columns = {p.name: [getattr(p, field) for field in meanings] for p in PROFILES.values()}
+    frame = pd.DataFrame(columns, index=list(meanings), dtype=object)
+    return frame.assign(meaning=list(meanings.values()))
