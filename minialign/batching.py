@@ -114,8 +114,9 @@ def collate(rows: Sequence[Row], pad_id: int, side: str = "right") -> Batch:
 def pack(rows: Sequence[Row], length: int, pad_id: int) -> Batch:
     """Rows one after the other in sequences of `length` tokens, first come first packed.
 
-    The attention mask holds the number of the document within its sequence, which keeps the documents
-    apart in `token_logprobs`; `(mask > 0).long()` in its place is the well-known packing bug.
+    The attention mask holds the number of the document within its sequence, which keeps the
+    documents apart in `token_logprobs`; `(mask > 0).long()` in its place is the well-known packing
+    bug.
 
     >>> pack([Row([5], [2]), Row([6], [7, 2])], 6, pad_id=0).attention_mask
     tensor([[1, 1, 2, 2, 2, 0]])

@@ -1,7 +1,7 @@
 """Sampling completions, with the logprobs of what was sampled.
 
 Prompts are prefilled once and shared by their group, each step feeds one token per unfinished row
-through the KV cache, and finished rows leave the batch. There is no top-k and no top-p: the tokens
+through the KV cache, and a finished row leaves the batch at once. There is no top-k and no top-p: the tokens
 come from exactly the distribution whose logprobs a loss will use, so the first ratio of a policy
 update is 1.
 """
@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from minialign.batching import Messages, prompt_ids
 from minialign.logprobs import gather_logprobs, position_ids
-
-DROP_SHARE = 0.125  # finished rows leave once they are this share of the rows still computed
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,7 @@ class _Sampler:
             logits_to_keep=1,
         )
         self.logits, self.cache = out.logits[:, -1].repeat_interleave(group, 0), out.past_key_values
-        if group > 1:
-            self.cache.batch_repeat_interleave(group)
+        _share(self.cache, group, new)
         room = (0, new)
         pad = torch.nn.functional.pad
         self.ids = pad(ids.repeat_interleave(group, 0), room, value=tokenizer.pad_token_id)
@@ -129,31 +127,26 @@ class _Sampler:
     def run(self, temperature: float, generator: torch.Generator) -> None:
         """Sample token after token until every row has ended or is full."""
         eos, full = self.tokenizer.eos_token_id, self.ids.shape[1]
-        alive = torch.arange(len(self.ids), device=self.ids.device)  # rows still in the cache
-        done = torch.zeros_like(alive, dtype=torch.bool)  # of those, which have ended
+        alive = torch.arange(len(self.ids), device=self.ids.device)  # rows in the cache, in order
         for t in range(self.width, full):
             token, logprob = _draw(self.logits, temperature, generator)
-            going = alive[~done]
-            self.ids[going, t] = token[~done]
-            self.logprobs[going, t] = logprob[~done]
-            self.mask[going, t] = 1
-            done |= token == eos
-            if done.all() or t + 1 == full:
+            self.ids[alive, t], self.logprobs[alive, t], self.mask[alive, t] = token, logprob, 1
+            going = token != eos
+            left = int(going.sum())
+            if left == 0 or t + 1 == full:
                 return
-            if done.float().mean() >= DROP_SHARE:
-                keep = (~done).nonzero()[:, 0]
+            if left < len(alive):
+                keep = _gaps_filled(going)
                 self.cache.batch_select_indices(keep)
-                alive, token, done = alive[keep], token[keep], done[keep]
+                alive, token = alive[keep], token[keep]
             self.logits = self._step(alive, token, t)
 
     def _step(self, alive: Tensor, token: Tensor, t: int) -> Tensor:
         """(rows, V) logits after feeding one token at column t to the rows that are alive."""
         position = self.prompt_length[alive] + t - self.width
-        mask = self.mask[alive, : t + 1]
-        mask[:, t] = 1  # a row that has ended but is still computed must not attend to nothing
         out = self.policy(
             input_ids=token[:, None],
-            attention_mask=mask,
+            attention_mask=self.mask[alive, : t + 1],
             position_ids=position[:, None],
             past_key_values=self.cache,
             use_cache=True,
@@ -167,13 +160,13 @@ class _Sampler:
         completion = mask.clone()
         completion[:, : self.width] = 0
         last = ids.gather(1, (self.width + completion.sum(1) - 1)[:, None])[:, 0]
-        texts = [
-            self.tokenizer.decode(row[m.bool()], skip_special_tokens=True)
-            for row, m in zip(ids, completion, strict=True)
+        sampled = [
+            row[self.width : self.width + n]
+            for row, n in zip(ids.tolist(), completion.sum(1).tolist(), strict=True)
         ]
         return Rollout(
             prompts=prompts,
-            texts=texts,
+            texts=self.tokenizer.batch_decode(sampled, skip_special_tokens=True),
             input_ids=ids,
             attention_mask=mask,
             completion_mask=completion,
@@ -193,3 +186,63 @@ def _draw(
     probs = torch.softmax(logits.float() / temperature, -1)
     token = torch.multinomial(probs, 1, generator=generator)[:, 0]
     return token, gather_logprobs(logits, token, temperature)
+
+
+class _RoomyLayer(DynamicLayer):
+    """Keys and values of one layer in buffers with room for every token to come.
+
+    A new token is written into its column and a dropped row into its gap, so a step copies neither
+    the columns before it nor the other rows.
+    """
+
+    def __init__(self, prompts: DynamicLayer, group: int, room: int) -> None:
+        super().__init__()
+        self.lazy_initialization(prompts.keys, prompts.values)
+        self.buffers = [_with_room(x, group, room) for x in (prompts.keys, prompts.values)]
+        self._view(len(self.buffers[0]), prompts.keys.shape[2])
+
+    def _view(self, rows: int, columns: int) -> None:
+        self.keys, self.values = (x[:rows, :, :columns] for x in self.buffers)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
+        """Append (rows, heads, new columns, width); returns all keys and values so far."""
+        start = self.keys.shape[2]
+        self._view(len(key_states), start + key_states.shape[2])
+        self.keys[:, :, start:], self.values[:, :, start:] = key_states, value_states
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows of `_gaps_filled`: only those that fill a gap are copied."""
+        gaps = (indices >= len(indices)).nonzero()[:, 0]
+        for x in (self.keys, self.values):
+            x[gaps] = x[indices[gaps]]
+        self._view(len(indices), self.keys.shape[2])
+
+
+def _with_room(x: Tensor, group: int, room: int) -> Tensor:
+    """(P, H, T, D) to (P * G, H, T + room, D), each row repeated for its group."""
+    p, heads, columns, width = x.shape
+    buffer = x.new_empty(p, group, heads, columns + room, width)
+    buffer[:, :, :, :columns] = x[:, None]
+    return buffer.flatten(0, 1)
+
+
+def _share(cache: DynamicCache, group: int, room: int) -> None:
+    """Give each row of a group a copy of its prompt's cache, with room for `room` tokens."""
+    for i, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            cache.layers[i] = _RoomyLayer(layer, group, room)
+        else:  # a sliding window or another kind, which keeps its own way
+            layer.batch_repeat_interleave(group)
+
+
+def _gaps_filled(going: Tensor) -> Tensor:
+    """Indices of the rows that go on; those at the end move into the gaps before them.
+
+    >>> _gaps_filled(torch.tensor([True, False, True, False, True, True])).tolist()
+    [0, 5, 2, 4]
+    """
+    rows = going.nonzero()[:, 0]
+    keep = torch.arange(len(rows), device=going.device)
+    keep[~going[: len(rows)]] = rows[rows >= len(rows)].flip(0)
+    return keep

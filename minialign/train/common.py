@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 
 
@@ -30,3 +32,16 @@ def linear_schedule(
     for group in optimizer.param_groups:
         group["lr"] = rate
     return rate
+
+
+def fast_matmul(device: torch.device) -> contextlib.AbstractContextManager:
+    """bfloat16 autocast where the hardware multiplies bfloat16 natively, else plain float32.
+
+    For losses that need no exact logprobs: a policy ratio wants the float32 of the sampler.
+    """
+    native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    )
+    return torch.autocast(device.type, torch.bfloat16) if native else contextlib.nullcontext()

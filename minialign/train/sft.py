@@ -19,7 +19,7 @@ from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoin
 from minialign.history import History
 from minialign.logprobs import token_logprobs
 from minialign.losses.supervised import cross_entropy
-from minialign.train.common import linear_schedule, make_optimizer
+from minialign.train.common import fast_matmul, linear_schedule, make_optimizer
 
 LOSS_ON = ("completion", "all")
 
@@ -122,7 +122,7 @@ def train_sft(
         batch = collate([rows[i] for i in indices], tokenizer.pad_token_id).to(policy.device)
         mask = loss_mask(batch, config.loss_on)
         # 2. Loss: nats per imitated token, the mean over the tokens of the batch.
-        with embedding_noise(policy, config.noise_alpha):
+        with embedding_noise(policy, config.noise_alpha), fast_matmul(policy.device):
             logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
         loss = cross_entropy(logprobs, mask).sum() / mask.sum()
         # 3. Update.

@@ -9,7 +9,6 @@ moment and continues from its last checkpoint (`--work`). The result is an ordin
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import json
 import math
@@ -24,6 +23,7 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.train.common import fast_matmul
 from minialign.world import WORLD_VERSION
 from minialign.world.corpus import TRAIN_SEED, corpus
 from minialign.world.tokenizer import MAX_LENGTH, VOCAB_SIZE, train_tokenizer
@@ -104,13 +104,6 @@ def next_token_loss(model: LlamaForCausalLM, ids: torch.Tensor, pad: int) -> tor
     )
 
 
-def fast_matmul():
-    """bfloat16 autocast where the processor multiplies bfloat16 in hardware, else plain float32."""
-    if torch.cpu.get_capabilities().get("avx512_bf16"):
-        return torch.autocast("cpu", torch.bfloat16)
-    return contextlib.nullcontext()
-
-
 def make_optimizers(
     model: LlamaForCausalLM, config: PretrainConfig
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -180,7 +173,7 @@ def _train_chunk(model, optimizers, tokenizer, config, chunk, state) -> tuple[fl
             optimizers, (config.matrix_rate, config.vector_rate), strict=True
         ):
             optimizer.param_groups[0]["lr"] = share * peak
-        with fast_matmul():
+        with fast_matmul(model.device):
             loss = next_token_loss(model, ids, tokenizer.pad_token_id)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

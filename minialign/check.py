@@ -1,0 +1,127 @@
+"""Checks of exercises: an answer is compared with the package's own, and a mistake is named.
+
+An exercise lists typical mistakes as functions. An answer that equals one of them is told which;
+one that equals none is told where it first differs. An unsolved stub says so and lets Run All go
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from minialign.logprobs import gather_logprobs
+from minialign.losses import supervised
+
+Function = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What is asked, the right function, arguments to try, and the mistakes that are recognised."""
+
+    name: str
+    reference: Function
+    cases: Sequence[tuple]
+    mistakes: dict[str, Function] = field(default_factory=dict)
+
+    def __call__(self, yours: Function) -> bool:
+        """Print what is right or wrong with an answer; whether it is right."""
+        try:
+            verdict = self._verdict(yours)
+        except NotImplementedError:
+            verdict = "not solved yet"
+        except Exception as error:  # a learner's code may raise anything
+            verdict = f"raises {type(error).__name__}: {error}"
+        print(f"{self.name}: {verdict}")
+        return verdict == "right"
+
+    def _verdict(self, yours: Function) -> str:
+        answers = [yours(*case) for case in self.cases]
+        if any(answer is None for answer in answers):
+            return "not solved yet"
+        wanted = [self.reference(*case) for case in self.cases]
+        for answer, right in zip(answers, wanted, strict=True):
+            if not isinstance(answer, Tensor):
+                return f"returns a {type(answer).__name__}; return a tensor"
+            if answer.shape != right.shape:
+                return f"has shape {tuple(answer.shape)}; it should be {tuple(right.shape)}"
+        if all(map(_close, answers, wanted)):
+            return "right"
+        for mistake, wrong in self.mistakes.items():
+            if all(map(_close, answers, (wrong(*case) for case in self.cases))):
+                return mistake
+        i = next(i for i in range(len(wanted)) if not _close(answers[i], wanted[i]))
+        return f"gives {_short(answers[i])} where {_short(wanted[i])} is right (case {i + 1})"
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-4, atol=1e-5)
+
+
+def _short(values: Tensor) -> str:
+    return str([round(v, 4) for v in values.double().flatten().tolist()[:6]])
+
+
+def _cases() -> tuple[tuple[Tensor, Tensor], ...]:
+    generator = torch.Generator().manual_seed(0)
+    logprobs = torch.log(torch.rand(3, 5, generator=generator))
+    mask = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0], [0, 1, 1, 1, 0]])
+    return (logprobs, mask), (torch.tensor([[0.0, 0.5, 0.25]]).log(), torch.tensor([[0, 1, 1]]))
+
+
+cross_entropy = Exercise(
+    "cross_entropy",
+    supervised.cross_entropy,
+    _cases(),
+    {
+        "the sign is reversed: minimising it would lower the probability of the reply": (
+            lambda logprobs, mask: -supervised.cross_entropy(logprobs, mask)
+        ),
+        "the mask is not used: the prompt's tokens are in the sum": (
+            lambda logprobs, mask: -logprobs.sum(-1)
+        ),
+        "it is a mean over the masked tokens of each row, where a sum is asked for": (
+            lambda logprobs, mask: supervised.cross_entropy(logprobs, mask) / mask.sum(-1)
+        ),
+        "the mask is shifted by one once too often": (
+            lambda logprobs, mask: supervised.cross_entropy(logprobs[:, :-1], mask[:, 1:])
+        ),
+    },
+)
+
+
+def _logits_case() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 4, 7, generator=generator)
+    return logits, torch.randint(7, (2, 4), generator=generator)
+
+
+def _next_token(logits: Tensor, ids: Tensor) -> Tensor:
+    """(B, T): column t is log pi(token t | before), column 0 is 0."""
+    return torch.nn.functional.pad(gather_logprobs(logits[:, :-1], ids[:, 1:]), (1, 0))
+
+
+next_token_logprobs = Exercise(
+    "next_token_logprobs",
+    _next_token,
+    (_logits_case(),),
+    {
+        "there is no shift: the logits at t are read at token t, which the model has already seen": (
+            lambda logits, ids: gather_logprobs(logits, ids)
+        ),
+        "these are raw logits: take log_softmax first": (
+            lambda logits, ids: torch.nn.functional.pad(
+                logits[:, :-1].gather(-1, ids[:, 1:, None])[..., 0], (1, 0)
+            )
+        ),
+        "these are probabilities: take their logarithm": (
+            lambda logits, ids: torch.nn.functional.pad(
+                gather_logprobs(logits[:, :-1], ids[:, 1:]).exp(), (1, 0)
+            )
+        ),
+    },
+)

@@ -1,0 +1,156 @@
+"""Measuring: every number comes with its error.
+
+`judge` asks a policy held-out instructions and reads each reply through the world's checkers and
+gold utility; `Estimate` carries a mean, its standard error and an interval; the rest are the
+field's common statistics. Methods never see any of this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from minialign.rollout import sample
+from minialign.world.annotator import flaws, gold_utility
+from minialign.world.tasks import Instruction
+
+Z95 = 1.959964  # 97.5% point of the normal distribution
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error, a 95% interval and the number of values behind it."""
+
+    mean: float
+    error: float
+    n: int
+    interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.mean:.3f} [{low:.3f}, {high:.3f}] (n = {self.n})"
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """Mean of independent values, with the normal interval.
+
+    >>> str(mean([1.0, 2.0, 3.0]))
+    '2.000 [0.868, 3.132] (n = 3)'
+    """
+    found = np.asarray(values, dtype=float)
+    if found.size == 0:
+        raise ValueError("values is empty, so there is no mean; give at least one value")
+    middle = float(found.mean())
+    error = float(found.std(ddof=1) / math.sqrt(found.size)) if found.size > 1 else math.nan
+    return Estimate(middle, error, found.size, (middle - Z95 * error, middle + Z95 * error))
+
+
+def share(successes: Sequence[bool]) -> Estimate:
+    """Share of successes with Wilson's interval, which holds near 0 and 1 too.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    >>> str(share([True] * 8 + [False] * 2))
+    '0.800 [0.490, 0.943] (n = 10)'
+    """
+    n, hits = len(successes), int(sum(bool(s) for s in successes))
+    if n == 0:
+        raise ValueError("successes is empty, so there is no share; give at least one")
+    p, z2 = hits / n, Z95 * Z95
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return Estimate(p, math.sqrt(p * (1 - p) / n), n, (centre - half, centre + half))
+
+
+def win_rate(first: Sequence[float], second: Sequence[float]) -> Estimate:
+    """How often `first` scores higher than `second`, item by item; a tie counts one half.
+
+    >>> win_rate([1.0, 2.0, 3.0, 0.0], [0.0, 2.0, 4.0, -1.0]).mean
+    0.625
+    """
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"{a.size} scores against {b.size}: compare the same items in both")
+    return mean((a > b) + 0.5 * (a == b))
+
+
+def pass_at_k(correct: int, n: int, k: int) -> float:
+    """Unbiased chance that at least one of k completions is right, from `correct` out of n.
+
+    1 - C(n - c, k) / C(n, k): Chen et al. 2021, arXiv:2107.03374, equation 1.
+
+    >>> pass_at_k(correct=1, n=4, k=2), pass_at_k(0, 8, 8), pass_at_k(8, 8, 1)
+    (0.5, 0.0, 1.0)
+    """
+    if not 1 <= k <= n or not 0 <= correct <= n:
+        raise ValueError(f"correct={correct}, n={n}, k={k}: needs 0 <= correct <= n and 1 <= k <= n")
+    return 1 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def judge(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    instructions: Sequence[Instruction],
+    *,
+    max_new_tokens: int = 64,
+    temperature: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> pd.DataFrame:
+    """One reply to each instruction and what the world's checkers say of it.
+
+    Args:
+        policy: any causal language model.
+        tokenizer: its tokenizer, with a chat template.
+        instructions: what to ask.
+        max_new_tokens: a reply that is longer is cut and counts as not stopped.
+        temperature: of sampling; 0 is greedy.
+        seed: of sampling.
+        batch_size: prompts at a time; prompts of like length share a batch.
+
+    Returns:
+        A row per instruction, in their order: family, prompt, reply, follows and stops (bool),
+        tokens (of the reply, EOS included), utility (gold), and one bool per flaw (rude,
+        flattering, unsafe, untrue, too_long, any).
+    """
+    generator = torch.Generator(policy.device).manual_seed(seed)
+    order = sorted(range(len(instructions)), key=lambda i: len(instructions[i].prompt))
+    rows: list[dict] = [{}] * len(instructions)
+    for start in range(0, len(order), batch_size):
+        part = order[start : start + batch_size]
+        rollout = sample(
+            policy,
+            tokenizer,
+            [instructions[i].prompt for i in part],
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            generator=generator,
+        )
+        finished, lengths = rollout.finished.tolist(), rollout.lengths.tolist()
+        for i, text, stops, tokens in zip(part, rollout.texts, finished, lengths, strict=True):
+            rows[i] = {**read(instructions[i], text), "stops": stops, "tokens": tokens}
+    return pd.DataFrame(rows)
+
+
+def read(instruction: Instruction, reply: str) -> dict:
+    """What the checkers and the gold utility say of one reply."""
+    return {
+        "family": instruction.family,
+        "prompt": instruction.prompt,
+        "reply": reply,
+        "follows": instruction.check(reply),
+        "utility": gold_utility(instruction, reply),
+        **flaws(instruction, reply),
+    }
+
+
+def summary(judged: pd.DataFrame, columns: Sequence[str] = ("follows", "stops", "any")) -> pd.Series:
+    """Shares of the given columns of `judge`, and means of utility and tokens."""
+    shares = {name: judged[name].mean() for name in columns}
+    return pd.Series({**shares, **{name: judged[name].mean() for name in ("utility", "tokens")}})

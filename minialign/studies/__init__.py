@@ -1,0 +1,119 @@
+"""Studies: sweeps over seeds and settings that are too long for a notebook.
+
+`python -m minialign study NAME` runs every point of a study that data/runs/NAME.csv does not hold
+yet and writes a row per point: its settings, what was measured, versions, hardware and minutes. The
+file is rewritten after each point, so an interrupted study loses one point at most. Notebooks plot
+the file, labelled as recorded, and run one point live.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+import minialign
+from minialign import profiles
+from minialign.data import data_folder
+from minialign.profiles import Profile
+from minialign.world import WORLD_VERSION
+
+Point = dict[str, Any]  # settings of one run, seed included
+
+# Name -> module of this package that holds it as STUDIES[name].
+NAMES = {name: "instruction_tuning" for name in ("sft_seeds", "sft_data", "sft_variants")}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep: the points it is made of, and what one point measures."""
+
+    question: str  # what the sweep answers
+    points: Callable[[Profile, int], list[Point]]  # (profile, seeds) -> points
+    measure: Callable[[Profile, Point], dict[str, float]]
+
+
+def get(name: str) -> Study:
+    """A study by its name."""
+    if name not in NAMES:
+        raise ValueError(f"study {name!r} is unknown; use one of {', '.join(NAMES)}")
+    return import_module(f"{__name__}.{NAMES[name]}").STUDIES[name]
+
+
+def run(
+    name: str,
+    *,
+    seeds: int | None = None,
+    profile: str | Profile | None = None,
+    out: Path | None = None,
+) -> Path:
+    """Run what is missing of a study and return its file.
+
+    Args:
+        name: one of `NAMES`.
+        seeds: runs per setting; None is the profile's.
+        profile: sizes of the runs; None is the default profile.
+        out: folder of the file; None is data/runs.
+    """
+    study = get(name)
+    sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
+    path = (data_folder() / "runs" if out is None else Path(out)) / f"{name}.csv"
+    points = [
+        {"profile": sizes.name, **point} for point in study.points(sizes, seeds or sizes.seeds)
+    ]
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    missing = [point for point in points if not any(_same(point, row) for row in rows)]
+    print(f"{name}: {study.question} {len(missing)} of {len(points)} points to run")
+    for point in tqdm(missing, name):
+        start = time.time()
+        found = study.measure(sizes, point)
+        minutes = (time.time() - start) / 60
+        rows.append({**point, **found, "minutes": round(minutes, 2), **_circumstances()})
+        _write(rows, path)
+    return path
+
+
+def recorded(name: str) -> pd.DataFrame:
+    """The rows of a recorded study."""
+    path = data_folder() / "runs" / f"{name}.csv"
+    if name not in NAMES or not path.exists():
+        raise FileNotFoundError(
+            f"study {name!r} is not recorded; run `python -m minialign study {name}` first"
+        )
+    return pd.read_csv(path)
+
+
+def over_seeds(rows: pd.DataFrame, by: str | Sequence[str], value: str) -> pd.DataFrame:
+    """Mean, lowest, highest and number of a value over the seeds of each setting."""
+    return rows.groupby(by, sort=False)[value].agg(["mean", "min", "max", "count"])
+
+
+def _same(point: Point, row: dict) -> bool:
+    return all(str(row.get(key)) == str(value) for key, value in point.items())
+
+
+def _circumstances() -> dict[str, str]:
+    return {
+        "world_version": WORLD_VERSION,
+        "minialign": minialign.__version__,
+        "torch": torch.__version__,
+        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
+        if not torch.cuda.is_available()
+        else torch.cuda.get_device_name(),
+    }
+
+
+def _write(rows: list[dict], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    pd.DataFrame(rows).to_csv(fresh, index=False, float_format="%.5g", lineterminator="\n")
+    os.replace(fresh, path)

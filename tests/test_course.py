@@ -1,0 +1,292 @@
+"""The course without a screen: what runs, what is refused, what is said, what is on the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from minialign import course
+from minialign.__main__ import main
+from minialign.course_page import highlights
+from minialign.course_run import execute
+from minialign.terminal import StatusLine
+
+EVIL = "<script>alert(1)</script>\x1b]0;x\x07\u202e"
+
+
+def png(shade: int) -> str:
+    """A picture of one grey pixel, in base64."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes([0, shade]))
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()
+
+
+def code(source: str, *tags: str):
+    return new_code_cell(source, metadata={"tags": list(tags)})
+
+
+def figure(shade: int) -> str:
+    return (
+        "import base64\nfrom IPython.display import Image, display\n"
+        f"display(Image(data=base64.b64decode({png(shade)!r}), format='png'))"
+    )
+
+
+PARAMETERS = code("PROFILE = None  # the default\nSEED: int = 0\nNOTE = 'a'", "parameters")
+PASSING = [
+    new_markdown_cell(f"# One & only {EVIL}"),
+    PARAMETERS,
+    code("import os, sys\nprint(PROFILE, SEED, NOTE, os.environ['MINIALIGN_PROFILE'])", "headline"),
+    code("print(os.getcwd(), sys.executable, sep='\\n')", "headline"),
+    code(figure(1), "key-figure"),
+    code(figure(2)),
+    code(f"print({EVIL!r})\n'returned'", "headline"),
+    code("for i in range(99):\n    sys.stderr.write(f'\\r{i} of 99')\nprint('no headline')"),
+]
+FAILING = [
+    new_markdown_cell("# Two"),
+    PARAMETERS,
+    code("kept = 1"),
+    code(f"too_small = 3\nraise ValueError('too small' + {EVIL!r})"),
+    code("print('never')"),
+]
+
+
+def write(folder: Path, **notebooks: list) -> Path:
+    """A folder of notebooks, whose names are given with a letter in front."""
+    folder.mkdir(exist_ok=True)
+    for name, cells in notebooks.items():
+        nbformat.write(new_notebook(cells=cells), folder / f"{name[1:]}.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """(exit status, what was printed, folder) of a course with a failing notebook."""
+    root = tmp_path_factory.mktemp("a {course}")  # papermill formats paths
+    folder = write(root / "notebooks", n01_one=PASSING, n02_two=FAILING)
+    wrong = root / "jupyter" / "kernels" / "python3"
+    wrong.mkdir(parents=True)
+    spec = {"argv": ["/no/such/python"], "display_name": "x", "language": "python"}
+    (wrong / "kernel.json").write_text(json.dumps(spec))
+    plan = course.plan(
+        profile="smoke", settings=["SEED=7", "NOTE=<b>"], out=root / "out", folder=folder
+    )
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setenv("JUPYTER_PATH", str(root / "jupyter"))
+        status = execute(plan)
+    return status, printed.getvalue(), root
+
+
+def test_a_failing_cell_is_named_and_the_others_run(executed):
+    status, printed, root = executed
+    assert status == 1
+    lines = printed.splitlines()
+    assert lines[0].startswith("[1/2] 01_one  ok, 8 cells  0:")
+    assert lines[1].startswith("[2/2] 02_two  FAILED  cell 4: ValueError: too small<script>")
+    assert lines[2].startswith("1 of 2 notebooks ran through in 0:")
+    assert lines[3].startswith("02_two.ipynb, cell 4: ValueError: too small")
+    assert lines[4] == "    the cell begins: too_small = 3"
+    assert "\x1b" not in printed and "\x07" not in printed and "\u202e" not in printed
+    copy = nbformat.read(root / "out" / "02_two.ipynb", as_version=4)
+    assert not any(o for c in copy.cells if "never" in c.source for o in c.outputs)
+
+
+def test_the_kernel_is_this_python_in_the_notebooks_folder(executed):
+    _, _, root = executed
+    shown = highlights(root / "out" / "01_one.ipynb").headlines.splitlines()
+    assert shown[:3] == ["smoke 7 <b> smoke", str(root / "notebooks"), sys.executable]
+
+
+def test_the_page_shows_figures_and_headlines(executed):
+    _, _, root = executed
+    page = (root / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<img ") == 1
+    assert png(1) in page and png(2) not in page, "the tagged figure is the key figure"
+    assert "smoke 7 &lt;b&gt; smoke" in page and "returned" in page and "no headline" not in page
+    assert 'href="01_one.ipynb"' in page and 'href="02_two.ipynb"' in page
+    assert "failed at cell 4: ValueError" in page
+    for part in ("python 3.", "torch ", "transformers ", "minialign 0", " core", "profile smoke"):
+        assert part in page
+
+
+def test_whatever_a_notebook_wrote_is_escaped(executed):
+    _, _, root = executed
+    page = (root / "out" / "index.html").read_text(encoding="utf-8")
+    assert "<script" not in page.lower() and "&lt;script&gt;alert(1)" in page
+    assert "\x1b" not in page and "\x07" not in page and "\u202e" not in page
+    assert "default-src 'none'" in page
+
+
+def test_progress_bars_do_not_flood_the_copy(executed):
+    _, _, root = executed
+    text = (root / "out" / "01_one.ipynb").read_text(encoding="utf-8")
+    assert "98 of 99" in text and "50 of 99" not in text
+
+
+def test_without_a_tag_the_last_figure_is_shown(tmp_path):
+    outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": data})
+        for data in (png(1), png(2), "bm90IGEgcG5n", '"><script>')
+    ]
+    folder = write(tmp_path / "n", n01=[new_code_cell("", outputs=outputs)])
+    shown = highlights(folder / "01.ipynb")
+    assert (shown.title, shown.figure, shown.headlines) == ("01", png(2), "")
+    (folder / "02.ipynb").write_text("{")
+    assert highlights(folder / "02.ipynb").title == "02"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Two notebooks, of which only the second one has BETA."""
+    beta = code("SEED = 0\nBETA = 0.1", "parameters")
+    there = write(tmp_path / "notebooks", n01_one=[PARAMETERS], n04_dpo=[beta])
+    monkeypatch.setenv("MINIALIGN_NOTEBOOKS", str(there))
+    monkeypatch.chdir(tmp_path)
+    return there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--set", "BETA=1"],
+            "01_one has no parameter 'BETA'; it has PROFILE, SEED, NOTE. Set one",
+        ),
+        (["4", "--set", "beta=1"], "04_dpo has no parameter 'beta'; it has SEED, BETA."),
+        (["3"], "there is no notebook '3'; the numbers are 1, 4"),
+        (["--profile", "huge"], "profile is 'huge', but there is only smoke, tiny, small"),
+        (["--set", "SEED"], "--set 'SEED' is no NAME=VALUE"),
+        (["1", "--set", "PROFILE=x", "--profile", "tiny"], "PROFILE is given by --profile and"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_runs(folder, capsys, arguments, message):
+    with pytest.raises(SystemExit) as refused:
+        main(["course", *arguments])
+    assert refused.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (folder.parent / "runs").exists()
+
+
+def test_numbers_choose_notebooks_in_their_order(folder):
+    names = [path.stem for path in course.plan(["04", "1"]).notebooks]
+    assert names == ["01_one", "04_dpo"]
+    assert [path.stem for path in course.plan(["4"], settings=["BETA=1"]).notebooks] == ["04_dpo"]
+
+
+def test_the_profile_is_a_parameter_where_there_is_one(folder):
+    plan = course.plan(profile="smoke", settings=["SEED=1"])
+    given = [course.parameters_for(plan, path) for path in plan.notebooks]
+    assert given == [{"PROFILE": "smoke", "SEED": 1}, {"SEED": 1}]
+
+
+def test_values_are_read_as_papermill_reads_them():
+    from papermill.cli import _resolve_type
+
+    for text in (
+        "1",
+        "-2",
+        "1.5",
+        "1e-3",
+        "True",
+        "False",
+        "None",
+        "true",
+        "a b",
+        "[1]",
+        "__x__()",
+    ):
+        assert course.parse_value(text) == _resolve_type(text), text
+        assert type(course.parse_value(text)) is type(_resolve_type(text)), text
+
+
+def test_jobs_share_the_cores(folder, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert course.environment_for(course.plan(jobs=3), 8)["OMP_NUM_THREADS"] == "2"
+    assert course.environment_for(course.plan(jobs=3), 2)["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in course.environment_for(course.plan(), 8)
+
+
+def test_the_notebooks_are_found_like_the_data(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINIALIGN_NOTEBOOKS", raising=False)
+    monkeypatch.setattr(course, "_PACKAGE", tmp_path / "site" / "minialign")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    with pytest.raises(FileNotFoundError, match="work in a clone of minialign"):
+        course.notebook_folder()
+    for place in ("notebooks", "site/notebooks"):  # the later one wins
+        (tmp_path / place).mkdir(parents=True)
+        there = write(tmp_path / place, n00_start=[])
+        assert course.notebook_folder() == there
+    monkeypatch.setenv("MINIALIGN_NOTEBOOKS", str(tmp_path / "typo"))
+    with pytest.raises(FileNotFoundError, match="which holds no"):
+        course.notebook_folder()
+
+
+def test_the_line_is_redrawn_on_a_terminal_and_silent_in_a_log():
+    log, terminal = io.StringIO(), io.StringIO()
+    terminal.isatty = lambda: True
+    for stream in (log, terminal):
+        line = StatusLine(stream)
+        line.show("[1/2] 01_one  cell 3/9  0:01")
+        line.say("[1/2] 01_one  ok")
+    assert log.getvalue() == "[1/2] 01_one  ok\n"
+    assert terminal.getvalue().startswith("\r[1/2] 01_one  cell 3/9  0:01 ")
+    assert terminal.getvalue().endswith("\r[1/2] 01_one  ok\n")
+    assert terminal.getvalue().count("\n") == 1
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+def test_interrupt_stops_the_kernel_and_writes_the_page(tmp_path):
+    sleepy = [
+        code(
+            f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r}).write_text("
+            "str(os.getpid()))\nimport time; time.sleep(60)"
+        )
+    ]
+    write(tmp_path / "notebooks", n01_sleepy=sleepy, n02_next=[code("1")])
+    environment = os.environ | {"MINIALIGN_NOTEBOOKS": str(tmp_path / "notebooks")}
+    command = [sys.executable, "-m", "minialign", "course", "--out", "out"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert printed.splitlines()[0] == "stopping ..." and "0 of 2 notebooks" in printed
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert ">stopped<" in page and ">not run<" in page
+    assert not alive(int((tmp_path / "pid").read_text()))
