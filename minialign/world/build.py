@@ -19,7 +19,7 @@ DATA_FOLDER = MODEL_FOLDER.parents[1]
 Row = dict[str, str | int]
 
 # File stem -> rows of (train, test); what a file holds beyond that is in data/README.md.
-SIZES = {"instructions": (2400, 480), "preferences": (1700, 340), "problems": (2000, 500)}
+SIZES = {"instructions": (1760, 352), "preferences": (1500, 300), "problems": (2000, 500)}
 
 
 def instruction_rows() -> Iterator[Row]:
