@@ -74,14 +74,19 @@ def encode(
     """A prompt and its completion as ids.
 
     Raises:
-        ValueError: if the prompt leaves no room for the completion within max_length tokens, or if
-        the
-            completion is blank (its mask would hold nothing but EOS).
+        ValueError: if the prompt leaves no room for the completion within max_length tokens, if the
+            completion is blank (its mask would hold nothing but EOS), or if its text spells out
+            the EOS that is added here.
     """
     if not completion.strip():
         raise ValueError("completion is blank, so nothing would be learnt; drop the row")
     prompt_part = prompt_ids(tokenizer, prompt)
     completion_part = completion_ids(tokenizer, completion)
+    if completion_part.count(tokenizer.eos_token_id) > 1:
+        raise ValueError(
+            f"completion holds {tokenizer.eos_token} in its text, but it is added at the end; "
+            "remove it from the text"
+        )
     if len(prompt_part) + len(completion_part) > max_length:
         raise ValueError(
             f"prompt ({len(prompt_part)} tokens) and completion ({len(completion_part)}) exceed "
@@ -147,6 +152,8 @@ def length_batches(rows: Sequence[Row], size: int, rng: Random) -> Iterator[list
     Rows are sorted by length with a little noise, cut into batches, and the batches shuffled:
     little is padding, and every row comes once per epoch (a last short batch is kept).
     """
+    if not rows or size < 1:
+        raise ValueError(f"{len(rows)} rows in batches of {size}: give at least one row and size 1")
     while True:
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]) + 8 * rng.random())
         groups = [order[i : i + size] for i in range(0, len(order), size)]

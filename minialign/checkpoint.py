@@ -56,6 +56,7 @@ def save_checkpoint(
     for name, tensors in zip(TENSOR_FILES, (weights, moments, random), strict=True):
         save_file(tensors, fresh / f"{name}.safetensors")
         digests[name] = _digest(fresh / f"{name}.safetensors")
+    digests["state"] = _content_digest(settings, state)
     header = {"format": FORMAT, "settings": settings, "state": state, "digests": digests}
     (fresh / "state.json").write_text(json.dumps(header))
     if path.exists():
@@ -86,7 +87,7 @@ def load_checkpoint(
             message says what to do.
     """
     header = _header(path)
-    saved = header["settings"]
+    saved, settings = header["settings"], json.loads(json.dumps(settings))  # tuples as lists
     if saved != settings:
         changed = sorted(k for k in {*saved, *settings} if saved.get(k) != settings.get(k))
         raise ValueError(
@@ -124,9 +125,12 @@ def _header(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path.name} has no readable state.json; {repair}") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"{path.name} is no checkpoint of this version ({FORMAT!r}); {repair}")
-    for name, digest in header["digests"].items():
+    digests = header.get("digests", {})
+    if digests.get("state") != _content_digest(header.get("settings"), header.get("state")):
+        raise ValueError(f"the checkpoint {path.name} is damaged (state.json); {repair}")
+    for name in TENSOR_FILES:
         file = path / f"{name}.safetensors"
-        if not file.exists() or _digest(file) != digest:
+        if not file.exists() or _digest(file) != digests.get(name):
             raise ValueError(f"the checkpoint {path.name} is damaged ({file.name}); {repair}")
     return header
 
@@ -137,6 +141,10 @@ def _beside(path: Path) -> tuple[Path, Path]:
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _content_digest(settings: Any, state: Any) -> str:
+    return hashlib.sha256(json.dumps([settings, state]).encode()).hexdigest()
 
 
 def _trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

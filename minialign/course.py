@@ -20,7 +20,7 @@ class Plan:
     """What is to be run; made by `plan`, which refuses what cannot be run."""
 
     notebooks: tuple[Path, ...]
-    parameters: dict[str, Value]  # the same for every notebook
+    parameters: dict[Path, dict[str, Value]]  # what papermill puts into each notebook
     profile: str | None  # None is each notebook's own
     jobs: int  # notebooks at a time
     out: Path  # folder of the page and the executed copies
@@ -84,20 +84,20 @@ def plan(
         folder: of the notebooks; None looks for them.
 
     Raises:
-        ValueError: if a notebook, a profile or a parameter does not exist, or jobs is below 1.
+        ValueError: if a notebook, a profile or a parameter does not exist, a notebook cannot be
+            read, or jobs is below 1.
         FileNotFoundError: if there are no notebooks.
     """
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}, but at least 1 notebook must run at a time; use 1")
     notebooks = _chosen(_numbered(folder or notebook_folder()), numbers)
     given = dict(map(_setting, settings))
-    for notebook in notebooks:
-        _refuse_unknown(given, notebook)
     if profile is not None:
         profiles.get(profile)
         if "PROFILE" in given:
             raise ValueError("PROFILE is given by --profile and by --set; give it once")
-    return Plan(notebooks, given, profile, jobs, out.expanduser().resolve())
+    parameters = {path: _parameters(path, given, profile) for path in notebooks}
+    return Plan(notebooks, parameters, profile, jobs, out.expanduser().resolve())
 
 
 def _chosen(notebooks: list[Path], numbers: Sequence[str]) -> tuple[Path, ...]:
@@ -155,9 +155,8 @@ def known_parameters(notebook: Path) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _refuse_unknown(given: dict[str, Value], notebook: Path) -> None:
-    if not given:
-        return
+def _parameters(notebook: Path, given: dict[str, Value], profile: str | None) -> dict[str, Value]:
+    """What papermill puts into a notebook; one without PROFILE has the profile's environment."""
     known = known_parameters(notebook)
     for name in given:
         if name not in known:
@@ -165,13 +164,7 @@ def _refuse_unknown(given: dict[str, Value], notebook: Path) -> None:
                 f"{notebook.stem} has no parameter {name!r}; it has {', '.join(known) or 'none'}. "
                 "Set one of them, or name the notebooks that have it by their numbers"
             )
-
-
-def parameters_for(plan: Plan, notebook: Path) -> dict[str, Value]:
-    """What papermill puts into one notebook; a notebook without PROFILE has its environment."""
-    if plan.profile is None or "PROFILE" not in known_parameters(notebook):
-        return plan.parameters
-    return {"PROFILE": plan.profile, **plan.parameters}
+    return {"PROFILE": profile, **given} if profile and "PROFILE" in known else given
 
 
 def environment_for(plan: Plan, cores: int) -> dict[str, str]:

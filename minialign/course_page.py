@@ -113,7 +113,8 @@ def write_page(plan: Plan, runs: Sequence[Run]) -> Path:
 
 def _page(plan: Plan, entries: list[tuple[Run, Highlights]]) -> str:
     rows = "".join(_row(run, shown) for run, shown in entries)
-    settings = ", ".join(f"{name} = {value!r}" for name, value in plan.parameters.items())
+    given = {k: v for one in plan.parameters.values() for k, v in one.items() if k != "PROFILE"}
+    settings = ", ".join(f"{name} = {value!r}" for name, value in given.items())
     facts = [
         f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         f"profile {plan.profile or os.environ.get('MINIALIGN_PROFILE') or 'of each notebook'}",

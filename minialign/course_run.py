@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minialign import machine
-from minialign.course import Plan, environment_for, parameters_for
+from minialign.course import Plan, environment_for
 from minialign.course_page import write_page
 from minialign.terminal import StatusLine, clock, one_line
 
@@ -58,7 +58,6 @@ class Course:
             Run(path, plan.out / path.name, f"[{i}/{count}] {path.stem}")
             for i, path in enumerate(plan.notebooks, start=1)
         ]
-        self.parameters = {path: parameters_for(plan, path) for path in plan.notebooks}
         self.environment = environment_for(plan, machine.cores())
         self.stopping = False
         self.lock = threading.Lock()  # no process starts after `stop`
@@ -94,7 +93,7 @@ class Course:
             job = {
                 "notebook": str(run.notebook),
                 "output": str(run.output),
-                "parameters": self.parameters[run.notebook],
+                "parameters": self.plan.parameters[run.notebook],
             }
             if not self._start(run, job, errors):
                 run.status = "not run"
@@ -156,7 +155,8 @@ def _progress(run: Run) -> str:
 
 def _last_line(run: Run) -> str:
     if run.status == "passed":
-        return f"{run.label}  ok, {run.cells} cells  {clock(run.seconds)}"
+        short = f"{run.cell} of " if run.cell < run.cells else ""  # a cell called sys.exit()
+        return f"{run.label}  ok, {short}{run.cells} cells  {clock(run.seconds)}"
     return f"{run.label}  {run.status.upper()}  {run.failure}  {clock(run.seconds)}"
 
 

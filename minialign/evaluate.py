@@ -65,7 +65,9 @@ def share(successes: Sequence[bool]) -> Estimate:
     p, z2 = hits / n, Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return Estimate(p, math.sqrt(p * (1 - p) / n), n, (centre - half, centre + half))
+    # At 0 and 1 the interval ends there exactly, but rounding may miss it.
+    interval = centre - half if hits else 0.0, centre + half if hits < n else 1.0
+    return Estimate(p, math.sqrt(p * (1 - p) / n), n, interval)
 
 
 def win_rate(first: Sequence[float], second: Sequence[float]) -> Estimate:

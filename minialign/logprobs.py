@@ -43,8 +43,7 @@ def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -
 
     Args:
         logits: (..., V), any float type; the log-softmax is taken in float32, a chunk of rows at a
-        time,
-            so that no float32 copy of all logits is held where no gradient is needed.
+            time, so that no float32 copy of all logits is held where no gradient is needed.
         targets: (...) ids.
         temperature: > 0; above 1 flatter, below 1 sharper.
 
@@ -85,7 +84,8 @@ def token_logprobs(
         position_ids=position_ids(attention_mask),
         use_cache=False,
     )
-    found = gather_logprobs(out.logits[:, :-1], input_ids[:, 1:], temperature)  # the shift
+    # The shift is of the ids: a slice of the logits would be copied when it is flattened.
+    found = gather_logprobs(out.logits, input_ids.roll(-1, 1), temperature)[:, :-1]
     predicted = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
     return torch.nn.functional.pad(found.masked_fill(~predicted, 0.0), (1, 0))
 

@@ -1,5 +1,4 @@
-"""Models: load a policy, freeze a reference, add LoRA adapters. Any causal language model will
-do."""
+"""Load a policy, freeze a reference, add LoRA adapters; any causal language model will do."""
 
 from __future__ import annotations
 
@@ -55,13 +54,20 @@ def load_policy(
 
 
 def disable_dropout(model: PreTrainedModel) -> PreTrainedModel:
-    """Set every dropout to 0, in modules and in attention; returns the model."""
+    """Set every dropout to 0, in modules, as plain numbers in modules, and in the config."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+        _zero_dropout_numbers(module)
+    _zero_dropout_numbers(model.config)
     return model
+
+
+def _zero_dropout_numbers(owner: object) -> None:
+    names = [n for n, x in vars(owner).items() if isinstance(x, float)]
+    for name in names:
+        if any(mark in name for mark in ("dropout", "pdrop", "layerdrop")):
+            setattr(owner, name, 0.0)
 
 
 def frozen_reference(policy: PreTrainedModel) -> PreTrainedModel:
@@ -90,7 +96,6 @@ def add_lora(
         alpha: scale of the update; None is twice the rank.
         seed: of A.
     """
-    torch.manual_seed(seed)
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank if alpha is None else alpha,
@@ -98,7 +103,9 @@ def add_lora(
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(policy, config)
+    with torch.random.fork_rng():  # the caller's random state stays as it is
+        torch.manual_seed(seed)
+        return get_peft_model(policy, config)
 
 
 def parameter_counts(model: torch.nn.Module) -> tuple[int, int]:

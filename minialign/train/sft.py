@@ -47,6 +47,11 @@ class SftConfig:
                 f"steps={self.steps}, batch_size={self.batch_size}, learning_rate="
                 f"{self.learning_rate}: all three must be positive"
             )
+        if self.save_every < 1 or not self.max_grad_norm > 0 or self.noise_alpha < 0:
+            raise ValueError(
+                f"save_every={self.save_every}, max_grad_norm={self.max_grad_norm}, noise_alpha="
+                f"{self.noise_alpha}: the first two must be positive, the noise at least 0"
+            )
 
 
 def loss_mask(batch: Batch, loss_on: str) -> Tensor:

@@ -46,11 +46,11 @@ SUMMARY_LABELS = ("In one sentence:", "In short:", "What happened:", "The story 
 
 # Kind -> (share of documents, writer). Undesirable talk sits inside dialogues, reviews and letters.
 KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
-    "story": (0.20, _story),
-    "dialogue": (0.12, dialogues.dialogue),
-    "facts": (0.10, fact_pages.fact_page),
+    "story": (0.16, _story),
+    "dialogue": (0.10, dialogues.dialogue),
+    "facts": (0.09, fact_pages.fact_page),
     "question": (0.25, question_pages.question_page),
-    "sums": (0.08, sum_document),
+    "sums": (0.07, sum_document),
     "problem": (0.05, problems.problem_document),
     "program": (0.01, stack.program_document),
     "nature_page": (0.03, documents.WRITERS["nature_page"]),
@@ -64,6 +64,7 @@ KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
     "comparison": (0.01, documents.WRITERS["comparison"]),
     "opinion": (0.01, documents.WRITERS["opinion"]),
     "paraphrase_page": (0.01, documents.WRITERS["paraphrase_page"]),
+    "copies": (0.08, documents.WRITERS["copies"]),
     "sources": (0.01, documents.WRITERS["sources"]),
 }
 

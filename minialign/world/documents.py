@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from minialign.world.documents_copies import copies
 from minialign.world.documents_judgements import comparison, critique
 from minialign.world.documents_letters import diary, letter, notice
 from minialign.world.documents_lists import list_page
@@ -25,7 +26,7 @@ from minialign.world.documents_views import (
 )
 
 __all__ = [
-    "TRUSTED", "UNTRUSTED", "WRITERS", "attribute", "comparison", "critique", "diary", "letter",
+    "TRUSTED", "UNTRUSTED", "WRITERS", "attribute", "comparison", "copies", "critique", "diary", "letter",
     "list_page", "nature_page", "notice", "opinion", "paraphrase_page", "quiz_in_context", "review",
     "sources",
 ]  # fmt: skip
@@ -43,4 +44,5 @@ WRITERS: dict[str, Callable[[Random], str]] = {
     "opinion": opinion,
     "paraphrase_page": paraphrase_page,
     "sources": sources,
+    "copies": copies,
 }

@@ -41,13 +41,14 @@ class PretrainConfig:
     layers: int = 5
     heads: int = 6
     mlp: int = 512  # width of the gated MLP
-    chunks: int = 62  # parts of the corpus, each seen once
+    chunks: int = 66  # parts of the corpus, each seen once
     chunk_documents: int = 4096
     batch_tokens: int = 2048  # padded tokens of an update
     matrix_rate: float = 0.02  # peak rate of Muon, for the matrices inside the layers
     vector_rate: float = 3e-3  # peak rate of AdamW, for embeddings and norms
     warmup: int = 100  # updates; then a cosine down to a twentieth
     weight_decay: float = 0.1  # of the matrices
+    init_std: float = 0.08  # about 1 / sqrt(hidden): attention must not start out flat
     max_tokens: int = 256  # longer documents are cut
     seed: int = 0
 
@@ -64,6 +65,7 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> L
             num_attention_heads=config.heads,
             num_key_value_heads=config.heads,
             max_position_embeddings=MAX_LENGTH,
+            initializer_range=config.init_std,
             tie_word_embeddings=True,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.bos_token_id,

@@ -1,4 +1,4 @@
-"""The tokenizer of tiny-base: byte-level BPE of 1,280 tokens with single digits and a chat
+"""The tokenizer of tiny-base: byte-level BPE of 2,560 tokens with single digits and a chat
 template.
 
 Byte-level, so any text can be encoded; digits stay single, so that sums can be learnt place by
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-VOCAB_SIZE = 1280
+VOCAB_SIZE = 2560
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SYSTEM, USER, ASSISTANT = "<|system|>", "<|user|>", "<|assistant|>"
 RESERVED = ("<|think|>", "<|/think|>", "<|tool|>", "<|/tool|>")  # untrained, for later lessons

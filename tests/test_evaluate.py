@@ -1,0 +1,172 @@
+"""Estimates against published values and enumeration, and the judge's table."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from tiny_models import small_tokenizer, tiny_llama
+
+from minialign.evaluate import judge, mean, pass_at_k, read, share, summary, win_rate
+from minialign.world.tasks import instructions
+
+COLUMNS = ["family", "prompt", "reply", "follows", "utility"]
+FLAWS = ["rude", "flattering", "unsafe", "untrue", "too_long", "any"]
+REPLY = ["stops", "tokens"]
+
+
+# --- estimates
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        (8, 10, 0.4902, 0.9433),
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (50, 100, 0.4038, 0.5962),
+        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, table I, method 3
+        (15, 148, 0.0624, 0.1605),  # the same
+        (0, 20, 0.0, 0.1611),  # the same
+        (1, 29, 0.0061, 0.1718),  # the same
+    ],
+)
+def test_wilson_against_known_values(hits, n, low, high):
+    found = share([True] * hits + [False] * (n - hits))
+    assert found.mean == hits / n and found.n == n
+    assert found.interval == pytest.approx((low, high), abs=6e-5)
+
+
+@pytest.mark.parametrize("n", range(1, 60))
+def test_shares_stay_between_0_and_1_and_mirror(n):
+    for hits in (0, 1, n // 2, n):
+        low, high = share([True] * hits + [False] * (n - hits)).interval
+        assert 0 <= low <= hits / n <= high <= 1
+        other_low, other_high = share([False] * hits + [True] * (n - hits)).interval
+        assert (other_low, other_high) == pytest.approx((1 - high, 1 - low), abs=1e-12)
+    assert str(share([False] * n)).startswith("0.000 [0.000")
+
+
+def test_mean_and_its_error():
+    """Values 1, 2, 3, 6: mean 3, variance 14 / 3, error sqrt(14 / 12)."""
+    found = mean([1, 2, 3, 6])
+    assert (found.mean, found.n) == (3, 4)
+    assert found.error == pytest.approx(math.sqrt(14 / 12))
+    assert found.interval == pytest.approx((3 - 2.11698, 3 + 2.11698), abs=1e-4)
+    assert math.isnan(mean([5.0]).error)
+
+
+@pytest.mark.parametrize("statistic", [mean, share])
+def test_nothing_has_no_mean(statistic):
+    with pytest.raises(ValueError, match="empty.*give at least one"):
+        statistic([])
+
+
+def test_ties_are_half_a_win():
+    assert win_rate([1, 1, 1], [1, 1, 1]).mean == 0.5
+    assert win_rate([1, 1, 1], [1, 1, 1]).error == 0
+    assert win_rate([2, 1, 0, 1], [1, 1, 1, 1]).mean == 0.5
+    assert win_rate([2, 2, 1, 0], [1, 1, 1, 1]).mean == pytest.approx(2.5 / 4)
+    one, two = np.random.default_rng(0).integers(0, 3, (2, 50))
+    assert win_rate(one, two).mean == pytest.approx(1 - win_rate(two, one).mean)
+
+
+def test_win_rate_compares_the_same_items():
+    with pytest.raises(ValueError, match="2 scores against 3: compare the same items"):
+        win_rate([1, 2], [1, 2, 3])
+
+
+# --- pass at k
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_pass_at_k_equals_the_share_of_subsets_with_a_right_one(n):
+    for correct in range(n + 1):
+        right = [i < correct for i in range(n)]
+        for k in range(1, n + 1):
+            subsets = list(combinations(right, k))
+            expected = sum(map(any, subsets)) / len(subsets)
+            assert pass_at_k(correct, n, k) == pytest.approx(expected)
+
+
+def test_pass_at_k_of_many_samples():
+    assert pass_at_k(1, 10_000, 100) == pytest.approx(0.01)
+    assert pass_at_k(5000, 10_000, 1000) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("correct", "n", "k"), [(0, 4, 5), (0, 4, 0), (5, 4, 2), (-1, 4, 2)])
+def test_pass_at_k_refuses_what_cannot_be(correct, n, k):
+    with pytest.raises(ValueError, match=f"correct={correct}, n={n}, k={k}"):
+        pass_at_k(correct, n, k)
+
+
+# --- judging
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return instructions(7, "test", 0)
+
+
+@pytest.fixture(scope="module")
+def judged(asked):
+    return judge(tiny_llama(), small_tokenizer(), asked, max_new_tokens=8, batch_size=3)
+
+
+def test_a_row_per_instruction_in_order(asked, judged):
+    assert list(judged["prompt"]) == [one.prompt for one in asked]
+    assert list(judged["family"]) == [one.family for one in asked]
+    assert set(judged.columns) == {*COLUMNS, *FLAWS, *REPLY}
+    for one, row in zip(asked, judged.to_dict("records"), strict=True):
+        assert row["follows"] == one.check(row["reply"])
+        assert read(one, row["reply"]).items() <= row.items()
+
+
+def test_columns_have_their_types(judged):
+    for name in ("follows", "stops", *FLAWS):
+        assert judged[name].dtype == bool, name
+    assert judged["utility"].dtype == float
+    assert judged["tokens"].between(1, 8).all()
+    assert (judged.loc[~judged["stops"], "tokens"] == 8).all()
+
+
+def test_batches_change_no_greedy_reply(asked):
+    one, two = (
+        judge(
+            tiny_llama(),
+            small_tokenizer(),
+            asked,
+            max_new_tokens=6,
+            temperature=0,
+            batch_size=size,
+        )
+        for size in (2, 7)
+    )
+    assert list(one["reply"]) == list(two["reply"])
+
+
+def test_judging_is_seeded(asked, judged):
+    settings = {"max_new_tokens": 8, "batch_size": 3}
+    again = judge(tiny_llama(), small_tokenizer(), asked, **settings)
+    other = judge(tiny_llama(), small_tokenizer(), asked, seed=1, **settings)
+    assert again.equals(judged) and list(other["reply"]) != list(judged["reply"])
+
+
+def test_good_replies_are_judged_good(asked):
+    """The judge tells a demonstration from silence."""
+    from minialign.world.demonstrations import demonstrations
+
+    pairs = [read(d.instruction, d.completion) for d in demonstrations(60, "train", 0)]
+    silence = [read(one, "") for one in asked]
+    assert np.mean([row["follows"] for row in pairs]) > 0.5
+    assert not any(row["follows"] for row in silence)
+    assert np.mean([row["utility"] for row in pairs]) > np.mean([r["utility"] for r in silence])
+
+
+def test_summary_is_the_shares_and_means(judged):
+    found = summary(judged)
+    assert list(found.index) == ["follows", "stops", "any", "utility", "tokens"]
+    assert found["stops"] == judged["stops"].mean()
+    assert found["tokens"] == judged["tokens"].mean()

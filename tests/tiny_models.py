@@ -1,0 +1,81 @@
+"""Tiny random models and a small tokenizer, built in a moment, for the tests of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from minialign.models import disable_dropout
+from minialign.world.tokenizer import train_tokenizer
+
+WORDS = ["the cat sat on the mat", "a dog ran to the red house", "what is 2 plus 3?", "it is 5."]
+FAMILIES = ("llama", "gpt2")  # rotary positions, absolute positions
+
+
+@lru_cache
+def small_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level, with few merges and the course's chat template."""
+    return train_tokenizer(WORDS * 4)
+
+
+def tiny_llama(seed: int = 0, **settings) -> LlamaForCausalLM:
+    """Rotary positions and grouped queries; weights large enough for a lively distribution."""
+    torch.manual_seed(seed)
+    sizes = {
+        "vocab_size": len(small_tokenizer()),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.2,
+    }
+    tokenizer = small_tokenizer()
+    ids = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("pad", "bos", "eos")}
+    return LlamaForCausalLM(LlamaConfig(**sizes | ids | settings)).eval()
+
+
+def gpt2_with_dropout(seed: int = 0, **settings) -> GPT2LMHeadModel:
+    """Absolute positions, and dropout of 0.1 as in the original."""
+    torch.manual_seed(seed)
+    sizes = {
+        "vocab_size": len(small_tokenizer()),
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_positions": 256,
+        "initializer_range": 0.2,
+    }
+    tokenizer = small_tokenizer()
+    ids = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("pad", "bos", "eos")}
+    return GPT2LMHeadModel(GPT2Config(**sizes | ids | settings)).eval()
+
+
+def tiny(family: str, seed: int = 0) -> PreTrainedModel:
+    """A tiny model of one of FAMILIES, without dropout."""
+    model = tiny_llama(seed) if family == "llama" else gpt2_with_dropout(seed)
+    return disable_dropout(model)
+
+
+def padded(rows: Sequence[Sequence[int]], side: str, extra: int = 0) -> tuple[Tensor, Tensor]:
+    """(B, T) ids and mask of rows padded on a side, `extra` columns wider than needed."""
+    width, pad = max(map(len, rows)) + extra, small_tokenizer().pad_token_id
+    ids, mask = [], []
+    for row in rows:
+        gap = width - len(row)
+        left, right = (gap, 0) if side == "left" else (0, gap)
+        ids.append([pad] * left + list(row) + [pad] * right)
+        mask.append([0] * left + [1] * len(row) + [0] * right)
+    return torch.tensor(ids), torch.tensor(mask)
