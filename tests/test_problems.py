@@ -44,32 +44,11 @@ TEXTS = st.one_of(
         lambda t: ("".join(t[0]) * t[1])[:100_000]
     ),
 )
-RESERVED = set(
-    [
-        "silly",
-        "stupid",
-        "foolish",
-        "lazy",
-        "nonsense",
-        "boring",
-        "dull",
-        "clumsy",
-        "hopeless",
-        "useless",
-        "annoying",
-        "pest",
-        "fool",
-        "ridiculous",
-        "genius",
-        "brilliant",
-        "cleverest",
-        "wisest",
-        "magnificent",
-        "marvellous",
-        "adore",
-        "dazzling",
-    ]
-)
+RESERVED = {
+    "silly", "stupid", "foolish", "lazy", "nonsense", "boring", "dull", "clumsy", "hopeless",
+    "useless", "annoying", "pest", "fool", "ridiculous", "genius", "brilliant", "cleverest",
+    "wisest", "magnificent", "marvellous", "adore", "dazzling",
+}  # fmt: skip
 
 
 def draws(count: int = 1200) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Documents in which something is said again word for word: copybooks, messages passed on, songs, lists.
+"""Documents that say something again word for word: copybooks, messages passed on, songs, lists.
 
 Repetition is everywhere in a crawl, and it is where a small model learns to look back and copy.
 """

@@ -62,12 +62,12 @@ class Base:
             prompts = [self._chat(p) for p in prompts]
         else:
             prompts = [self.tokenizer.bos_token + p for p in prompts]
+        how = {"do_sample": False} if greedy else {"do_sample": True, "top_k": 0, "top_p": 1.0}
         found = []
         for i in range(0, len(prompts), 128):
             batch = self.tokenizer(prompts[i : i + 128], return_tensors="pt", padding=True)
-            ids = self.model.generate(
-                **batch, max_new_tokens=tokens, do_sample=not greedy, top_k=0, top_p=1.0
-            )[:, batch["input_ids"].shape[1] :]
+            ids = self.model.generate(**batch, max_new_tokens=tokens, **how)
+            ids = ids[:, batch["input_ids"].shape[1] :]
             texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
             stopped = (ids == self.tokenizer.eos_token_id).any(1).tolist()
             found += list(zip(texts, stopped, strict=True))
