@@ -129,7 +129,9 @@ def pack(rows: Sequence[Row], length: int, pad_id: int) -> Batch:
     bins: list[list[Row]] = []
     for row in rows:
         if len(row) > length:
-            raise ValueError(f"a row has {len(row)} tokens, more than length={length}; raise length")
+            raise ValueError(
+                f"a row has {len(row)} tokens, more than length={length}; raise length"
+            )
         if not bins or sum(map(len, bins[-1])) + len(row) > length:
             bins.append([])
         bins[-1].append(row)

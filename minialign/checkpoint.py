@@ -107,9 +107,7 @@ def load_checkpoint(
             parameter.copy_(weights[name])
     for i, (one, parameter) in enumerate(_parameters(optimizer)):
         keys = [k for k in moments if k.split(".", 1)[0] == str(i)]
-        one.state[parameter] = {
-            k.split(".", 1)[1]: moments[k].to(parameter.device) for k in keys
-        }
+        one.state[parameter] = {k.split(".", 1)[1]: moments[k].to(parameter.device) for k in keys}
     torch.set_rng_state(random["torch"])
     for i, generator in enumerate(generators):
         generator.set_state(random[str(i)])

@@ -91,7 +91,9 @@ def pass_at_k(correct: int, n: int, k: int) -> float:
     (0.5, 0.0, 1.0)
     """
     if not 1 <= k <= n or not 0 <= correct <= n:
-        raise ValueError(f"correct={correct}, n={n}, k={k}: needs 0 <= correct <= n and 1 <= k <= n")
+        raise ValueError(
+            f"correct={correct}, n={n}, k={k}: needs 0 <= correct <= n and 1 <= k <= n"
+        )
     return 1 - math.comb(n - correct, k) / math.comb(n, k)
 
 
@@ -152,7 +154,9 @@ def read(instruction: Instruction, reply: str) -> dict:
     }
 
 
-def summary(judged: pd.DataFrame, columns: Sequence[str] = ("follows", "stops", "any")) -> pd.Series:
+def summary(
+    judged: pd.DataFrame, columns: Sequence[str] = ("follows", "stops", "any")
+) -> pd.Series:
     """Shares of the given columns of `judge`, and means of utility and tokens."""
     shares = {name: judged[name].mean() for name in columns}
     return pd.Series({**shares, **{name: judged[name].mean() for name in ("utility", "tokens")}})

@@ -1,9 +1,9 @@
 """Sampling completions, with the logprobs of what was sampled.
 
 Prompts are prefilled once and shared by their group, each step feeds one token per unfinished row
-through the KV cache, and a finished row leaves the batch at once. There is no top-k and no top-p: the tokens
-come from exactly the distribution whose logprobs a loss will use, so the first ratio of a policy
-update is 1.
+through the KV cache, and a finished row leaves the batch at once. There is no top-k and no top-p:
+the tokens come from exactly the distribution whose logprobs a loss will use, so the first ratio of
+a policy update is 1.
 """
 
 from __future__ import annotations
@@ -176,9 +176,7 @@ class _Sampler:
         )
 
 
-def _draw(
-    logits: Tensor, temperature: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _draw(logits: Tensor, temperature: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """One token per row and its logprob; (rows, V) to (rows,), (rows,)."""
     if temperature == 0:
         token = logits.argmax(-1)

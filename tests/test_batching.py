@@ -128,7 +128,7 @@ def test_messages_keep_their_turns():
 @pytest.mark.parametrize("completion", ["", "  \n"])
 def test_a_blank_completion_is_refused(completion):
     """Traps 43 and 51: nothing but EOS would be supervised."""
-    with pytest.raises(ValueError, match="blank.*drop the row"):
+    with pytest.raises(ValueError, match=r"blank.*drop the row"):
         encode(small_tokenizer(), "the cat", completion)
 
 

@@ -60,7 +60,7 @@ def test_mean_and_its_error():
 
 @pytest.mark.parametrize("statistic", [mean, share])
 def test_nothing_has_no_mean(statistic):
-    with pytest.raises(ValueError, match="empty.*give at least one"):
+    with pytest.raises(ValueError, match=r"empty.*give at least one"):
         statistic([])
 
 

@@ -57,7 +57,7 @@ def without_pad_in_vocabulary():
 
 @pytest.mark.parametrize("pad", [None, "<|eos|>"])
 def test_pad_differs_from_eos(tmp_path, pad):
-    """Traps 12 and 47: with pad equal to EOS, the end of a completion would be masked as padding."""
+    """Traps 12 and 47: with pad equal to EOS, the end of a completion would count as padding."""
     policy, tokenizer = load_policy(saved(tmp_path, tiny_llama(), pad))
     assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
     assert policy.config.pad_token_id == tokenizer.pad_token_id

@@ -27,7 +27,8 @@ from minialign.world.documents_views import (
 
 __all__ = [
     "TRUSTED", "UNTRUSTED", "WRITERS", "attribute", "comparison", "copies", "critique", "diary",
-    "letter", "list_page", "nature_page", "notice", "opinion", "paraphrase_page", "quiz_in_context", "review",
+    "letter", "list_page", "nature_page", "notice", "opinion", "paraphrase_page",
+    "quiz_in_context", "review",
     "sources",
 ]  # fmt: skip
 
