@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from random import Random
@@ -139,8 +140,8 @@ def show_sums(base: Base, n: int) -> None:
     ):
         texts = base.complete([f"{a} {op} {b} =" for a, b, _ in kept], greedy=True, tokens=4)
         right = [
-            t.strip().split(".")[0].strip() == str(c)
-            for (t, _), (_, _, c) in zip(texts, kept, strict=True)
+            (found := re.match(r"\s*([0-9]+)\b", text)) is not None and int(found[1]) == c
+            for (text, _), (_, _, c) in zip(texts, kept, strict=True)
         ]
         print(f"  {op}: {share(right)}")
 
