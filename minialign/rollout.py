@@ -8,7 +8,7 @@ a policy update is 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -107,16 +107,7 @@ class _Sampler:
 
     def __init__(self, policy, tokenizer, ids: Tensor, mask: Tensor, group: int, new: int) -> None:
         self.policy, self.tokenizer, self.width = policy, tokenizer, ids.shape[1]
-        out = policy(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=position_ids(mask),
-            past_key_values=DynamicCache(config=policy.config),
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self.logits, self.cache = out.logits[:, -1].repeat_interleave(group, 0), out.past_key_values
-        _share(self.cache, group, new)
+        self.logits, self.cache = _prefill(policy, ids, mask, group, new)
         room = (0, new)
         pad = torch.nn.functional.pad
         self.ids = pad(ids.repeat_interleave(group, 0), room, value=tokenizer.pad_token_id)
@@ -193,14 +184,22 @@ class _RoomyLayer(DynamicLayer):
     the columns before it nor the other rows.
     """
 
-    def __init__(self, prompts: DynamicLayer, group: int, room: int) -> None:
+    def __init__(self, like: DynamicLayer, rows: int, width: int, room: int) -> None:
         super().__init__()
-        self.lazy_initialization(prompts.keys, prompts.values)
-        self.buffers = [_with_room(x, group, room) for x in (prompts.keys, prompts.values)]
-        self._view(len(self.buffers[0]), prompts.keys.shape[2])
+        self.lazy_initialization(like.keys, like.values)
+        self.buffers = [
+            x.new_zeros(rows, x.shape[1], width + room, x.shape[3])
+            for x in (like.keys, like.values)
+        ]
+        self._view(rows, width)
 
     def _view(self, rows: int, columns: int) -> None:
         self.keys, self.values = (x[:rows, :, :columns] for x in self.buffers)
+
+    def put(self, rows: Tensor, prompts: DynamicLayer) -> None:
+        """Write n prompts into the rows of their groups, (n, G), in the last columns."""
+        for x, new in ((self.keys, prompts.keys), (self.values, prompts.values)):
+            x[rows, :, -new.shape[2] :] = new[:, None]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
         """Append (rows, heads, new columns, width); returns all keys and values so far."""
@@ -217,21 +216,59 @@ class _RoomyLayer(DynamicLayer):
         self._view(len(indices), self.keys.shape[2])
 
 
-def _with_room(x: Tensor, group: int, room: int) -> Tensor:
-    """(P, H, T, D) to (P * G, H, T + room, D), each row repeated for its group."""
-    p, heads, columns, width = x.shape
-    buffer = x.new_empty(p, group, heads, columns + room, width)
-    buffer[:, :, :, :columns] = x[:, None]
-    return buffer.flatten(0, 1)
+def _prefill(
+    policy: PreTrainedModel, ids: Tensor, mask: Tensor, group: int, room: int
+) -> tuple[Tensor, DynamicCache]:
+    """(B, V) logits after the prompts, and their cache: B rows with room for `room` tokens.
+
+    Each prompt is run once for its group, and prompts of like length together, so that hardly any
+    padding is computed.
+    """
+    cache = DynamicCache(config=policy.config)
+    if any(type(layer) is not DynamicLayer for layer in cache.layers):
+        logits = _read(policy, ids, mask, cache)  # a sliding window or the like keeps its own way
+        cache.batch_repeat_interleave(group)
+        return logits.repeat_interleave(group, 0), cache
+    every = torch.arange(len(ids) * group, device=ids.device).view(-1, group)
+    for part in _of_like_length(mask.sum(1)):
+        width = int(mask[part].sum(1).max())
+        found = DynamicCache(config=policy.config)
+        logits = _read(policy, ids[part, -width:], mask[part, -width:], found)
+        if not isinstance(cache.layers[0], _RoomyLayer):
+            after = logits.new_empty(every.numel(), logits.shape[1])
+            cache.layers = [
+                _RoomyLayer(layer, every.numel(), ids.shape[1], room) for layer in found.layers
+            ]
+        after[every[part]] = logits[:, None]
+        for whole, layer in zip(cache.layers, found.layers, strict=True):
+            whole.put(every[part], layer)
+    return after, cache
 
 
-def _share(cache: DynamicCache, group: int, room: int) -> None:
-    """Give each row of a group a copy of its prompt's cache, with room for `room` tokens."""
-    for i, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer and layer.is_initialized:
-            cache.layers[i] = _RoomyLayer(layer, group, room)
-        else:  # a sliding window or another kind, which keeps its own way
-            layer.batch_repeat_interleave(group)
+def _read(policy: PreTrainedModel, ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+    """(n, V) logits after n prompts, whose keys and values go into an empty cache."""
+    return policy(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=position_ids(mask),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    ).logits[:, -1]
+
+
+def _of_like_length(lengths: Tensor) -> Iterator[Tensor]:
+    """Indices of all rows in parts whose longest row is at most half as long again as the shortest.
+
+    >>> [part.tolist() for part in _of_like_length(torch.tensor([30, 8, 10, 31, 12, 80]))]
+    [[1, 2, 4], [0, 3], [5]]
+    """
+    order = lengths.argsort(stable=True)
+    start, ordered = 0, lengths[order].tolist()
+    for end in range(1, len(ordered) + 1):
+        if end == len(ordered) or ordered[end] > 1.5 * ordered[start]:
+            yield order[start:end]
+            start = end
 
 
 def _gaps_filled(going: Tensor) -> Tensor:

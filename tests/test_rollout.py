@@ -222,17 +222,34 @@ def test_messages_may_be_prompts():
     assert row == prompt_ids(small_tokenizer(), turns)
 
 
+def shapes_fed(policy) -> list[tuple[int, int]]:
+    """(rows, columns) of every forward pass to come."""
+    fed = []
+    policy.model.register_forward_pre_hook(
+        lambda module, args, kwargs: fed.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    return fed
+
+
 def test_a_finished_row_costs_nothing_more():
     """Each step feeds only the rows that have not ended."""
-    policy, fed = tiny_llama(), []
-    policy.model.register_forward_pre_hook(
-        lambda module, args, kwargs: fed.append(len(kwargs["input_ids"])), with_kwargs=True
-    )
+    policy = tiny_llama()
+    fed = shapes_fed(policy)
     with eager_to_stop(policy):
         rollout = drawn(policy, small_tokenizer(), group_size=4, max_new_tokens=20)
-    assert fed[0] == len(PROMPTS)  # one prefill for each group
+    rows = [n for n, columns in fed if columns == 1]
     expected = [int((rollout.lengths > t).sum()) for t in range(1, int(rollout.lengths.max()))]
-    assert fed[1:] == expected
+    assert rows == expected
+
+
+def test_prompts_are_read_once_for_their_group_and_hardly_padded():
+    policy, tokenizer = tiny_llama(), small_tokenizer()
+    fed = shapes_fed(policy)
+    drawn(policy, tokenizer, group_size=4, max_new_tokens=2)
+    prefill = [shape for shape in fed if shape[1] > 1]
+    assert sum(n for n, _ in prefill) == len(PROMPTS)
+    needed = sum(len(prompt_ids(tokenizer, p)) for p in PROMPTS)
+    assert sum(n * columns for n, columns in prefill) < 1.5 * needed
 
 
 @pytest.mark.parametrize("going", ["110", "011", "0001", "1000", "10101", "0101100111", "111"])
