@@ -187,19 +187,18 @@ class _RoomyLayer(DynamicLayer):
     def __init__(self, like: DynamicLayer, rows: int, width: int, room: int) -> None:
         super().__init__()
         self.lazy_initialization(like.keys, like.values)
-        self.buffers = [
-            x.new_zeros(rows, x.shape[1], width + room, x.shape[3])
-            for x in (like.keys, like.values)
-        ]
+        shapes = [(rows, x.shape[1], width + room, x.shape[3]) for x in (like.keys, like.values)]
+        self.buffers = [like.keys.new_empty(shape) for shape in shapes]
         self._view(rows, width)
 
     def _view(self, rows: int, columns: int) -> None:
         self.keys, self.values = (x[:rows, :, :columns] for x in self.buffers)
 
     def put(self, rows: Tensor, prompts: DynamicLayer) -> None:
-        """Write n prompts into the rows of their groups, (n, G), in the last columns."""
+        """Write n prompts into the rows of their groups, (n, G); what is masked must be finite."""
+        left = (0, 0, self.keys.shape[2] - prompts.keys.shape[2], 0)  # columns, not head widths
         for x, new in ((self.keys, prompts.keys), (self.values, prompts.values)):
-            x[rows, :, -new.shape[2] :] = new[:, None]
+            x[rows] = torch.nn.functional.pad(new, left)[:, None]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
         """Append (rows, heads, new columns, width); returns all keys and values so far."""

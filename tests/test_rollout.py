@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny_models import FAMILIES, small_tokenizer, tiny, tiny_llama
 from torch import Tensor
+from transformers import MistralConfig, MistralForCausalLM
 
 from minialign.batching import prompt_ids
 from minialign.logprobs import token_logprobs
@@ -250,6 +251,21 @@ def test_prompts_are_read_once_for_their_group_and_hardly_padded():
     assert sum(n for n, _ in prefill) == len(PROMPTS)
     needed = sum(len(prompt_ids(tokenizer, p)) for p in PROMPTS)
     assert sum(n * columns for n, columns in prefill) < 1.5 * needed
+
+
+@torch.no_grad()
+def test_a_model_with_a_sliding_window_keeps_its_own_cache():
+    tokenizer = small_tokenizer()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.2}
+    config = MistralConfig(vocab_size=len(tokenizer), sliding_window=64, **sizes, **heads)
+    policy = MistralForCausalLM(config).eval()
+    with eager_to_stop(policy):
+        rollout = drawn(policy, tokenizer, group_size=3, max_new_tokens=12)
+        expected = token_logprobs(policy, rollout.input_ids, rollout.attention_mask)
+    mask = rollout.completion_mask.bool()
+    torch.testing.assert_close(rollout.logprobs[mask], expected[mask], atol=1e-5, rtol=2e-6)
 
 
 @pytest.mark.parametrize("going", ["110", "011", "0001", "1000", "10101", "0101100111", "111"])
