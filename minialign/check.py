@@ -110,7 +110,7 @@ next_token_logprobs = Exercise(
     _next_token,
     (_logits_case(),),
     {
-        "there is no shift: the logits at t are read at token t, which the model has already seen": (
+        "there is no shift: the logits at t are read at token t, which they have already seen": (
             lambda logits, ids: gather_logprobs(logits, ids)
         ),
         "these are raw logits: take log_softmax first": (

@@ -17,6 +17,7 @@ from transformers import (
 from minialign.data import data_folder
 
 PAD = "<|pad|>"
+ATTENTION = {"cpu": "eager"}  # fused attention is slow backwards there, half as fast in bfloat16
 
 
 def model_path(name: str | Path) -> str:
@@ -44,7 +45,8 @@ def load_policy(
     """
     path = model_path(name)
     tokenizer = AutoTokenizer.from_pretrained(path)
-    policy = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+    attention = ATTENTION.get(torch.device(device).type, "sdpa")
+    policy = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation=attention)
     if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": PAD})
         if len(tokenizer) > policy.get_input_embeddings().num_embeddings:

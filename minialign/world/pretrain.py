@@ -70,6 +70,7 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> L
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
+            attn_implementation="eager",  # on a CPU, twice as fast backwards in bfloat16
         )
     )
 
