@@ -19,6 +19,8 @@ from transformers import (
 from minialign.models import disable_dropout
 from minialign.world.tokenizer import train_tokenizer
 
+torch.set_num_threads(1)  # tensors this small are slower on several, much slower on a busy machine
+
 WORDS = ["the cat sat on the mat", "a dog ran to the red house", "what is 2 plus 3?", "it is 5."]
 FAMILIES = ("llama", "gpt2")  # rotary positions, absolute positions
 
