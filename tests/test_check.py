@@ -1,0 +1,44 @@
+"""Exercise checks name the mistake; the registry's rows can be run and name their papers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from minialign import check, registry
+from minialign.losses.supervised import cross_entropy
+from minialign.train import sft
+
+
+@pytest.mark.parametrize("exercise", [check.cross_entropy, check.next_token_logprobs])
+def test_the_reference_is_right_and_every_mistake_is_named(exercise, capsys):
+    assert exercise(exercise.reference)
+    for mistake, wrong in exercise.mistakes.items():
+        capsys.readouterr()
+        assert not exercise(wrong)
+        assert mistake in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (lambda logprobs, mask: None, "not solved yet"),
+        (lambda logprobs, mask: 1.0, "returns a float"),
+        (lambda logprobs, mask: cross_entropy(logprobs, mask).sum(), "has shape ()"),
+        (lambda logprobs, mask: 2 * cross_entropy(logprobs, mask), "where"),
+        (lambda logprobs, mask: logprobs.undo(), "raises AttributeError"),
+    ],
+)
+def test_an_answer_is_told_what_is_wrong(answer, verdict: str, capsys):
+    assert not check.cross_entropy(answer)
+    assert verdict in capsys.readouterr().out
+
+
+def test_every_method_names_its_paper_and_fits_its_loop():
+    for method in registry.REGISTRY.values():
+        assert method.paper and method.idea and hasattr(sft, method.loop)
+        replace(sft.SftConfig(), **method.settings)
+    assert list(registry.table().index) == list(registry.REGISTRY)
+    with pytest.raises(ValueError, match="method 'x' is unknown; use one of sft"):
+        registry.method("x")

@@ -1,0 +1,57 @@
+"""A stage is trained once, again when its settings change; a study runs what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from minialign import profiles, stages, studies
+from minialign.models import load_policy
+
+TINY = replace(profiles.get("smoke"), examples=21, steps=2, batch_size=4, eval_prompts=21)
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(stages.ENVIRONMENT, str(tmp_path))
+    return tmp_path
+
+
+def test_a_stage_is_trained_once(capsys):
+    folder = stages.stage("sft", profile=TINY)
+    written = (folder / "model.safetensors").stat().st_mtime_ns
+    assert "training stage 'sft'" in capsys.readouterr().out
+    assert stages.stage("sft", profile=TINY) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
+    assert len(pd.read_csv(folder / "history.csv")) == TINY.steps
+    load_policy(folder)
+    stages.stage("sft", profile=replace(TINY, steps=3))
+    assert len(pd.read_csv(folder / "history.csv")) == 3
+
+
+def test_an_unknown_stage_is_refused():
+    with pytest.raises(ValueError, match="stage 'x' is unknown; use one of sft"):
+        stages.stage("x")
+
+
+@pytest.mark.parametrize("name", sorted(studies.NAMES))
+def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path: Path, capsys):
+    study = studies.get(name)
+    point = study.points(TINY, 1)[-1]
+    assert study.question.endswith("?") and point in study.points(TINY, 2)
+    found = study.measure(TINY, point)
+    assert {"test_follows", "families_follows", "test_any"} <= set(found)
+
+
+def test_a_recorded_point_is_not_run_again(tmp_path: Path, capsys):
+    path = studies.run("sft_seeds", profile=TINY, out=tmp_path)
+    first = path.read_text()
+    assert studies.run("sft_seeds", profile=TINY, out=tmp_path).read_text() == first
+    assert "0 of 1 points to run" in capsys.readouterr().out
+    row = pd.read_csv(path).iloc[0]
+    assert row.seed == 0 and row.profile == "smoke" and row.minutes >= 0
+    with pytest.raises(ValueError, match="study 'x' is unknown"):
+        studies.run("x")
