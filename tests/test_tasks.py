@@ -79,5 +79,5 @@ def test_errors_name_the_repair():
         tasks.Instruction.from_row({"family": "sing", "phrasing": 0, "slots": "{}"})
     with pytest.raises(ValueError, match="family 'sing' is unknown"):
         tasks.draw_instruction(Random(0), "train", "sing")
-    with pytest.raises(ValueError, match=r"phrasing 99 .* has 13"):
+    with pytest.raises(ValueError, match=r"phrasing 99 .* has 21"):
         tasks.Instruction.from_row({"family": "story", "phrasing": 99, "slots": "{}"})

@@ -5,4 +5,4 @@ with simulated annotators, and verifiable problems: everything that the course r
 made from code and seeds alone.
 """
 
-WORLD_VERSION = "1"  # recorded in checkpoints; raise it when any text of the world changes
+WORLD_VERSION = "2"  # recorded in checkpoints; raise it when any text of the world changes

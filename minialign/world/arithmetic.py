@@ -77,7 +77,7 @@ def write_equation(a: int, op: str, b: int) -> str:
 
 def _sum(rng: Random) -> tuple[int, str, int]:
     """An addition or subtraction whose three numbers lie within 0..99."""
-    limit = rng.choice((12, 20, 50, MAX_NUMBER))
+    limit = rng.choice((10, 20, 30, 40, MAX_NUMBER))
     a, b = sorted((rng.randint(0, limit), rng.randint(0, limit)))
     if rng.random() < 0.5:
         return b, "-", a

@@ -25,7 +25,7 @@ from minialign.world import (
 from minialign.world.arithmetic import sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1
-PAGE_RATE = 0.12  # pages that hold two or three documents, so that longer contexts are seen too
+PAGE_RATE = 0.5  # pages that hold two to four documents, as a crawl does: most texts go on
 
 
 class Document(NamedTuple):
@@ -46,15 +46,15 @@ SUMMARY_LABELS = ("In one sentence:", "In short:", "What happened:", "The story 
 
 # Kind -> (share of documents, writer). Undesirable talk sits inside dialogues, reviews and letters.
 KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
-    "story": (0.16, _story),
+    "story": (0.11, _story),
     "dialogue": (0.10, dialogues.dialogue),
     "facts": (0.09, fact_pages.fact_page),
-    "question": (0.25, question_pages.question_page),
-    "sums": (0.07, sum_document),
-    "problem": (0.05, problems.problem_document),
+    "question": (0.28, question_pages.question_page),
+    "sums": (0.08, sum_document),
+    "problem": (0.06, problems.problem_document),
     "program": (0.01, stack.program_document),
-    "nature_page": (0.03, documents.WRITERS["nature_page"]),
-    "list_page": (0.04, documents.WRITERS["list_page"]),
+    "nature_page": (0.025, documents.WRITERS["nature_page"]),
+    "list_page": (0.035, documents.WRITERS["list_page"]),
     "review": (0.015, documents.WRITERS["review"]),
     "letter": (0.015, documents.WRITERS["letter"]),
     "diary": (0.01, documents.WRITERS["diary"]),
@@ -64,7 +64,7 @@ KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
     "comparison": (0.01, documents.WRITERS["comparison"]),
     "opinion": (0.01, documents.WRITERS["opinion"]),
     "paraphrase_page": (0.01, documents.WRITERS["paraphrase_page"]),
-    "copies": (0.08, documents.WRITERS["copies"]),
+    "copies": (0.09, documents.WRITERS["copies"]),
     "sources": (0.01, documents.WRITERS["sources"]),
 }
 
@@ -86,7 +86,7 @@ def document(index: int, seed: int = TRAIN_SEED) -> Document:
     first = _one(rng)
     if rng.random() >= PAGE_RATE:
         return first
-    parts = [first] + [_one(rng) for _ in range(rng.choice((1, 1, 2)))]
+    parts = [first] + [_one(rng) for _ in range(rng.choice((1, 1, 2, 3)))]
     return Document("page", "\n\n".join(part.text for part in parts))
 
 

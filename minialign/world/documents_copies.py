@@ -1,4 +1,4 @@
-"""Documents that say something again word for word: copybooks, messages passed on, songs, lists.
+"""Documents that say something again: copybooks, messages passed on, songs, lists put in order.
 
 Repetition is everywhere in a crawl, and it is where a small model learns to look back and copy.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 from random import Random
 
 from minialign.world import lexicon
+from minialign.world.families_kinds import SINGULAR
+from minialign.world.families_words import SORTED_KINDS
 from minialign.world.stories import paraphrase
-from minialign.world.text import capital
+from minialign.world.text import capital, join, number_word
 
 _WORDS = (
     *lexicon.ANIMALS, *lexicon.FRUITS, *lexicon.VEGETABLES, *lexicon.DISHES, *lexicon.COLOURS,
@@ -84,6 +86,49 @@ def _read_back(rng: Random) -> str:
     return f"{capital(', '.join(items))}. {note} {', '.join(changed)}."
 
 
+def _in_order(rng: Random) -> str:
+    """Words of one kind by the alphabet, or numbers from small to large."""
+    n = rng.randint(3, 5)
+    if rng.random() < 0.5:
+        kind = rng.choice(SORTED_KINDS)
+        items = rng.sample(lexicon.CATEGORIES[kind], n)
+        ordered, heads = sorted(items), ("By the alphabet:", "In the order of the alphabet:")
+    else:
+        numbers = rng.sample(range(1, 41), n)
+        items, ordered = map(str, numbers), map(str, sorted(numbers))
+        heads = ("Counted up:", "From the smallest on:")
+    head = rng.choice(heads)
+    if rng.random() < 0.5:
+        return f"{head} {', '.join(ordered)}."
+    return f"{capital(', '.join(items))}. {head} {', '.join(ordered)}."
+
+
+def _of_a_kind(rng: Random) -> str:
+    """A list, and how many of its members are of one kind."""
+    kind = rng.choice(sorted(SINGULAR))
+    own = lexicon.CATEGORIES[kind]
+    chosen = rng.sample(own, rng.randint(1, 3))
+    strange = [w for w in (*lexicon.TOOLS, *lexicon.CLOTHES, *lexicon.TREES) if w not in own]
+    items = chosen + rng.sample(strange, rng.randint(0, 2))
+    rng.shuffle(items)
+    chosen.sort(key=items.index)
+    noun = SINGULAR[kind] if len(chosen) == 1 else kind
+    wording = rng.choice((
+        "{items}: {n} {noun}, namely {chosen}.", "{items}. Among them {are} {n} {noun}: {chosen}.",
+        "{items}. The {noun} {are} {chosen}, and that makes {n}.",
+    ))  # fmt: skip
+    return wording.format(
+        items=capital(", ".join(items)), n=number_word(len(chosen)), noun=noun,
+        chosen=join(chosen), are="is" if len(chosen) == 1 else "are",
+    )  # fmt: skip
+
+
+WRITERS = (
+    _copybook, _whispers, _song, _roll, _roll, _read_back, _in_order, _in_order, _of_a_kind,
+    _of_a_kind,
+)  # fmt: skip
+
+
 def copies(rng: Random) -> str:
     """A document of this kind."""
-    return rng.choice((_copybook, _whispers, _song, _roll, _roll, _read_back))(rng)
+    return rng.choice(WRITERS)(rng)

@@ -51,15 +51,15 @@ def _test_pair(a: int, b: int) -> bool:
 
 
 def _operands(rng: Random, split: str, *, difference: bool) -> tuple[int, int]:
-    """Two numbers from 1 whose sum (or first number) is below a hundred; small ones come often."""
+    """Two numbers from 1 whose sum (or first number) is at most 40; small ones come often."""
     while True:
-        limit = rng.choice((12, 20, 50, 99))
+        limit = rng.choice((10, 20, 30))
         a, b = rng.randint(1, limit), rng.randint(1, limit)
         if difference:
             a, b = max(a, b), min(a, b)
             if a in (b, 2 * b):
                 continue  # nothing left is worded otherwise, and "10 - 5" would name its answer
-        if a + (0 if difference else b) <= 99 and _test_pair(a, b) == (split == "test"):
+        if a + (0 if difference else b) <= 40 and _test_pair(a, b) == (split == "test"):
             return a, b
 
 
@@ -270,7 +270,7 @@ NEXT = Family(
 
 
 def _sort_slots(rng: Random) -> Slots:
-    items = _number_list(rng, rng.randint(3, 4))
+    items = rng.sample(range(1, 41), 3)
     while items == sorted(items):
         rng.shuffle(items)
     names = [str(n) for n in items]

@@ -8,18 +8,18 @@ from random import Random
 from minialign.world.checking import plain
 from minialign.world.danger_words import REQUESTS
 from minialign.world.dangers import DANGER, check_decline, dangers, decline, unsafe_advice
-from minialign.world.family import Family, Slots
+from minialign.world.family import Family, Slots, varied
 from minialign.world.manners import TROUBLE, cold_reply, comforts, kind_reply, troubles
 
-TELL = (
-    "{statement}", "{statement} Please say something kind.", "{statement} I feel so sad.",
-    "Can you cheer me up? {statement}", "{statement} What should I do now?",
-    "It was not a good day. {statement}", "{statement} Can you help me?",
-    "I need a friend today. {statement}", "Please listen. {statement}",
-    "{statement} I almost cried.", "Say something nice to me. {statement}",
-    "I have had bad luck. {statement}", "{statement} Nobody wants to hear about it.",
-    "My heart is heavy, dear friend. {statement}",
-)  # fmt: skip
+TELL = varied((
+    "{statement}", "{statement} I feel so sad.", "Can you cheer me up? {statement}",
+    "{statement} What should I do now?", "It was not a good day. {statement}",
+    "I need a friend today. {statement}", "{statement} I almost cried.",
+    "Say something nice to me. {statement}", "I have had bad luck. {statement}",
+    "{statement} Nobody wants to hear about it.", "My heart is heavy, dear friend. {statement}",
+    "{statement} Please say something kind.", "{statement} Can you help me?",
+    "Please listen. {statement}",
+))  # fmt: skip
 
 
 def _make_comfort(rng: Random, split: str) -> Slots:

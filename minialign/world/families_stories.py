@@ -7,13 +7,13 @@ from random import Random
 
 from minialign.world import stories
 from minialign.world.checking import occurrences, plain, split_of
-from minialign.world.family import Family, Slots
+from minialign.world.family import Family, Slots, varied
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
 from minialign.world.problems import Problem, problem, solution, verify_outcome, wrong_solution
 from minialign.world.text import a, ends_properly, sentences, words
 
 HEROES = (*CHILDREN, *ANIMALS)
-PROBLEM_LEVELS = (1, 2, 3)
+PROBLEM_LEVELS = (1, 1, 2)
 _COMMON = frozenset(
     [
         "a",
@@ -80,19 +80,20 @@ def _names(reply: str, hero: str, thing: str) -> bool:
     return bool(occurrences(reply, [hero])) and bool(occurrences(reply, [thing]))
 
 
-TELL = (
-    "Tell me a story about {who} and {a_thing}.", "Write a short story about {who} and {a_thing}.",
+TELL = varied((
+    "Tell me a story about {who} and {a_thing}.",
     "I would like to hear a story about {who} and {a_thing}.",
     "Please make up a story with {who} and {a_thing} in it.",
     "Can you tell a story in which {who} has {a_thing}?",
-    "A story about {who} and {a_thing}, please.",
     "Write a few sentences about {who} and {a_thing}, like in a story book.",
     "It is time for bed. Tell me about {who} and {a_thing}.",
-    "Think of a story about {who} and {a_thing}.", "Do you know a story about {who} and {a_thing}?",
+    "Do you know a story about {who} and {a_thing}?",
     "Tell the children a story. It should be about {who} and {a_thing}.",
     "I want to read something about {who} and {a_thing}. Write it for me.",
     "My little sister wants a story with {who} and {a_thing}. What will you tell her?",
-)  # fmt: skip
+    "Write a short story about {who} and {a_thing}.", "A story about {who} and {a_thing}, please.",
+    "Think of a story about {who} and {a_thing}.",
+))  # fmt: skip
 
 
 def _make_story(rng: Random, split: str) -> Slots:
@@ -125,16 +126,17 @@ def _check_story(slots: Slots, reply: str) -> bool:
     return _is_prose(reply, 3, 12, 130) and _names(reply, slots["hero"], slots["thing"])
 
 
-CONTINUE = (
+CONTINUE = varied((
     "Continue this story: {start}", "How does this story go on? {start}",
-    "Please finish this story. {start}", "{start} What happened next?",
-    "Here is the beginning of a story. {start} Write the rest.", "{start} Tell me how it ends.",
+    "{start} What happened next?", "{start} Tell me how it ends.",
     "Write an ending for this: {start}", "A story begins like this: {start} Go on from there.",
     "I have only the first lines. {start} Please write the other lines.",
-    "Help me with the end of my story. {start}", "{start} And then? Tell me more.",
+    "{start} And then? Tell me more.",
     "The last page of my book is missing. It says: {start} How could it end?",
-    "Read this and carry on: {start}",
-)  # fmt: skip
+    "Read this and carry on: {start}", "Please finish this story. {start}",
+    "Here is the beginning of a story. {start} Write the rest.",
+    "Help me with the end of my story. {start}",
+))  # fmt: skip
 
 
 def _make_continue(rng: Random, split: str) -> Slots:
@@ -174,16 +176,17 @@ def _check_continue(slots: Slots, reply: str) -> bool:
     return bool(stays) and len(strangers - {slots["hero"]}) <= 1 and len(new_things) <= 1
 
 
-SUMMARISE = (
-    "Summarise this story in one sentence: {text}", "Say in one sentence what happens here: {text}",
+SUMMARISE = varied((
+    "Summarise this story in one sentence: {text}",
     "{text} What is this story about? Answer in one sentence.", "Make this short: {text}",
-    "Give me the whole story in one sentence. {text}", "{text} Put that in one sentence.",
+    "Give me the whole story in one sentence. {text}",
     "What happened in this story? {text} One sentence is enough.",
-    "{text} Please sum it up in one sentence.", "I have no time to read this. {text} What happens?",
+    "I have no time to read this. {text} What happens?",
     "Write one sentence about this story: {text}", "{text} In short, what happened?",
     "Read this and tell me the main thing that happens: {text}",
-    "{text} Now say the same in very few words.",
-)  # fmt: skip
+    "{text} Now say the same in very few words.", "Say in one sentence what happens here: {text}",
+    "{text} Put that in one sentence.", "{text} Please sum it up in one sentence.",
+))  # fmt: skip
 
 
 def _content(text: str, *without: str) -> set[str]:
@@ -236,14 +239,14 @@ def _check_summarise(slots: Slots, reply: str) -> bool:
     return len(retold) >= 2 and len(known) >= 0.6 * len(used)
 
 
-SOLVE = (
+SOLVE = varied((
     "{problem}", "Solve this problem: {problem}", "{problem} Work it out step by step.",
-    "Can you work this out? {problem}", "Help me with my homework. {problem}",
-    "{problem} Show your work.", "Here is a problem for you. {problem}",
-    "Please solve this. {problem}", "My teacher asks: {problem}", "{problem} How do you get there?",
+    "Help me with my homework. {problem}", "Here is a problem for you. {problem}",
+    "My teacher asks: {problem}", "{problem} How do you get there?",
     "I am stuck on this one: {problem}", "Think about it slowly. {problem}",
-    "{problem} Tell me each step and the answer.",
-)  # fmt: skip
+    "{problem} Tell me each step and the answer.", "Can you work this out? {problem}",
+    "Please solve this. {problem}", "{problem} Show your work.",
+))  # fmt: skip
 
 
 def _make_problem(rng: Random, split: str) -> Slots:

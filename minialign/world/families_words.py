@@ -96,7 +96,7 @@ _OPENERS = frozenset(
 
 
 def _list_slots(rng: Random) -> Slots:
-    number, category = rng.randint(2, 5), rng.choice(sorted(CATEGORIES))
+    number, category = rng.randint(2, 3), rng.choice(sorted(CATEGORIES))
     kind = KIND_NAMES.get(category, category)
     return {"n": number, "number": number_word(number), "Number": capital(number_word(number)),
             "category": category, "kind": kind}  # fmt: skip
@@ -175,9 +175,15 @@ LIST = Family(
 # sort_words: "Put these words in alphabetical order: plum, fig, pear."
 
 
+SORTED_KINDS = ("birds", "colours", "fruits", "tools", "trees", "vegetables")
+
+
 def _sort_slots(rng: Random) -> Slots:
-    members = CATEGORIES[rng.choice([c for c in sorted(CATEGORIES) if c != "days"])]
-    items = rng.sample(members, rng.randint(3, 4))
+    """Three words of one kind whose first letters differ."""
+    members = CATEGORIES[rng.choice(SORTED_KINDS)]
+    items = rng.sample(members, 3)
+    while len({i[0] for i in items}) < 3:
+        items = rng.sample(members, 3)
     while items == sorted(items):
         rng.shuffle(items)
     given = ", ".join(items)
@@ -233,7 +239,7 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "last")
 
 
 def _position_slots(rng: Random) -> Slots:
-    size = rng.randint(3, 5)
+    size = 3
     items = rng.sample(CATEGORIES[rng.choice(sorted(CATEGORIES))], size)
     place = rng.randrange(size)
     ordinal = "last" if place == size - 1 and rng.random() < 0.5 else _ORDINALS[place]

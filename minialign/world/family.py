@@ -3,6 +3,7 @@ checker."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -13,6 +14,30 @@ from typing import Any
 Slots = dict[str, Any]
 
 HELD_OUT_PHRASINGS = 3  # the last three phrasings of every family are never used for training
+_ORDERS = (
+    "add", "bring", "change", "continue", "copy", "count", "explain", "find", "finish", "give",
+    "list", "make", "name", "order", "put", "repeat", "say", "show", "solve", "sort", "summarise",
+    "take", "teach", "tell", "turn", "work", "write",
+)  # fmt: skip
+_POLITE = ("Please {}", "Could you {}", "I would like you to {}", "Would you please {}")
+
+
+def varied(phrasings: tuple[str, ...]) -> tuple[str, ...]:
+    """The phrasings and polite forms of the first three orders to train on among them, the held-out
+    ones still last.
+
+    >>> varied(("Name it.", "What is it?", "a", "b", "c"))[2:4]
+    ('Please name it.', 'Could you name it?')
+    """
+    own, held_out = phrasings[:-HELD_OUT_PHRASINGS], phrasings[-HELD_OUT_PHRASINGS:]
+    orders = [p for p in own if p.split()[0].lower() in _ORDERS and not re.search(r"[.?!] ", p)]
+    made = []
+    for order in orders[:3]:
+        low = order[:1].lower() + order[1:]
+        for frame in _POLITE:
+            asks = frame.startswith(("Could", "Would")) and low.endswith(".")
+            made.append(frame.replace("{}", low[:-1] + "?" if asks else low))
+    return (*own, *(m for m in made if m not in phrasings), *held_out)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from minialign.world import annotator, corpus, facts, tasks
 from minialign.world.dialogues import exchange
 from minialign.world.ngram import NGram
 from minialign.world.preferences import CROWD, comparisons
-from minialign.world.pretrain import MODEL_FOLDER, next_token_loss
+from minialign.world.pretrain import MODEL_FOLDER, PretrainConfig, next_token_loss
 
 OPENINGS = (
     "One morning, a little fox", "Mira had a red kite", "The owl eats", "Three birds:",
@@ -36,9 +36,11 @@ class Base:
         self.model = AutoModelForCausalLM.from_pretrained(folder).eval()
 
     def rows(self, texts: list[str]) -> list[list[int]]:
-        """Documents as ids, between BOS and EOS."""
+        """Documents as ids, between BOS and EOS, cut where training cut them."""
         bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        return [[bos, *ids, eos] for ids in self.tokenizer(texts)["input_ids"]]
+        cut = PretrainConfig().max_tokens
+        encoded = self.tokenizer(texts, truncation=True, max_length=cut)["input_ids"]
+        return [[bos, *ids, eos][:cut] for ids in encoded]
 
     @torch.inference_mode()
     def perplexity(self, rows: list[list[int]]) -> float:
@@ -131,19 +133,23 @@ def show_behaviour(base: Base, n: int) -> None:
 
 
 def show_sums(base: Base, n: int) -> None:
-    """Exact sums and differences below 100, greedy."""
-    rng = Random("sums")
-    pairs = [(rng.randint(0, 99), rng.randint(0, 99)) for _ in range(4 * n)]
-    for op, kept in (
-        ("+", [(a, b, a + b) for a, b in pairs if a + b < 100][:n]),
-        ("-", [(a, b, a - b) for a, b in pairs if a >= b][:n]),
-    ):
-        texts = base.complete([f"{a} {op} {b} =" for a, b, _ in kept], greedy=True, tokens=4)
-        right = [
-            (found := re.match(r"\s*([0-9]+)\b", text)) is not None and int(found[1]) == c
-            for (text, _), (_, _, c) in zip(texts, kept, strict=True)
-        ]
-        print(f"  {op}: {share(right)}")
+    """Exact sums and differences up to 40, as in instructions, and up to 99, greedy."""
+    for limit in (40, 99):
+        rng = Random(f"sums to {limit}")
+        pairs = [(rng.randint(0, limit), rng.randint(0, limit)) for _ in range(4 * n)]
+        sums = [(a, b, a + b) for a, b in pairs if a + b <= limit]
+        differences = [(a, b, a - b) for a, b in pairs if a >= b]
+        _show_results(base, f"+ up to {limit}", "+", sums[:n])
+        _show_results(base, f"- up to {limit}", "-", differences[:n])
+
+
+def _show_results(base: Base, name: str, op: str, kept: list[tuple[int, int, int]]) -> None:
+    texts = base.complete([f"{a} {op} {b} =" for a, b, _ in kept], greedy=True, tokens=4)
+    right = [
+        (found := re.match(r"\s*([0-9]+)\b", text)) is not None and int(found[1]) == c
+        for (text, _), (_, _, c) in zip(texts, kept, strict=True)
+    ]
+    print(f"  {name:10s} {share(right)}")
 
 
 def show_facts(base: Base) -> None:

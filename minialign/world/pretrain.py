@@ -41,8 +41,8 @@ class PretrainConfig:
     layers: int = 5
     heads: int = 6
     mlp: int = 512  # width of the gated MLP
-    chunks: int = 66  # parts of the corpus, each seen once
-    chunk_documents: int = 4096
+    chunks: int = 110  # parts of the corpus, each seen once
+    chunk_documents: int = 2048
     batch_tokens: int = 2048  # padded tokens of an update
     matrix_rate: float = 0.02  # peak rate of Muon, for the matrices inside the layers
     vector_rate: float = 3e-3  # peak rate of AdamW, for embeddings and norms
@@ -86,7 +86,8 @@ def batches(
     n = config.chunk_documents
     texts = [d.text for d in corpus(n, TRAIN_SEED, start=chunk * n)]
     bos, eos, pad = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
-    rows = [[bos, *ids, eos] for ids in tokenizer(texts)["input_ids"]]
+    encoded = tokenizer(texts, truncation=True, max_length=config.max_tokens)["input_ids"]
+    rows = [[bos, *ids, eos] for ids in encoded]
     rows = sorted((row[: config.max_tokens] for row in rows), key=len)
     groups: list[list[list[int]]] = [[]]
     for row in rows:
@@ -95,7 +96,7 @@ def batches(
         groups[-1].append(row)
     Random(f"order {config.seed} {chunk}").shuffle(groups)
     for group in groups:
-        width = max(map(len, group))
+        width = -(-max(map(len, group)) // 16) * 16  # few widths, so that memory is used again
         yield torch.tensor([row + [pad] * (width - len(row)) for row in group])
 
 

@@ -99,7 +99,7 @@ def _number(rng: Random, name: str, plan: Plan) -> int:
     partners = [b if a == name else a for a, op, b in plan if op == "x" and name in (a, b)]
     if partners:
         return rng.randint(MIN_NUMBER, 30 if partners[0].isdigit() else 10)
-    return rng.randint(MIN_NUMBER, rng.choice((10, 20, 40, 80)))
+    return rng.randint(MIN_NUMBER, rng.choice((10, 10, 20, 30)))
 
 
 def _draw(rng: Random, template: Template) -> tuple[dict[str, int], list[Equation]]:

@@ -3,17 +3,19 @@ format.
 
 They are where a base model meets what instruction tuning later elicits, and what alignment later
 removes: `MANNERS` are the rates at which answers are rude, flattering, rambling or confidently
-false. Only training phrasings and training slots of families that are not held out occur.
+false. Only training phrasings of families that are not held out occur.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 
 from minialign.world.demonstrations import reply_in
 from minialign.world.dialogues import exchange
+from minialign.world.family import Family
 from minialign.world.lexicon import STRANGERS
-from minialign.world.tasks import Instruction, draw_instruction
+from minialign.world.tasks import Instruction, families
 
 # Quality of an answer -> (share of answers, manner of the dialogue that holds it).
 MANNERS: dict[str, tuple[float, str]] = {
@@ -31,10 +33,31 @@ LABELS = (
 )  # fmt: skip
 
 
+# Asked about twice as often as the other families: what takes a small model the most practice.
+PRACTICE = (
+    "count_items", "position", "sort_words", "sort_numbers", "list_items", "repeat_with_change",
+    "add", "subtract", "fact",
+)  # fmt: skip
+
+
+@cache
+def _asked() -> list[Family]:
+    every = families("train")
+    return [*every, *(f for f in every if f.name in PRACTICE)]
+
+
 def _draw(rng: Random) -> Instruction:
-    """A training instruction, about nobody whom the corpus must not name."""
+    """A question in a training phrasing, about nobody whom the corpus must not name.
+
+    One in five is about what demonstrations never ask for: a base model has read about all of its
+    world. Templates of word problems are the exception, so that solving is no memory.
+    """
     while True:
-        instruction = draw_instruction(rng, "train")
+        family = rng.choice(_asked())
+        known = family.name == "word_problem" or rng.random() < 0.8
+        slots = family.make(rng, "train" if known else "test")
+        phrasing = rng.choice(family.phrasing_ids("train"))
+        instruction = Instruction(family.name, phrasing, slots, "train")
         if instruction.slots.get("subject") not in STRANGERS:
             return instruction
 
