@@ -1,4 +1,4 @@
-"""Load a policy, freeze a reference, add LoRA adapters; any causal language model will do."""
+"""Load a policy, freeze a reference, add LoRA adapters or a score head; any causal model does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -15,8 +18,10 @@ from transformers import (
 )
 
 from minialign.data import data_folder
+from minialign.logprobs import position_ids
 
 PAD = "<|pad|>"
+HEAD_FILE = "score_head.safetensors"
 ATTENTION = {"cpu": "eager"}  # fused attention is slow backwards there, half as fast in bfloat16
 
 
@@ -103,7 +108,7 @@ def add_lora(
         lora_alpha=2 * rank if alpha is None else alpha,
         lora_dropout=0.0,
         target_modules="all-linear",
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if policy.can_generate() else "FEATURE_EXTRACTION",
     )
     with torch.random.fork_rng():  # the caller's random state stays as it is
         torch.manual_seed(seed)
@@ -114,3 +119,75 @@ def parameter_counts(model: torch.nn.Module) -> tuple[int, int]:
     """(trainable, all) parameters."""
     every = list(model.parameters())
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
+
+
+class RewardModel(torch.nn.Module):
+    """A transformer's body with a linear head: one score for a whole text.
+
+    The score is read at the last real token, which has seen everything before it. The head starts
+    with standard deviation 1 / sqrt(d + 1) for width d, so that first scores are about 1 in size:
+    Stiennon et al. 2020, arXiv:2009.01325; Huang et al. 2024, arXiv:2403.17031.
+    """
+
+    def __init__(self, body: PreTrainedModel, seed: int = 0) -> None:
+        super().__init__()
+        self.body = body
+        width = body.config.hidden_size
+        self.head = torch.nn.Linear(width, 1, bias=False)
+        generator = torch.Generator().manual_seed(seed)
+        torch.nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5, generator=generator)
+        self.head.to(body.device, body.dtype)
+
+    @classmethod
+    def from_policy(cls, policy: PreTrainedModel, seed: int = 0) -> RewardModel:
+        """A reward model that starts from a copy of a policy's body."""
+        return cls(copy.deepcopy(policy.base_model).requires_grad_(True), seed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.head.weight.device
+
+    def token_scores(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """(B, T) the score of the text up to and including each token; padding is meaningless."""
+        out = self.body(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids(attention_mask),
+            use_cache=False,
+        )
+        return self.head(out.last_hidden_state)[..., 0].float()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """(B,) the score of each text, whichever side is padded."""
+        last = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
+        scores = self.token_scores(input_ids, attention_mask)
+        return scores.gather(1, last[:, None])[:, 0]
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write body and head; LoRA adapters are merged into the body, so that nothing is lost."""
+        body = self.body
+        if hasattr(body, "merge_and_unload"):
+            body = copy.deepcopy(body).merge_and_unload()
+        body.save_pretrained(folder)
+        save_file({"head": self.head.weight.detach().contiguous()}, Path(folder) / HEAD_FILE)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> RewardModel:
+        """A reward model that `save_pretrained` wrote.
+
+        Raises:
+            FileNotFoundError: if the folder holds no score head.
+        """
+        if not (Path(folder) / HEAD_FILE).exists():
+            raise FileNotFoundError(
+                f"{Path(folder).name} holds no {HEAD_FILE}, so it is no reward model; "
+                "make one with RewardModel.from_policy and train it"
+            )
+        attention = ATTENTION.get(torch.device(device).type, "sdpa")
+        body = AutoModel.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
+        model = cls(disable_dropout(body).to(device))
+        model.head.weight.data.copy_(load_file(Path(folder) / HEAD_FILE)["head"])
+        return model
