@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign import profiles
@@ -23,6 +24,7 @@ from minialign.batching import Row, encode
 from minialign.data import data_folder
 from minialign.models import load_policy, model_path
 from minialign.profiles import Profile
+from minialign.session import pick_device
 from minialign.train.sft import SftConfig, train_sft
 from minialign.world import WORLD_VERSION
 from minialign.world.demonstrations import demonstrations
@@ -57,7 +59,7 @@ def sft_config(profile: Profile, seed: int = 0) -> SftConfig:
 
 
 def _train_sft(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
-    policy, tokenizer = load_policy(profile.model)
+    policy, tokenizer = load_policy(profile.model, device=pick_device())  # float32, to be trained
     rows = demonstration_rows(tokenizer, profile.examples, seed=seed)
     history = train_sft(
         policy, tokenizer, rows, sft_config(profile, seed), checkpoint_dir=work / "checkpoint"
@@ -89,31 +91,37 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
     if name not in STAGES:
         raise ValueError(f"stage {name!r} is unknown; use one of {', '.join(STAGES)}")
     sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
-    train, more = STAGES[name]
-    settings = _settings(name, sizes, seed, more(sizes, seed))
+    settings = _settings(name, sizes, seed, STAGES[name][1](sizes, seed))
     folder = runs_folder() / "stages" / f"{name}-{sizes.name}-{seed}"
-    if _made_by(folder, settings):
-        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):  # a second process waits, then reads
+        if not _made_by(folder, settings):
+            _make(name, sizes, seed, settings, folder)
+    return folder
+
+
+def _make(name: str, sizes: Profile, seed: int, settings: dict[str, Any], folder: Path) -> None:
+    """Train a stage beside its folder and move it there when it is whole."""
     work = folder.with_name(folder.name + ".work")
     if not _made_by(work, settings):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         _write(work, settings)
     print(f"training stage {name!r} of profile {sizes.name!r} once; it is kept in {folder.name}")
-    policy, tokenizer = train(sizes, seed, work)
+    policy, tokenizer = STAGES[name][0](sizes, seed, work)
     policy.save_pretrained(work)
     tokenizer.save_pretrained(work)
     shutil.rmtree(work / "checkpoint", ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     work.rename(folder)
-    return folder
 
 
 def _settings(name: str, profile: Profile, seed: int, more: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides what a stage becomes."""
     return {
         "stage": name,
-        "profile": asdict(profile),
+        "model": profile.model,
+        "examples": profile.examples,
         "seed": seed,
         "world_version": WORLD_VERSION,
         "base": _fingerprint(profile.model),

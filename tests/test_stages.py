@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,29 @@ def test_a_stage_is_trained_once(capsys):
     load_policy(folder)
     stages.stage("sft", profile=replace(TINY, steps=3))
     assert len(pd.read_csv(folder / "history.csv")) == 3
+
+
+def test_sizes_of_evaluation_do_not_train_a_stage_again(capsys):
+    stages.stage("sft", profile=TINY)
+    stages.stage("sft", profile=replace(TINY, eval_prompts=3, max_new_tokens=9))
+    assert capsys.readouterr().out.count("training stage") == 1
+
+
+def test_two_processes_train_a_stage_once(runs: Path):
+    """With `--jobs`, notebooks ask for the same stage at the same time."""
+    code = (
+        "from dataclasses import replace; from minialign import profiles, stages\n"
+        "tiny = replace(profiles.get('smoke'), examples=21, steps=2, batch_size=4)\n"
+        "print(stages.stage('sft', profile=tiny))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert "".join(told).count("training stage") == 1
+    assert [line.splitlines()[-1] for line in told] == [str(runs / "stages" / "sft-smoke-0")] * 2
 
 
 def test_an_unknown_stage_is_refused():

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Batch, Row, collate, length_batches
+from minialign.batching import Batch, Row, collate, digest, length_batches
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.logprobs import token_logprobs
@@ -115,7 +115,7 @@ def train_sft(
     torch.manual_seed(config.seed)
     optimizer = make_optimizer(policy, config.learning_rate, config.weight_decay)
     history, first = History(), 0
-    settings = {"loop": "sft", **asdict(config), "rows": len(rows)}
+    settings = {"loop": "sft", **asdict(config), "data": digest(rows)}
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
