@@ -1,8 +1,8 @@
 """Figures of the course: training curves and bars, drawn alike everywhere.
 
 A colour has one meaning in every figure (COLOURS). Titles state the finding, axes carry units,
-lines are labelled where they end, and a band is the spread over seeds. What `bars` and `markup`
-draw is found here too.
+lines are labelled where they end, and a band is the spread over seeds. What `bars`, `diagram` and
+`markup` draw is found here too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from minialign.bars import bars, compare
+from minialign.diagram import flow
 from minialign.drawing import COLOURS, FAINT, distinct, role, set_title, style
 from minialign.history import History
 from minialign.markup import KINDS, table, token_spans
 
-__all__ = ["COLOURS", "KINDS", "bars", "compare", "curves", "role", "style", "table", "token_spans"]
+__all__ = [
+    "COLOURS", "KINDS", "bars", "compare", "curves", "flow", "role", "style", "table",
+    "token_spans",
+]  # fmt: skip
 
 LINES = {"reference": "--", "kl": ":"}  # dashed and dotted, so that they differ without colour too
 Runs = History | Sequence[History]

@@ -310,3 +310,12 @@ def test_browse_shows_the_table_first(monkeypatch):
     assert [type(x).__name__ for x in shown] == ["HTML", "VBox"]
     widgets.browse(ITEMS[:1])
     assert len(shown) == 3  # nothing to slide through
+
+
+def test_flow_draws_boxes_and_arrows_and_refuses_strangers():
+    boxes = {"a": (0, 0, "first", "policy"), "b": (2, 0, "second", "#123456")}
+    _, ax = plots.flow(boxes, {("a", "b"): "goes on", ("b", "a"): ""}, title="A loop")
+    assert {"first", "second", "goes on"} <= {text.get_text() for text in ax.texts}
+    assert ax.get_title(loc="left") == "A loop"
+    with pytest.raises(KeyError, match="an arrow joins 'c', but the boxes are a, b"):
+        plots.flow(boxes, {("a", "c"): ""})
