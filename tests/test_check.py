@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from torch import Tensor
 
 from minialign import check, registry
+from minialign.logprobs import masked_sum
+from minialign.losses import supervised
 from minialign.losses.supervised import cross_entropy
 from minialign.train import sft
 
@@ -33,6 +36,21 @@ def test_the_reference_is_right_and_every_mistake_is_named(exercise, capsys):
 def test_an_answer_is_told_what_is_wrong(answer, verdict: str, capsys):
     assert not check.cross_entropy(answer)
     assert verdict in capsys.readouterr().out
+
+
+def test_shown_code_is_held_to_the_package(capsys):
+    def cross_entropy(logprobs: Tensor, mask: Tensor) -> Tensor:
+        """Other words."""
+        return -masked_sum(logprobs, mask)
+
+    check.same_code(cross_entropy, supervised.cross_entropy)
+    assert "checked: cross_entropy above" in capsys.readouterr().out
+
+    def cross_entropy(logprobs: Tensor, mask: Tensor) -> Tensor:
+        return masked_sum(logprobs, mask)
+
+    with pytest.raises(AssertionError, match="cross_entropy above differs from minialign"):
+        check.same_code(cross_entropy, supervised.cross_entropy)
 
 
 def test_every_method_names_its_paper_and_fits_its_loop():
