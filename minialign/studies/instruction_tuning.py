@@ -26,18 +26,26 @@ DATA_STEPS = 200  # updates at every size, so that only the data differ
 def assess(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, profile: Profile, seed: int
 ) -> dict[str, float]:
-    """Following, stopping and flaws on held-out phrasings and held-out families."""
+    """Following and stopping, greedy, on held-out phrasings and held-out families; flaws, sampled.
+
+    What a model can do shows in its likeliest reply; how it behaves shows in what it samples.
+    """
     found: dict[str, float] = {}
-    for split in ("test", "families"):
-        judged = judge(
+
+    def judged(split: str, temperature: float, columns: tuple[str, ...]) -> None:
+        seen = judge(
             policy,
             tokenizer,
             tasks.instructions(profile.eval_prompts, split),
             max_new_tokens=profile.max_new_tokens,
+            temperature=temperature,
             seed=seed,
         )
-        for column in ("follows", "stops", "any", "rude", "untrue", "utility", "tokens"):
-            found[f"{split}_{column}"] = float(judged[column].mean())
+        found.update({f"{split}_{column}": float(seen[column].mean()) for column in columns})
+
+    judged("test", 0.0, ("follows", "stops", "tokens"))
+    judged("families", 0.0, ("follows", "stops"))
+    judged("test", 1.0, ("any", "rude", "untrue", "utility"))
     return found
 
 
