@@ -15,7 +15,8 @@ TOKENIZER = small_tokenizer()
 PAD = TOKENIZER.pad_token_id
 PROMPTS = ("the cat", "what is 2 plus 3?", "a dog", "the red house")
 PAIRS = [
-    (encode(TOKENIZER, prompt, "it is 5."), encode(TOKENIZER, prompt, "the mat")) for prompt in PROMPTS
+    (encode(TOKENIZER, prompt, "it is 5."), encode(TOKENIZER, prompt, "the mat"))
+    for prompt in PROMPTS
 ]  # fmt: skip
 METRICS = ["loss", "accuracy", "gap", "grad_norm", "learning_rate"]
 

@@ -68,7 +68,7 @@ def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path:
     point = study.points(TINY, 1)[-1]
     assert study.question.endswith("?") and point in study.points(TINY, 2)
     found = study.measure(TINY, point)
-    assert {"test_follows", "families_follows", "test_any"} <= set(found)
+    assert {"test_follows", "families_follows", "sampled_any"} <= set(found)
 
 
 def test_a_recorded_point_is_not_run_again(tmp_path: Path, capsys):

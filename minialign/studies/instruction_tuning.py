@@ -31,9 +31,12 @@ def assess(
     What a model can do shows in its likeliest reply; how it behaves shows in what it samples.
     """
     found: dict[str, float] = {}
-
-    def judged(split: str, temperature: float, columns: tuple[str, ...]) -> None:
-        seen = judge(
+    for name, split, temperature, columns in (
+        ("test", "test", 0.0, ("follows", "stops", "tokens")),
+        ("families", "families", 0.0, ("follows", "stops")),
+        ("sampled", "test", 1.0, ("follows", "any", "rude", "untrue", "utility")),
+    ):
+        judged = judge(
             policy,
             tokenizer,
             tasks.instructions(profile.eval_prompts, split),
@@ -41,11 +44,7 @@ def assess(
             temperature=temperature,
             seed=seed,
         )
-        found.update({f"{split}_{column}": float(seen[column].mean()) for column in columns})
-
-    judged("test", 0.0, ("follows", "stops", "tokens"))
-    judged("families", 0.0, ("follows", "stops"))
-    judged("test", 1.0, ("any", "rude", "untrue", "utility"))
+        found |= {f"{name}_{column}": float(judged[column].mean()) for column in columns}
     return found
 
 
