@@ -97,6 +97,43 @@ def pass_at_k(correct: int, n: int, k: int) -> float:
     return 1 - math.comb(n - correct, k) / math.comb(n, k)
 
 
+def calibration(
+    probabilities: Sequence[float], outcomes: Sequence[bool], bins: int = 10
+) -> pd.DataFrame:
+    """How often what was given a probability came true, in bins of equal width over [0, 1].
+
+    Returns:
+        A row per bin that holds anything: predicted (mean probability), observed (share), low and
+        high (Wilson's interval), n. A calibrated predictor has observed near predicted.
+
+    >>> calibration([0.1, 0.1, 0.9, 0.9], [False, False, True, False], bins=2).observed.tolist()
+    [0.0, 0.5]
+    """
+    p, came = np.asarray(probabilities, dtype=float), np.asarray(outcomes, dtype=bool)
+    if p.shape != came.shape or p.size == 0 or p.min() < 0 or p.max() > 1:
+        raise ValueError(
+            f"{p.size} probabilities against {came.size} outcomes: give one outcome for each, and "
+            "probabilities in [0, 1]"
+        )
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    rows = []
+    for bin_ in np.unique(place):
+        found = share(came[place == bin_].tolist())
+        low, high = found.interval
+        rows.append((p[place == bin_].mean(), found.mean, low, high, found.n))
+    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's rho: the correlation of ranks, ties by their mean rank.
+
+    >>> rank_correlation([1, 2, 3], [10, 100, 1000]), rank_correlation([1, 2, 3], [3, 2, 1])
+    (1.0, -1.0)
+    """
+    ranks = pd.Series(a, dtype=float).rank(), pd.Series(b, dtype=float).rank()
+    return round(float(ranks[0].corr(ranks[1])), 12)
+
+
 def judge(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

@@ -23,6 +23,7 @@ class Profile:
     model: Annotated[str, "one that the course ships, one of the Hugging Face hub, or a folder"]
     seeds: Annotated[int, "runs of each experiment, with seeds 0, 1, ..."]
     examples: Annotated[int, "rows of training data"]
+    comparisons: Annotated[int, "pairs of replies that a reward model or a policy learns from"]
     steps: Annotated[int, "updates of the weights in fine-tuning"]
     batch_size: Annotated[int, "sequences in one update"]
     eval_prompts: Annotated[int, "held-out prompts in one evaluation"]
@@ -49,6 +50,7 @@ PROFILES = {
             model="tiny-base",
             seeds=1,
             examples=96,
+            comparisons=64,
             steps=6,
             batch_size=16,
             eval_prompts=24,
@@ -59,6 +61,7 @@ PROFILES = {
             model="tiny-base",
             seeds=3,
             examples=4000,
+            comparisons=4000,
             steps=400,
             batch_size=32,
             eval_prompts=288,
@@ -69,6 +72,7 @@ PROFILES = {
             model="HuggingFaceTB/SmolLM2-135M",
             seeds=1,
             examples=4000,
+            comparisons=4000,
             steps=500,
             batch_size=16,
             eval_prompts=288,

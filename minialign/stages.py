@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign import profiles
 from minialign.batching import Row, encode
 from minialign.data import data_folder
-from minialign.models import load_policy, model_path
+from minialign.models import RewardModel, load_policy, model_path
 from minialign.profiles import Profile
 from minialign.session import pick_device
+from minialign.train.reward import Ranking, RewardConfig, train_reward
 from minialign.train.sft import SftConfig, train_sft
 from minialign.world import WORLD_VERSION
 from minialign.world.demonstrations import demonstrations
+from minialign.world.preferences import comparisons
 
 ENVIRONMENT = "MINIALIGN_RUNS"  # names the folder of what was trained
 
@@ -58,6 +60,24 @@ def sft_config(profile: Profile, seed: int = 0) -> SftConfig:
     )
 
 
+def comparison_rows(
+    tokenizer: PreTrainedTokenizerBase, n: int, *, seed: int = 0, split: str = "train"
+) -> list[Ranking]:
+    """`n` comparisons by the crowd of annotators, encoded: (chosen, rejected) each."""
+    return [
+        tuple(encode(tokenizer, c.instruction.prompt, text) for text in (c.chosen, c.rejected))
+        for c in comparisons(n, split, seed)
+    ]
+
+
+def reward_config(profile: Profile, seed: int = 0) -> RewardConfig:
+    """The settings of reward modeling in a profile."""
+    rate = 5e-4 if profile.model == "tiny-base" else 1e-5
+    return RewardConfig(
+        steps=profile.steps, batch_size=profile.batch_size, learning_rate=rate, seed=seed
+    )
+
+
 def _train_sft(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
     policy, tokenizer = load_policy(profile.model, device=pick_device())  # float32, to be trained
     rows = demonstration_rows(tokenizer, profile.examples, seed=seed)
@@ -68,9 +88,30 @@ def _train_sft(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel
     return policy, tokenizer
 
 
-# Name -> (what trains it, what its settings are besides profile and seed).
-STAGES: dict[str, tuple[Callable, Callable[[Profile, int], dict]]] = {
-    "sft": (_train_sft, lambda profile, seed: asdict(sft_config(profile, seed))),
+def _train_reward(profile: Profile, seed: int, work: Path) -> tuple[RewardModel, Any]:
+    policy, tokenizer = load_policy(stage("sft", profile=profile, seed=seed), device=pick_device())
+    model = RewardModel.from_policy(policy, seed)
+    rankings = comparison_rows(tokenizer, profile.comparisons, seed=seed)
+    history = train_reward(
+        model, tokenizer, rankings, reward_config(profile, seed), checkpoint_dir=work / "checkpoint"
+    )
+    history.to_csv(work / "history.csv")
+    return model, tokenizer
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the course's pipeline."""
+
+    train: Callable[[Profile, int, Path], tuple[Any, Any]]  # returns what to save, tokenizer
+    config: Callable[[Profile, int], Any]  # the settings of its loop
+    examples: str  # the field of a profile that counts its rows
+    after: str | None = None  # the stage that it starts from; None is the profile's model
+
+
+STAGES: dict[str, Stage] = {
+    "sft": Stage(_train_sft, sft_config, "examples"),
+    "reward": Stage(_train_reward, reward_config, "comparisons", after="sft"),
 }
 
 
@@ -78,12 +119,13 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
     """The folder of a trained stage, trained first if need be.
 
     Args:
-        name: "sft".
+        name: "sft" (instruction-tuned policy) or "reward" (reward model, started from it).
         profile: whose sizes and model; None is the default profile.
         seed: of the data's draw and order.
 
     Returns:
-        A folder that `load_policy` takes; history.csv in it is the training's history.
+        A folder that `load_policy` or `RewardModel.from_pretrained` takes; history.csv in it is the
+        training's history.
 
     Raises:
         ValueError: if there is no stage of this name.
@@ -91,7 +133,7 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
     if name not in STAGES:
         raise ValueError(f"stage {name!r} is unknown; use one of {', '.join(STAGES)}")
     sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
-    settings = _settings(name, sizes, seed, STAGES[name][1](sizes, seed))
+    settings = _settings(name, sizes, seed)
     folder = runs_folder() / "stages" / f"{name}-{sizes.name}-{seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):  # a second process waits, then reads
@@ -108,24 +150,25 @@ def _make(name: str, sizes: Profile, seed: int, settings: dict[str, Any], folder
         work.mkdir(parents=True)
         _write(work, settings)
     print(f"training stage {name!r} of profile {sizes.name!r} once; it is kept in {folder.name}")
-    policy, tokenizer = STAGES[name][0](sizes, seed, work)
-    policy.save_pretrained(work)
+    model, tokenizer = STAGES[name].train(sizes, seed, work)
+    model.save_pretrained(work)
     tokenizer.save_pretrained(work)
     shutil.rmtree(work / "checkpoint", ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     work.rename(folder)
 
 
-def _settings(name: str, profile: Profile, seed: int, more: dict[str, Any]) -> dict[str, Any]:
+def _settings(name: str, profile: Profile, seed: int) -> dict[str, Any]:
     """Everything that decides what a stage becomes."""
+    this = STAGES[name]
     return {
         "stage": name,
-        "model": profile.model,
-        "examples": profile.examples,
-        "seed": seed,
+        "rows": getattr(profile, this.examples),
         "world_version": WORLD_VERSION,
-        "base": _fingerprint(profile.model),
-        **more,
+        **asdict(this.config(profile, seed)),
+        "start": _settings(this.after, profile, seed)
+        if this.after
+        else {"model": profile.model, "weights": _fingerprint(profile.model)},
     }
 
 

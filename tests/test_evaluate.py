@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from tiny_models import small_tokenizer, tiny_llama
 
-from minialign.evaluate import judge, mean, pass_at_k, read, share, summary, win_rate
+from minialign.evaluate import (
+    calibration,
+    judge,
+    mean,
+    pass_at_k,
+    rank_correlation,
+    read,
+    share,
+    summary,
+    win_rate,
+)
 from minialign.world.tasks import instructions
 
 COLUMNS = ["family", "prompt", "reply", "follows", "utility"]
@@ -170,3 +180,23 @@ def test_summary_is_the_shares_and_means(judged):
     assert list(found.index) == ["follows", "stops", "any", "utility", "tokens"]
     assert found["stops"] == judged["stops"].mean()
     assert found["tokens"] == judged["tokens"].mean()
+
+
+# --- predictions
+
+
+def test_calibration_bins_by_probability():
+    """Ten of 0.25, of which 4 came true; one of 1.0, which falls into the last bin."""
+    found = calibration([0.25] * 10 + [1.0], [True] * 4 + [False] * 6 + [True], bins=4)
+    assert found.predicted.tolist() == [0.25, 1.0] and found.observed.tolist() == [0.4, 1.0]
+    assert found.n.tolist() == [10, 1]
+    assert (found.low <= found.observed).all() and (found.observed <= found.high).all()
+    for wrong in ([0.5], [1.5, 0.5]):
+        with pytest.raises(ValueError, match=r"give one outcome for each"):
+            calibration(wrong, [True, False])
+
+
+def test_rank_correlation_sees_order_only():
+    """Ties share their mean rank: ranks 1, 2.5, 2.5 against 1, 2, 3 correlate by 0.866."""
+    assert rank_correlation([1, 5, 5], [1, 2, 3]) == pytest.approx(math.sqrt(3) / 2)
+    assert rank_correlation([0.1, 0.2, 0.3], [1, 10, 1e6]) == 1.0

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from minialign import profiles, stages, studies
-from minialign.models import load_policy
+from minialign.models import RewardModel, load_policy
+from minialign.rewards import ensemble_score, reward_model_score
 
 TINY = replace(profiles.get("smoke"), examples=21, steps=2, batch_size=4, eval_prompts=21)
 
@@ -57,8 +58,24 @@ def test_two_processes_train_a_stage_once(runs: Path):
     assert [line.splitlines()[-1] for line in told] == [str(runs / "stages" / "sft-smoke-0")] * 2
 
 
+def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys):
+    folder = stages.stage("reward", profile=TINY)
+    assert capsys.readouterr().out.count("training stage") == 2
+    assert (runs / "stages" / "sft-smoke-0").is_dir()
+    scorer = RewardModel.from_pretrained(folder)
+    _, tokenizer = load_policy(runs / "stages" / "sft-smoke-0")
+    score = reward_model_score(scorer, tokenizer)
+    found = score(["Name two birds."] * 3, ["An owl and a hen.", "No.", ""])
+    assert len(set(found)) == 3
+    assert score(["Name two birds."], ["No."])[0] == pytest.approx(found[1], abs=1e-5)
+    both = ensemble_score([score, score], "worst")
+    assert both(["Name two birds."], ["No."])[0] == pytest.approx(found[1], abs=1e-5)
+    stages.stage("reward", profile=replace(TINY, examples=22))  # the start has changed
+    assert capsys.readouterr().out.count("training stage") == 2
+
+
 def test_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match="stage 'x' is unknown; use one of sft"):
+    with pytest.raises(ValueError, match="stage 'x' is unknown; use one of sft, reward"):
         stages.stage("x")
 
 

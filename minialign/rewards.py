@@ -1,0 +1,67 @@
+"""Rewards: functions of prompts and completions, with TRL's signature, so that they move both ways.
+
+`reward(prompts, completions, **columns) -> list[float]`, one number per completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from minialign.batching import Messages, Row, collate, encode, prompt_ids
+from minialign.losses.reward import ensemble
+from minialign.models import RewardModel
+
+Reward = Callable[..., list[float]]
+
+
+@torch.no_grad()
+def score_rows(
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], size: int = 128
+) -> torch.Tensor:
+    """(N,) scores of encoded texts, on the CPU; texts of like length share a batch."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    found = torch.zeros(len(rows))
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(order), size):
+            part = order[start : start + size]
+            batch = collate([rows[i] for i in part], tokenizer.pad_token_id).to(model.device)
+            found[part] = model(batch.input_ids, batch.attention_mask).cpu()
+    finally:
+        model.train(was_training)
+    return found
+
+
+def reward_model_score(model: RewardModel, tokenizer: PreTrainedTokenizerBase) -> Reward:
+    """A reward model as a reward: its score of each reply, end of text included.
+
+    A completion is scored as training showed it. An empty one is scored too: its end of text alone.
+    """
+
+    def reward(
+        prompts: Sequence[str | Messages], completions: Sequence[str], **columns: object
+    ) -> list[float]:
+        pairs = zip(prompts, completions, strict=True)
+        rows = [
+            encode(tokenizer, p, c)
+            if c.strip()
+            else Row(prompt_ids(tokenizer, p), [tokenizer.eos_token_id])
+            for p, c in pairs
+        ]
+        return score_rows(model, tokenizer, rows).tolist()
+
+    return reward
+
+
+def ensemble_score(rewards: Sequence[Reward], how: str = "mean", *, penalty: float = 1.0) -> Reward:
+    """Several rewards as one: their mean, the worst, or mean - penalty * variance ("cautious")."""
+
+    def reward(prompts: Sequence, completions: Sequence[str], **columns: object) -> list[float]:
+        each = [one(prompts, completions, **columns) for one in rewards]
+        return ensemble(torch.tensor(each), how, penalty=penalty).tolist()
+
+    return reward
