@@ -30,7 +30,10 @@ from minialign.world import WORLD_VERSION
 Point = dict[str, Any]  # settings of one run, seed included
 
 # Name -> module of this package that holds it as STUDIES[name].
-NAMES = {name: "instruction_tuning" for name in ("sft_seeds", "sft_data", "sft_variants")}
+NAMES = {
+    **dict.fromkeys(("sft_seeds", "sft_data", "sft_variants"), "instruction_tuning"),
+    **dict.fromkeys(("reward_data", "reward_bias", "reward_best_of_n"), "reward_modeling"),
+}
 
 
 @dataclass(frozen=True)
