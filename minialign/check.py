@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from minialign.logprobs import gather_logprobs
-from minialign.losses import supervised
+from minialign.losses import reward, supervised
 
 Function = Callable[..., Tensor]
 
@@ -147,5 +147,52 @@ next_token_logprobs = Exercise(
                 gather_logprobs(logits[:, :-1], ids[:, 1:]).exp(), (1, 0)
             )
         ),
+    },
+)
+
+
+def _pairs() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    chosen, rejected = torch.randn(2, 5, generator=generator)
+    return 3 * chosen, 3 * rejected
+
+
+bradley_terry = Exercise(
+    "bradley_terry",
+    reward.bradley_terry,
+    (_pairs(), (torch.tensor([-200.0]), torch.tensor([0.0]))),
+    {
+        "the sign is reversed: minimising it would make the rejected reply win": (
+            lambda chosen, rejected: reward.bradley_terry(rejected, chosen)
+        ),
+        "log(sigmoid(x)) is -inf for far gaps: use logsigmoid": (
+            lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected))
+        ),
+        "it is a probability: take minus its logarithm": (
+            lambda chosen, rejected: torch.sigmoid(chosen - rejected)
+        ),
+    },
+)
+
+
+def _last(attention_mask: Tensor) -> Tensor:
+    return attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
+
+
+last_token = Exercise(
+    "last_token",
+    _last,
+    (
+        (torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]]),),
+        (torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1]]),),
+    ),
+    {
+        "it is the last column, which may be padding": (
+            lambda mask: torch.full((len(mask),), mask.shape[1] - 1)
+        ),
+        "it counts the real tokens: with padding on the left they do not start in column 0": (
+            lambda mask: mask.sum(1) - 1
+        ),
+        "it is the first real token: search from the right": lambda mask: mask.argmax(1),
     },
 )

@@ -13,8 +13,10 @@ from minialign.losses import supervised
 from minialign.losses.supervised import cross_entropy
 from minialign.train import sft
 
+EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 
-@pytest.mark.parametrize("exercise", [check.cross_entropy, check.next_token_logprobs])
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
 def test_the_reference_is_right_and_every_mistake_is_named(exercise, capsys):
     assert exercise(exercise.reference)
     for mistake, wrong in exercise.mistakes.items():
