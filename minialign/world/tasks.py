@@ -1,7 +1,8 @@
 """Instructions: every family in one table, drawn by split, each with its exact checker.
 
-Three splits. "train" uses the training phrasings and slots; "test" uses held-out phrasings and
-held-out slots of the same families; "families" holds whole families that are never trained on.
+Four splits, each farther from training than the one before. "train" uses the training phrasings
+and slots; "phrasings" words the same contents anew, in held-out phrasings; "test" uses held-out
+phrasings and held-out slots; "families" holds whole families that are never trained on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minialign.world import (
 )
 from minialign.world.family import Family, Slots
 
-SPLITS = ("train", "test", "families")
+SPLITS = ("train", "phrasings", "test", "families")
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -88,9 +89,9 @@ def families(split: str) -> tuple[Family, ...]:
 def draw_instruction(rng: Random, split: str = "train", family: str | None = None) -> Instruction:
     """A random instruction of a split, of one family if named, else of any with equal chance."""
     chosen = _family(family) if family else rng.choice(families(split))
-    inner = "train" if split == "train" else "test"
-    slots = chosen.make(rng, inner)
-    return Instruction(chosen.name, rng.choice(chosen.phrasing_ids(inner)), slots, split)
+    slots = chosen.make(rng, "train" if split in ("train", "phrasings") else "test")
+    phrasing = rng.choice(chosen.phrasing_ids("train" if split == "train" else "test"))
+    return Instruction(chosen.name, phrasing, slots, split)
 
 
 def instructions(n: int, split: str = "train", seed: int = 0) -> list[Instruction]:
