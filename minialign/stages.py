@@ -54,7 +54,7 @@ def demonstration_rows(
 
 def sft_config(profile: Profile, seed: int = 0) -> SftConfig:
     """The settings of instruction tuning in a profile."""
-    rate = 1e-3 if profile.model == "tiny-base" else 2e-5
+    rate = 5e-4 if profile.model == "tiny-base" else 2e-5
     return SftConfig(
         steps=profile.steps, batch_size=profile.batch_size, learning_rate=rate, seed=seed
     )

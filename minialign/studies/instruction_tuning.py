@@ -32,7 +32,8 @@ def assess(
     """
     found: dict[str, float] = {}
     for name, split, temperature, columns in (
-        ("test", "test", 0.0, ("follows", "stops", "tokens")),
+        ("phrasings", "phrasings", 0.0, ("follows", "stops", "tokens")),
+        ("test", "test", 0.0, ("follows", "stops")),
         ("families", "families", 0.0, ("follows", "stops")),
         ("sampled", "test", 1.0, ("follows", "any", "rude", "untrue", "utility")),
     ):
