@@ -73,8 +73,9 @@ def comparison_rows(
 def reward_config(profile: Profile, seed: int = 0) -> RewardConfig:
     """The settings of reward modeling in a profile."""
     rate = 5e-4 if profile.model == "tiny-base" else 1e-5
+    steps = max(1, profile.steps // 4)  # comparisons are few, and their noise is learnt by heart
     return RewardConfig(
-        steps=profile.steps, batch_size=profile.batch_size, learning_rate=rate, seed=seed
+        steps=steps, batch_size=profile.batch_size, learning_rate=rate, seed=seed
     )
 
 

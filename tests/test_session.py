@@ -100,13 +100,13 @@ def test_the_table_has_the_sizes_that_are_promised():
     }
     assert got == {
         "smoke": (1, 96, 6, 16, 24, 24),
-        "tiny": (3, 4000, 400, 32, 288, 64),
+        "tiny": (3, 12800, 800, 32, 288, 64),
         "small": (1, 4000, 500, 16, 288, 96),
     }
     frame = profiles.table()
     assert list(frame.columns) == ["smoke", "tiny", "small", "meaning"]
     assert list(frame.index) == [f.name for f in fields(profiles.Profile)][1:]
-    assert frame.loc["steps", "tiny"] == 400 and all(frame["meaning"])
+    assert frame.loc["steps", "tiny"] == 800 and all(frame["meaning"])
 
 
 def test_the_default_profile(monkeypatch):
@@ -130,7 +130,7 @@ def test_override_keeps_what_is_none():
     tiny = profiles.get("tiny")
     changed = profiles.override(tiny, steps=7, seeds=None, model="x/y")
     assert (changed.steps, changed.seeds, changed.model, changed.name) == (7, 3, "x/y", "tiny")
-    assert tiny.steps == 400 and profiles.override(tiny) == tiny
+    assert tiny.steps == 800 and profiles.override(tiny) == tiny
     assert profiles.get(changed) is changed
     with pytest.raises(FrozenInstanceError):
         changed.steps = 8

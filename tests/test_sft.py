@@ -270,7 +270,7 @@ def test_weight_decay_is_on_matrices_only():
         ({"loss_on": "prompt"}, "'prompt'; use one of completion, all"),
         ({"steps": 0}, "steps=0.*must be positive"),
         ({"batch_size": 0}, "batch_size=0.*must be positive"),
-        ({"learning_rate": 0.0}, "learning_rate=0.0: all four must be positive"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0.*all four must be positive"),
         ({"save_every": 0}, "save_every=0.*must be positive"),
         ({"max_grad_norm": 0.0}, "max_grad_norm=0.0.*must be positive"),
         ({"noise_alpha": -1.0}, "noise_alpha=-1.0.*at least 0"),

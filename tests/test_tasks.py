@@ -31,6 +31,14 @@ def test_splits_share_no_prompt_and_no_phrasing():
     assert not held_out & {i.family for i in TRAIN + TEST}
 
 
+def test_new_phrasings_ask_about_training_contents():
+    asked = tasks.instructions(200, "phrasings", seed=5)
+    assert all(i.phrasing in tasks.FAMILIES[i.family].phrasing_ids("test") for i in asked)
+    named = {i.slots["subject"] for i in asked if "subject" in i.slots}
+    assert named and named <= {*facts.subjects("train"), *facts.strangers("train")}
+    assert not {i.prompt for i in asked} & {i.prompt for i in TRAIN}
+
+
 def test_splits_share_no_subject_danger_trouble_or_template():
     for split_content in (
         facts.subjects, facts.strangers, dangers, troubles,
@@ -73,7 +81,7 @@ def test_a_row_can_be_checked_again():
 
 
 def test_errors_name_the_repair():
-    with pytest.raises(ValueError, match="split 'valid' is unknown; use one of train, test"):
+    with pytest.raises(ValueError, match="split 'valid' is unknown; use one of train, phrasings"):
         tasks.families("valid")
     with pytest.raises(ValueError, match="family 'sing' is unknown; use one of story"):
         tasks.Instruction.from_row({"family": "sing", "phrasing": 0, "slots": "{}"})

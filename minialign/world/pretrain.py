@@ -43,7 +43,7 @@ class PretrainConfig:
     mlp: int = 512  # width of the gated MLP
     chunks: int = 110  # parts of the corpus, each seen once
     chunk_documents: int = 2048
-    batch_tokens: int = 2048  # padded tokens of an update
+    batch_tokens: int = 2048  # padded tokens of an update, before its width is rounded up
     matrix_rate: float = 0.02  # peak rate of Muon, for the matrices inside the layers
     vector_rate: float = 3e-3  # peak rate of AdamW, for embeddings and norms
     warmup: int = 100  # updates; then a cosine down to a twentieth
