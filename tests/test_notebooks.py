@@ -19,7 +19,7 @@ import minialign
 ROOT = Path(minialign.__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SHOWN = ("losses/*.py", "train/*.py", "kl.py", "logprobs.py")  # notebooks show it word for word
-OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/work/|/content/|[A-Z]:\\\\)")
+OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
 
 if not NOTEBOOKS:
     pytest.skip("an installed package has no notebooks", allow_module_level=True)
