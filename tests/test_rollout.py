@@ -17,7 +17,8 @@ from minialign.logprobs import token_logprobs
 from minialign.models import load_policy
 from minialign.rollout import Rollout, _gaps_filled, sample
 
-PROMPTS = ["what is 2 plus 3?", "the cat", "a dog ran to the red house and sat on the mat", "it"]
+PROMPTS = ["what is 2 plus 3?", "the cat", "a dog ran to the red house and sat on the mat", "it",
+           "name two birds.", "is it 5?"]  # fmt: skip
 SHIPPED = "tiny-base"
 
 
@@ -59,7 +60,7 @@ def test_logprobs_are_those_of_the_loss(name, group, temperature):
             policy, tokenizer, group_size=group, max_new_tokens=24, temperature=temperature
         )
         expected = token_logprobs(policy, rollout.input_ids, rollout.attention_mask, temperature)
-    assert len(set(rollout.lengths.tolist())) > 1  # rows did end at different times
+    assert len(set(rollout.lengths.tolist())) > 2  # rows did end at different times
     mask = rollout.completion_mask.bool()
     torch.testing.assert_close(rollout.logprobs[mask], expected[mask], atol=1e-5, rtol=2e-6)
     assert (rollout.logprobs[~mask] == 0).all()
