@@ -7,7 +7,9 @@ import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 COLOURS = {
     "policy": "#0072B2",
@@ -99,3 +101,31 @@ def set_title(ax: Axes, title: str) -> None:
     size = plt.rcParams["axes.titlesize"]
     points = 0.64 * (size if isinstance(size, int | float) else plt.rcParams["font.size"])
     ax.set_title(textwrap.fill(title, max(12, int(inches * 72 / points))))
+
+
+def new_panels(n: int) -> tuple[Figure, np.ndarray]:
+    """A figure of n panels, in rows of up to three (four make a square)."""
+    columns = 2 if n == 4 else min(n, 3)
+    rows = -(-n // columns)
+    width = {1: 6.0, 2: 4.6, 3: 3.8}[columns]
+    size = (width * columns, (3.2 if columns == 1 else 2.9) * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for spare in grid.flat[n:]:
+        spare.remove()
+    return figure, grid.flatten()[:n]
+
+
+def frame(figure: Figure, title: str | None, note: str | None) -> None:
+    """The figure's title, a small note at its foot, and the height that all titles take."""
+    lines = max(ax.get_title(loc="left").count("\n") for ax in figure.axes)
+    rows = figure.axes[0].get_subplotspec().get_gridspec().nrows
+    extra = 0.18 * rows * lines + 0.3 * bool(title) + 0.25 * bool(note)
+    figure.set_figheight(figure.get_figheight() + extra)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+    if note:
+        figure.supxlabel(note, x=0.99, ha="right", fontsize=8, color=FAINT)
+
+
+def spoken(name: str) -> str:
+    return name.replace("_", " ")

@@ -18,8 +18,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.advantages import gae
 from minialign.batching import collate, encode
+from minialign.kl import k1
+from minialign.logprobs import masked_sum, token_logprobs
 from minialign.models import ValueModel
-from minialign.rollout import sample
+from minialign.rollout import Rollout, sample
 from minialign.world.annotator import flaws, gold_utility
 from minialign.world.tasks import Instruction
 
@@ -146,6 +148,7 @@ def judge(
     temperature: float = 1.0,
     seed: int = 0,
     batch_size: int = 128,
+    reference: PreTrainedModel | None = None,
 ) -> pd.DataFrame:
     """One reply to each instruction and what the world's checkers say of it.
 
@@ -157,11 +160,13 @@ def judge(
         temperature: of sampling; 0 is greedy.
         seed: of sampling.
         batch_size: prompts at a time; prompts of like length share a batch.
+        reference: if given, how far each reply is from it is measured too.
 
     Returns:
         A row per instruction, in their order: family, prompt, reply, follows and stops (bool),
         tokens (of the reply, EOS included), utility (gold), and one bool per flaw (rude,
-        flattering, unsafe, untrue, too_long, any).
+        flattering, unsafe, untrue, too_long, any). With a reference also kl: log policy - log
+        reference of the reply, in nats, whose mean estimates KL(policy || reference).
     """
     generator = torch.Generator(policy.device).manual_seed(seed)
     order = sorted(range(len(instructions)), key=lambda i: len(instructions[i].prompt))
@@ -179,7 +184,19 @@ def judge(
         finished, lengths = rollout.finished.tolist(), rollout.lengths.tolist()
         for i, text, stops, tokens in zip(part, rollout.texts, finished, lengths, strict=True):
             rows[i] = {**read(instructions[i], text), "stops": stops, "tokens": tokens}
+        if reference is not None:
+            for i, kl in zip(part, _distances(rollout, reference, temperature), strict=True):
+                rows[i]["kl"] = kl
     return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def _distances(rollout: Rollout, reference: PreTrainedModel, temperature: float) -> list[float]:
+    """log policy - log reference of each reply of a rollout."""
+    ref = token_logprobs(
+        reference, rollout.input_ids, rollout.attention_mask, temperature or 1.0
+    )
+    return masked_sum(k1(rollout.logprobs, ref), rollout.completion_mask).tolist()
 
 
 def read(instruction: Instruction, reply: str) -> dict:

@@ -78,16 +78,41 @@ def token_logprobs(
         (B, T) float32, in nats; 0 in column 0, at padding, and at the first real token, which
         nothing predicts.
     """
-    out = model(
+    logits = _logits(model, input_ids, attention_mask)
+    # The shift is of the ids: a slice of the logits would be copied when it is flattened.
+    found = gather_logprobs(logits, input_ids.roll(-1, 1), temperature)
+    return _of_tokens(found, attention_mask)
+
+
+def _logits(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """(B, T, V): column t is about the token after t."""
+    return model(
         input_ids=input_ids,
         attention_mask=_attention(attention_mask, model.dtype),
         position_ids=position_ids(attention_mask),
         use_cache=False,
-    )
-    # The shift is of the ids: a slice of the logits would be copied when it is flattened.
-    found = gather_logprobs(out.logits, input_ids.roll(-1, 1), temperature)[:, :-1]
+    ).logits
+
+
+def _of_tokens(found: Tensor, attention_mask: Tensor) -> Tensor:
+    """(B, T) about the token after t to (B, T) about token t, 0 where nothing predicts it."""
     predicted = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
-    return torch.nn.functional.pad(found.masked_fill(~predicted, 0.0), (1, 0))
+    return torch.nn.functional.pad(found[:, :-1].masked_fill(~predicted, 0.0), (1, 0))
+
+
+def logprobs_and_collisions(
+    model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`token_logprobs`, and log sum_v pi(v)^2 at each token, a constant; (B, T) each.
+
+    The second is the log of the chance that two draws of the next token agree, which is also the
+    mean probability of the policy's own choice.
+    """
+    logits = _logits(model, input_ids, attention_mask)
+    found = gather_logprobs(logits, input_ids.roll(-1, 1))
+    with torch.no_grad():
+        twice = torch.stack([log_softmax(row.float(), -1).mul(2).logsumexp(-1) for row in logits])
+    return _of_tokens(found, attention_mask), _of_tokens(twice, attention_mask)
 
 
 def entropy(logits: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,9 +16,20 @@ from matplotlib.figure import Figure
 
 from minialign.bars import bars, compare
 from minialign.diagram import flow
-from minialign.drawing import COLOURS, FAINT, distinct, role, set_title, style
+from minialign.drawing import (
+    COLOURS,
+    FAINT,
+    distinct,
+    frame,
+    new_panels,
+    role,
+    set_title,
+    spoken,
+    style,
+)
 from minialign.history import History
 from minialign.markup import KINDS, table, token_spans
+from minialign.sweeps import frontier, traces
 
 __all__ = [
     "COLOURS", "KINDS", "bars", "compare", "curves", "flow", "frontier", "role", "style",
@@ -27,7 +37,6 @@ __all__ = [
 ]  # fmt: skip
 
 LINES = {"reference": "--", "kl": ":"}  # dashed and dotted, so that they differ without colour too
-GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "lambda": "λ", "tau": "τ"}
 Runs = History | Sequence[History]
 PerPanel = str | float | Sequence | Mapping | None
 
@@ -81,7 +90,7 @@ def curves(
         what: _per_panel(given, panels, what)
         for what, given in (("titles", titles), ("units", units), ("baseline", baseline))
     }
-    figure, axes = _panels(len(panels))
+    figure, axes = new_panels(len(panels))
     for i, (ax, metrics) in enumerate(zip(axes, panels, strict=True)):
         ends = _draw_lines(ax, groups, metrics, smooth, colours or {})
         if said["baseline"][i] is not None:
@@ -91,76 +100,7 @@ def curves(
         _label_ends(ax, ends)
     seeds = max(map(len, groups.values()))
     note = f"line: mean of {seeds} seeds; band: lowest to highest seed" if seeds > 1 else None
-    _frame(figure, title, note)
-    return figure, axes
-
-
-def frontier(
-    rows: pd.DataFrame,
-    columns: Mapping[str, str],
-    *,
-    by: str = "beta",
-    x: str = "kl",
-    before: pd.DataFrame | None = None,
-    title: str | None = None,
-    unit: str = "KL to the reference (nats per reply)",
-) -> tuple[Figure, np.ndarray]:
-    """What is gained over how far the policy went: a point per run, a line through the means.
-
-    Args:
-        rows: one per run, with the columns named here.
-        columns: column -> the panel's title; "score" is drawn as reward, others as chosen.
-        by: the setting whose values are written at the means.
-        x: how far each run went; the axis is linear up to 1 and logarithmic beyond.
-        before: rows before any training, at distance 0.
-        title: of the figure.
-        unit: of x.
-    """
-    figure, axes = _panels(len(columns))
-    for ax, (column, name) in zip(axes, columns.items(), strict=True):
-        colour = COLOURS["reward" if column == "score" else "chosen"]
-        means = rows.groupby(by)[[x, column]].mean().sort_values(x)
-        start = [] if before is None else [before[[x, column]].mean().to_frame().T]
-        line = pd.concat([*start, means])
-        ax.plot(line[x], line[column], color=colour)
-        ax.scatter(rows[x], rows[column], color=colour, s=16)
-        for setting, place in means.iterrows():
-            text = f"{GREEK.get(by, by)} {setting:g}"
-            ax.annotate(text, place, xytext=(0, 7), textcoords="offset points", ha="center", size=9)
-        ax.set(xscale="symlog", xlabel=unit, xlim=(0, 1.6 * max(1.0, rows[x].max())))
-        ax.margins(y=0.15)
-        set_title(ax, name)
-    _frame(figure, title, "a point: one run; the line: means over seeds")
-    return figure, axes
-
-
-def traces(
-    rows: pd.DataFrame,
-    tells: Mapping[str, str],
-    *,
-    by: str,
-    baseline: str,
-    title: str | None = None,
-) -> tuple[Figure, np.ndarray]:
-    """One panel per setting: a recorded curve of its runs beside that of the baseline's runs.
-
-    Args:
-        rows: one per run; a curve NAME is in columns NAME_0, NAME_1, ..., over equal parts.
-        tells: setting -> the curve that its panel shows.
-        by: the column of the setting.
-        baseline: the setting that is drawn dashed and grey in every panel.
-        title: of the figure.
-    """
-    figure, axes = plt.subplots(
-        2, -(-len(tells) // 2), figsize=(11, 4.8), layout="constrained", squeeze=False
-    )
-    for ax, (setting, name) in zip(axes.flat, tells.items(), strict=False):
-        for who, colour, line in ((baseline, FAINT, "--"), (setting, COLOURS["rejected"], "-")):
-            curves = rows[rows[by] == who].filter(regex=rf"^{name}_\d+$").to_numpy()
-            ax.plot(np.linspace(0, 1, curves.shape[1]), curves.T, line, color=colour)
-        ax.set(ylabel=_words(name), xlabel="share of the run")
-        set_title(ax, setting)
-    _frame(figure, title, f"dashed: {baseline}")
+    frame(figure, title, note)
     return figure, axes
 
 
@@ -173,18 +113,6 @@ def _per_panel(given: PerPanel, panels: Sequence[tuple], what: str) -> list:
     if len(given) != len(panels):
         raise ValueError(f"{len(given)} {what} for {len(panels)} panels; give one for each")
     return list(given)
-
-
-def _panels(n: int) -> tuple[Figure, np.ndarray]:
-    """A figure of n panels, in rows of up to three (four make a square)."""
-    columns = 2 if n == 4 else min(n, 3)
-    rows = -(-n // columns)
-    width = {1: 6.0, 2: 4.6, 3: 3.8}[columns]
-    size = (width * columns, (3.2 if columns == 1 else 2.9) * rows)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for spare in grid.flat[n:]:
-        spare.remove()
-    return figure, grid.flatten()[:n]
 
 
 def _draw_lines(
@@ -209,7 +137,7 @@ def _draw_lines(
                 LINES.get(role(key), "-") if i == 0 or by_group else ("-", "--", ":", "-.")[i % 4]
             )
             height = _draw_line(ax, runs, metric, COLOURS.get(colour, colour), dashes, smooth)
-            parts = [group] * (len(groups) > 1) + [_words(metric)] * (len(metrics) > 1)
+            parts = [group] * (len(groups) > 1) + [spoken(metric)] * (len(metrics) > 1)
             if parts and height is not None:
                 ends.append((height, ", ".join(parts), COLOURS.get(colour, colour)))
     ax.margins(x=0)
@@ -241,30 +169,14 @@ def _draw_line(
     return float(known.iloc[-1]) if len(known) else None
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _label_panel(ax: Axes, metrics: Sequence[str], title: str | None, unit: str | None) -> None:
-    name = _words(metrics[0]) if len(metrics) == 1 else ""
-    set_title(ax, title or ", ".join(map(_words, metrics)))
+    name = spoken(metrics[0]) if len(metrics) == 1 else ""
+    set_title(ax, title or ", ".join(map(spoken, metrics)))
     if title and name:
         ax.set_ylabel(f"{name} ({unit})" if unit else name)
     elif unit:
         ax.set_ylabel(unit)
     ax.set_xlabel("step")
-
-
-def _frame(figure: Figure, title: str | None, note: str | None) -> None:
-    """The figure's title, a small note at its foot, and the height that all titles take."""
-    lines = max(ax.get_title(loc="left").count("\n") for ax in figure.axes)
-    rows = figure.axes[0].get_subplotspec().get_gridspec().nrows
-    extra = 0.18 * rows * lines + 0.3 * bool(title) + 0.25 * bool(note)
-    figure.set_figheight(figure.get_figheight() + extra)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left")
-    if note:
-        figure.supxlabel(note, x=0.99, ha="right", fontsize=8, color=FAINT)
 
 
 def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from minialign.registry_preference import PREFERENCE, UNPAIRED
+from minialign.registry_preference import PREFERENCE, STEPWISE, UNPAIRED
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,11 @@ REGISTRY: dict[str, Method] = {
         ),
     )
 }
-for _loop, _rows in (("train_preference", PREFERENCE), ("train_unpaired", UNPAIRED)):
+for _loop, _rows in (
+    ("train_preference", PREFERENCE),
+    ("train_stepwise", STEPWISE),
+    ("train_unpaired", UNPAIRED),
+):
     for _name, *_rest, _settings in _rows:
         REGISTRY[_name] = Method(_name, _loop, *_rest, _settings)
 

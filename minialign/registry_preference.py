@@ -39,6 +39,8 @@ PREFERENCE: tuple[Row, ...] = (
      "Park et al. 2024", "2403.19159", _loss("rdpo")),
     ("ld_dpo", "tokens beyond the shorter completion count half",
      "Liu et al. 2024", "2409.06411", {"loss": "dpo", "tail": 0.5}),
+    ("wpo", "pairs count as much as the policy is likely to write them",
+     "Zhou et al. 2024, equations 1 and 2", "2406.11827", {"loss": "dpo", "weigh": True}),
     ("odpo", "the lead must exceed an offset",
      "Amini et al. 2024", "2402.10571", _loss("odpo", offset=0.5)),
     ("exo", "the KL to the annotator's choice, reversed",
@@ -86,5 +88,12 @@ UNPAIRED: tuple[Row, ...] = (
      "Ethayarajh et al. 2024, equation 8", "2402.01306", {"loss": "kto"}),
     ("bco", "liked or not is classified by the implicit reward",
      "Jung et al. 2024", "2404.04656", {"loss": "bco"}),
+)
+
+STEPWISE: tuple[Row, ...] = (
+    ("sdpo", "easy pairs first; each round's reference is the policy of the last",
+     "Kim et al. 2024, section 3.2", "2403.19270", {"share": 1.0}),
+    ("tr_dpo", "the reference moves towards the policy after each round",
+     "Gorbatovski et al. 2024", "2404.09656", {"share": 0.5}),
 )
 # fmt: on

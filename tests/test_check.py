@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from inspect import signature
 
 import pytest
 from torch import Tensor
@@ -11,7 +11,7 @@ from minialign import check, registry
 from minialign.logprobs import masked_sum
 from minialign.losses import supervised
 from minialign.losses.supervised import cross_entropy
-from minialign.train import ppo, preference, reward, sft, unpaired
+from minialign.train import ppo, preference, reward, sft, stepwise, unpaired
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 
@@ -60,15 +60,16 @@ LOOPS = {
     "train_reward": (reward, reward.RewardConfig),
     "train_ppo": (ppo, ppo.PpoConfig),
     "train_preference": (preference, preference.PreferenceConfig),
+    "train_stepwise": (stepwise, signature(stepwise.train_stepwise).bind_partial),
     "train_unpaired": (unpaired, unpaired.UnpairedConfig),
 }
 
 
 def test_every_method_names_its_paper_and_fits_its_loop():
     for method in registry.REGISTRY.values():
-        module, config = LOOPS[method.loop]
+        module, takes = LOOPS[method.loop]
         assert method.paper and method.idea and hasattr(module, method.loop)
-        replace(config(), **method.settings)
+        takes(**method.settings)
     assert list(registry.table().index) == list(registry.REGISTRY)
     assert set(registry.table("train_ppo")["loop"]) == {"train_ppo"}
     with pytest.raises(ValueError, match="method 'x' is unknown; use one of sft"):

@@ -166,6 +166,15 @@ def test_judging_is_seeded(asked, judged):
     assert again.equals(judged) and list(other["reply"]) != list(judged["reply"])
 
 
+def test_distances_to_a_reference(asked, judged):
+    """0 to itself; else the mean estimates the KL of the policy that samples, so it is positive."""
+    settings = {"max_new_tokens": 8, "batch_size": 3}
+    itself = judge(tiny_llama(), small_tokenizer(), asked, reference=tiny_llama(), **settings)
+    other = judge(tiny_llama(), small_tokenizer(), asked, reference=tiny_llama(1), **settings)
+    assert itself["kl"].abs().max() < 1e-4 and other["kl"].mean() > 0
+    assert itself.drop(columns="kl").equals(judged) and other.drop(columns="kl").equals(judged)
+
+
 def test_good_replies_are_judged_good(asked):
     """The judge tells a demonstration from silence."""
     from minialign.world.demonstrations import demonstrations

@@ -10,14 +10,14 @@ from minialign import registry
 from minialign.batching import Row, collate, encode
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.pairs import RankLogprobs
-from minialign.train import preference
+from minialign.train import common, preference
+from minialign.train.common import completion_sums, reference_sums
 from minialign.train.preference import (
     LISTWISE,
     PAIRED,
     PreferenceConfig,
-    completion_sums,
-    reference_sums,
     train_preference,
+    weighed_logprobs,
 )
 
 TOKENIZER = small_tokenizer()
@@ -62,17 +62,36 @@ def test_at_the_start_policy_and_reference_agree():
 
 def test_reference_logprobs_are_computed_once_and_right(monkeypatch):
     calls, real = [], preference.token_logprobs
-    monkeypatch.setattr(
-        preference, "token_logprobs", lambda m, *a: calls.append(m) or real(m, *a)
-    )
+    for module in (preference, common):
+        monkeypatch.setattr(module, "token_logprobs", lambda m, *a: calls.append(m) or real(m, *a))
     policy, reference = tiny_llama(), tiny_llama(1)
     train_preference(policy, TOKENIZER, PAIRS, settings(steps=6), reference=reference)
     assert sum(m is reference for m in calls) == 1 and sum(m is policy for m in calls) == 6
-    found = reference_sums(reference, TOKENIZER, PAIRS, settings())
+    found = reference_sums(reference, TOKENIZER, PAIRS)
     for pair, sums in zip(PAIRS, found, strict=True):
         batch = collate(list(pair), TOKENIZER.pad_token_id)
         logprobs = token_logprobs(reference, batch.input_ids, batch.attention_mask)
         torch.testing.assert_close(masked_sum(logprobs, batch.completion_mask), sums)
+    calls.clear()
+    given, again = tiny_llama(), tiny_llama()
+    train_preference(given, TOKENIZER, PAIRS, settings(), references=found)
+    train_preference(again, TOKENIZER, PAIRS, settings(), reference=reference)
+    assert same(weights(given), weights(again))
+
+
+def test_a_pair_counts_as_much_as_the_policy_would_write_it():
+    """WPO's weight is the product of two, each exp of a mean; it is a constant."""
+    policy, batch = tiny_llama(), collate(list(PAIRS[0]), TOKENIZER.pad_token_id)
+    logprobs, weights = weighed_logprobs(policy, batch, 2)
+    plain = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+    torch.testing.assert_close(logprobs, plain)
+    logits = policy(batch.input_ids, attention_mask=batch.attention_mask).logits
+    expected = 1.0
+    for row, mask in enumerate(batch.completion_mask.bool()):
+        before = mask.nonzero()[:, 0] - 1
+        collisions = logits[row, before].softmax(-1).square().sum(-1).log()
+        expected *= min(1.0, (plain[row, mask] - collisions).mean().exp().item())
+    assert weights.tolist() == pytest.approx([expected], rel=1e-4) and not weights.requires_grad
 
 
 def test_the_tail_of_the_longer_completion_can_count_less():

@@ -7,6 +7,7 @@ import torch
 from test_preference_loop import PAIRS, TOKENIZER, same, settings, weights
 from tiny_models import tiny_llama
 
+from minialign import registry
 from minialign.train import stepwise
 from minialign.train.stepwise import mix_into, train_stepwise
 
@@ -29,6 +30,16 @@ def test_the_reference_moves_by_its_share_after_each_round(monkeypatch, share: f
         torch.testing.assert_close(moved, torch.lerp(start, now, share))
     zero = abs(histories[1]["margin"][0]) < 1e-4
     assert zero == (share == 1.0)  # only then does the second round start at its reference
+
+
+@pytest.mark.parametrize("name", registry.table("train_stepwise").index)
+def test_every_method_of_the_registry_trains(name: str):
+    policy = tiny_llama()
+    before = weights(policy)
+    rounds = [PAIRS[:2], PAIRS[2:]]
+    given = registry.method(name).settings
+    histories = train_stepwise(policy, TOKENIZER, rounds, settings(steps=2), **given)
+    assert len(histories) == 2 and not same(before, weights(policy))
 
 
 def test_an_interrupted_run_goes_on_in_its_round(tmp_path):

@@ -1,10 +1,19 @@
-"""What every training loop shares: the optimizer and the learning-rate schedule."""
+"""What training loops share: optimizer, learning rate, when to save, and sums over completions."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from minialign.batching import Batch, Row, collate
+from minialign.logprobs import masked_sum, token_logprobs
+from minialign.losses.preference_scores import length_desensitised
 
 
 def make_optimizer(
@@ -45,3 +54,47 @@ def fast_matmul(device: torch.device) -> contextlib.AbstractContextManager:
         else device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
     )
     return torch.autocast(device.type, torch.bfloat16) if native else contextlib.nullcontext()
+
+
+def due(step: int, config: Any) -> bool:
+    """Whether a loop saves after `step` updates: every `save_every`, and at the end."""
+    return step % config.save_every == 0 or step == config.steps
+
+
+def completion_sums(logprobs: Tensor, batch: Batch, k: int = 1, tail: float = 1.0) -> Tensor:
+    """(B * K, T) logprobs to (B, K) sums over completions.
+
+    With `tail` below 1 a token counts less where it lies beyond the shortest of the ranking.
+    """
+    mask = batch.completion_mask
+    if tail == 1.0:
+        return masked_sum(logprobs, mask).view(-1, k)
+    shortest = mask.view(-1, k, mask.shape[1]).sum(2).min(1).values.repeat_interleave(k)
+    shared = torch.arange(mask.shape[1], device=mask.device) < shortest[:, None]
+    return length_desensitised(logprobs, mask, shared.long(), alpha=tail).view(-1, k)
+
+
+@torch.no_grad()
+def reference_sums(
+    reference: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rankings: Sequence[Sequence[Row]],
+    *,
+    tail: float = 1.0,
+    size: int = 128,
+) -> Tensor:
+    """(N, K) summed logprobs of all completions under the reference, like lengths together.
+
+    `size` completions are read at a time.
+    """
+    k = len(rankings[0])
+    found = torch.zeros(len(rankings), k, device=reference.device)
+    order = sorted(range(len(rankings)), key=lambda i: max(map(len, rankings[i])))
+    step = max(1, size // k)
+    for start in tqdm(range(0, len(order), step), "reference", leave=False):
+        indices = order[start : start + step]
+        rows = [row for i in indices for row in rankings[i]]
+        batch = collate(rows, tokenizer.pad_token_id).to(reference.device)
+        logprobs = token_logprobs(reference, batch.input_ids, batch.attention_mask)
+        found[indices] = completion_sums(logprobs, batch, k, tail)
+    return found

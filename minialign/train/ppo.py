@@ -50,7 +50,7 @@ from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
 from minialign.rewards import Reward
 from minialign.rollout import Rollout, sample
-from minialign.train.common import fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
 
 REWARDS = ("plain", "whitened", "normalised", "clipped")
 SCORE_CLIP = 0.3  # standard deviations: delta of Zheng et al. 2023
@@ -211,10 +211,6 @@ def _settings(
     return {"loop": "ppo", **asdict(config), "data": digest([*asked, *demonstrations])}
 
 
-def _due(step: int, config: PpoConfig) -> bool:
-    return step % config.save_every == 0 or step == config.steps
-
-
 def update(
     models: torch.nn.ModuleDict,
     optimizer: torch.optim.Optimizer,
@@ -341,7 +337,7 @@ def train_ppo(
         if on_step is not None:
             on_step(metrics)
         # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and _due(step + 1, config):
+        if checkpoint_dir is not None and due(step + 1, config):
             state = {"step": step + 1, "beta": beta, "scale": asdict(scale)}
             state["history"] = history.to_rows()
             save_checkpoint(checkpoint_dir, both, optimizer, settings, state, rngs)

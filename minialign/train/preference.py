@@ -23,15 +23,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.batching import Batch, Row, collate, digest, length_batches
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
-from minialign.logprobs import masked_sum, token_logprobs
+from minialign.logprobs import logprobs_and_collisions, token_logprobs
 from minialign.losses import preference
 from minialign.losses.listwise import lipo_loss, rrhf_loss
 from minialign.losses.pairs import RankLogprobs
-from minialign.losses.preference_scores import fdpo_loss, length_desensitised
+from minialign.losses.preference_scores import fdpo_loss, wpo_weights
 from minialign.losses.reference_free import cpl_loss, cpo_loss, orpo_loss, simpo_loss
 from minialign.losses.reward import plackett_luce
 from minialign.models import frozen_reference
-from minialign.train.common import linear_schedule, make_optimizer
+from minialign.train.common import (
+    completion_sums,
+    due,
+    linear_schedule,
+    make_optimizer,
+    reference_sums,
+)
 
 Ranking = tuple[Row, ...]  # K completions of one prompt, the best first; a pair is K = 2
 
@@ -89,6 +95,7 @@ class PreferenceConfig:
     loss: str = "dpo"  # a name of PAIRED or LISTWISE
     options: Mapping[str, float | str | bool] = field(default_factory=dict)  # the loss's keywords
     tail: float = 1.0  # weight of tokens beyond the shorter completion: LD-DPO below 1
+    weigh: bool = False  # WPO: rankings count as much as the policy is likely to write them
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
     seed: int = 0  # of the order of the data
     save_every: int = 50  # updates between checkpoints
@@ -114,37 +121,11 @@ class PreferenceConfig:
             raise ValueError(f"tail is {self.tail}: a weight of tokens, use 0 to 1")
 
 
-def completion_sums(logprobs: Tensor, batch: Batch, k: int, tail: float = 1.0) -> Tensor:
-    """(B * K, T) logprobs to (B, K) sums over completions.
-
-    With `tail` below 1 a token counts less where it lies beyond the shortest of the ranking.
-    """
-    mask = batch.completion_mask
-    if tail == 1.0:
-        return masked_sum(logprobs, mask).view(-1, k)
-    shortest = mask.view(-1, k, mask.shape[1]).sum(2).min(1).values.repeat_interleave(k)
-    shared = torch.arange(mask.shape[1], device=mask.device) < shortest[:, None]
-    return length_desensitised(logprobs, mask, shared.long(), alpha=tail).view(-1, k)
-
-
-@torch.no_grad()
-def reference_sums(
-    reference: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rankings: Sequence[Ranking],
-    config: PreferenceConfig,
-) -> Tensor:
-    """(N, K) summed logprobs of all completions under the reference, computed once."""
-    k, found = len(rankings[0]), torch.zeros(len(rankings), len(rankings[0]))
-    order = sorted(range(len(rankings)), key=lambda i: max(map(len, rankings[i])))
-    size = 2 * config.batch_size
-    for start in tqdm(range(0, len(order), size), "reference", leave=False):
-        indices = order[start : start + size]
-        rows = [row for i in indices for row in rankings[i]]
-        batch = collate(rows, tokenizer.pad_token_id).to(reference.device)
-        logprobs = token_logprobs(reference, batch.input_ids, batch.attention_mask)
-        found[indices] = completion_sums(logprobs, batch, k, config.tail).cpu()
-    return found.to(reference.device)
+def weighed_logprobs(policy: PreTrainedModel, batch: Batch, k: int) -> tuple[Tensor, Tensor]:
+    """(B * K, T) logprobs, and (B,) weights: the product of `wpo_weights` over a ranking."""
+    logprobs, collisions = logprobs_and_collisions(policy, batch.input_ids, batch.attention_mask)
+    weights = wpo_weights(logprobs, collisions, batch.completion_mask)
+    return logprobs, weights.view(-1, k).prod(1)
 
 
 def preference_loss(ranks: RankLogprobs, config: PreferenceConfig) -> Tensor:
@@ -161,6 +142,7 @@ def train_preference(
     config: PreferenceConfig | None = None,
     *,
     reference: PreTrainedModel | None = None,
+    references: Tensor | None = None,
     on_step: Callable[[dict[str, float]], None] | None = None,
     checkpoint_dir: Path | None = None,
 ) -> History:
@@ -173,6 +155,8 @@ def train_preference(
             compare the best with the last.
         config: settings; None is the default.
         reference: frozen; None is the policy as it is now.
+        references: (N, K) of `reference_sums`, where several methods learn from the same
+            rankings; None computes them.
         on_step: called with each step's metrics.
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
@@ -183,8 +167,10 @@ def train_preference(
     config = config or PreferenceConfig()
     _check(rankings, config)
     k, pad = len(rankings[0]), tokenizer.pad_token_id
-    reference = frozen_reference(policy) if reference is None else reference
-    references = reference_sums(reference, tokenizer, rankings, config)
+    if references is None:
+        frozen = frozen_reference(policy) if reference is None else reference
+        references = reference_sums(frozen, tokenizer, rankings, tail=config.tail)
+    references = references.to(policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first = History(), 0
     settings = _settings(rankings, config, references)
@@ -199,12 +185,15 @@ def train_preference(
         rows = [row for i in indices for row in rankings[i]]
         batch = collate(rows, pad).to(policy.device)
         # 2. Logprobs: summed over each completion, (B, K); the reference's are known.
-        logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+        if config.weigh:
+            logprobs, weights = weighed_logprobs(policy, batch, k)
+        else:
+            logprobs, weights = token_logprobs(policy, batch.input_ids, batch.attention_mask), 1.0
         sums = completion_sums(logprobs, batch, k, config.tail)
         lengths = batch.completion_mask.sum(1).view(-1, k)
         ranks = RankLogprobs(sums, references[indices], lengths)
         # 3. Loss: one number per ranking.
-        loss = preference_loss(ranks, config).mean()
+        loss = (weights * preference_loss(ranks, config)).mean()
         # 4. Update.
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, config.warmup)
@@ -220,7 +209,7 @@ def train_preference(
         if on_step is not None:
             on_step(metrics)
         # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and _due(step + 1, config):
+        if checkpoint_dir is not None and due(step + 1, config):
             state = {"step": step + 1, "history": history.to_rows()}
             save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
     return history
@@ -264,7 +253,3 @@ def _settings(rankings: Sequence[Ranking], config: PreferenceConfig, references:
     data = digest([row for ranking in rankings for row in ranking])
     known = {"loop": "preference", **asdict(config), "options": dict(config.options)}
     return {**known, "data": data, "reference": round(references.mean().item(), 2)}
-
-
-def _due(step: int, config: PreferenceConfig) -> bool:
-    return step % config.save_every == 0 or step == config.steps

@@ -26,7 +26,7 @@ from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoin
 from minialign.history import History
 from minialign.losses.reward import bradley_terry, plackett_luce, split_pairs
 from minialign.models import RewardModel
-from minialign.train.common import fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
 
 Ranking = tuple[Row, ...]  # K replies to one prompt, the best first; a comparison is K = 2
 LOSSES = ("bradley_terry", "plackett_luce", "split_pairs")
@@ -172,7 +172,7 @@ def train_reward(
         if on_step is not None:
             on_step(metrics)
         # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and _due(step + 1, config):
+        if checkpoint_dir is not None and due(step + 1, config):
             state = {"step": step + 1, "history": history.to_rows()}
             save_checkpoint(checkpoint_dir, model, optimizer, settings, state)
     model.eval()
@@ -183,7 +183,3 @@ def _accuracy(scores: Tensor) -> float:
     """How often a reply scores above the next one of its ranking; a tie counts one half."""
     gaps = scores[:, :-1] - scores[:, 1:]
     return ((gaps > 0).float() + 0.5 * (gaps == 0).float()).mean().item()
-
-
-def _due(step: int, config: RewardConfig) -> bool:
-    return step % config.save_every == 0 or step == config.steps

@@ -19,7 +19,7 @@ from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoin
 from minialign.history import History
 from minialign.logprobs import token_logprobs
 from minialign.losses.supervised import cross_entropy
-from minialign.train.common import fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
 
 LOSS_ON = ("completion", "all")
 
@@ -85,10 +85,6 @@ def embedding_noise(policy: PreTrainedModel, alpha: float) -> Iterator[None]:
         handle.remove()
 
 
-def _due(step: int, config: SftConfig) -> bool:
-    return step % config.save_every == 0 or step == config.steps
-
-
 def train_sft(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -145,7 +141,7 @@ def train_sft(
         if on_step is not None:
             on_step(metrics)
         # 5. Save, so that a kill loses little.
-        if checkpoint_dir is not None and _due(step + 1, config):
+        if checkpoint_dir is not None and due(step + 1, config):
             state = {"step": step + 1, "history": history.to_rows()}
             save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
     policy.eval()

@@ -24,7 +24,7 @@ from minialign.history import History
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
 from minialign.models import frozen_reference
-from minialign.train.common import linear_schedule, make_optimizer
+from minialign.train.common import due, linear_schedule, make_optimizer, reference_sums
 
 LOSSES = ("kto", "bco")
 
@@ -94,22 +94,6 @@ def sums_of(
     return masked_sum(logprobs, batch.completion_mask)
 
 
-@torch.no_grad()
-def reference_sums(
-    reference: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Row],
-    size: int = 64,
-) -> Tensor:
-    """(N,) summed completion logprobs under the reference, rows of like length together."""
-    found = torch.zeros(len(rows), device=reference.device)
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    for start in tqdm(range(0, len(order), size), "reference", leave=False):
-        part = order[start : start + size]
-        found[part] = sums_of(reference, tokenizer, [rows[i] for i in part])
-    return found
-
-
 def train_unpaired(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -143,8 +127,10 @@ def train_unpaired(
     balanced(liked)  # refuses a class without rows
     reference = frozen_reference(policy) if reference is None else reference
     strange = mismatched(rows)
-    known = reference_sums(reference, tokenizer, rows)
-    strange_known = reference_sums(reference, tokenizer, strange)
+    known, strange_known = (
+        reference_sums(reference, tokenizer, [(row,) for row in part])[:, 0]
+        for part in (rows, strange)
+    )
     labels = torch.tensor(liked, device=policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first, shift = History(), 0, 0.0
@@ -184,7 +170,7 @@ def train_unpaired(
         if on_step is not None:
             on_step(metrics)
         # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and _due(step + 1, config):
+        if checkpoint_dir is not None and due(step + 1, config):
             state = {"step": step + 1, "shift": shift, "history": history.to_rows()}
             save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
     return history
@@ -205,7 +191,3 @@ def shown(logratios: Tensor, liked: Tensor) -> dict[str, float]:
     values = logratios.detach()
     means = {"liked": values[liked], "disliked": values[~liked]}
     return {name: part.mean().item() if len(part) else 0.0 for name, part in means.items()}
-
-
-def _due(step: int, config: UnpairedConfig) -> bool:
-    return step % config.save_every == 0 or step == config.steps

@@ -1,0 +1,105 @@
+"""Figures of recorded studies: frontiers over a setting, and curves of many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from minialign.drawing import COLOURS, FAINT, distinct, frame, new_panels, set_title, spoken
+
+GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "lambda": "λ", "tau": "τ"}
+
+
+def frontier(
+    rows: pd.DataFrame | Mapping[str, pd.DataFrame],
+    columns: Mapping[str, str],
+    *,
+    by: str = "beta",
+    x: str = "kl",
+    before: pd.DataFrame | None = None,
+    title: str | None = None,
+    unit: str = "KL to the reference (nats per reply)",
+) -> tuple[Figure, np.ndarray]:
+    """What is gained over how far the policy went: a point per run, a line through the means.
+
+    Args:
+        rows: one per run, with the columns named here; or a dict from a method to its rows, drawn
+            together.
+        columns: column -> the panel's title; of a single method "score" is drawn as reward,
+            others as chosen.
+        by: the setting whose values are written at the means.
+        x: how far each run went; the axis is linear up to 1 and logarithmic beyond.
+        before: rows before any training, at distance 0.
+        title: of the figure.
+        unit: of x.
+    """
+    groups = rows if isinstance(rows, Mapping) else {"": rows}
+    fills = distinct(list(groups))
+    figure, axes = new_panels(len(columns))
+    for ax, (column, name) in zip(axes, columns.items(), strict=True):
+        for i, (group, runs) in enumerate(groups.items()):
+            single = COLOURS["reward" if column == "score" else "chosen"]
+            colour = single if len(groups) == 1 else fills[group]
+            means = runs.groupby(by)[[x, column]].mean().sort_values(x)
+            start = [] if before is None else [before[[x, column]].mean().to_frame().T]
+            line = pd.concat([*start, means])
+            dashes = ("-", "--", ":", "-.")[i % 4]
+            ax.plot(line[x], line[column], dashes, color=colour, label=group, marker="o", ms=5)
+            ax.scatter(runs[x], runs[column], color=colour, s=16, alpha=0.55, linewidths=0)
+            _name_settings(ax, means, by, colour, None if len(groups) == 1 else i)
+        furthest = max(runs[x].max() for runs in groups.values())
+        ax.set(xscale="symlog", xlabel=unit, xlim=(0, 1.6 * max(1.0, furthest)))
+        ax.margins(y=0.18)
+        set_title(ax, name)
+    if len(groups) > 1:
+        axes[0].legend()
+    frame(figure, title, "a point: one run; the line: means over seeds")
+    return figure, axes
+
+
+def _name_settings(
+    ax: Axes, means: pd.DataFrame, by: str, colour: str, group: int | None
+) -> None:
+    """Write each setting at its mean: in turn above and below, or by group on one side."""
+    for k, (setting, place) in enumerate(means.iterrows()):
+        up = (k if group is None else group) % 2 == 0
+        ax.annotate(
+            f"{GREEK.get(by, by)} {setting:g}", place, xytext=(-8, 10) if up else (8, -10),
+            textcoords="offset points", ha="center", va="bottom" if up else "top", size=9,
+            color=colour,
+        )  # fmt: skip
+
+
+def traces(
+    rows: pd.DataFrame,
+    tells: Mapping[str, str],
+    *,
+    by: str,
+    baseline: str,
+    title: str | None = None,
+) -> tuple[Figure, np.ndarray]:
+    """One panel per setting: a recorded curve of its runs beside that of the baseline's runs.
+
+    Args:
+        rows: one per run; a curve NAME is in columns NAME_0, NAME_1, ..., over equal parts.
+        tells: setting -> the curve that its panel shows.
+        by: the column of the setting.
+        baseline: the setting that is drawn dashed and grey in every panel.
+        title: of the figure.
+    """
+    figure, axes = plt.subplots(
+        2, -(-len(tells) // 2), figsize=(11, 4.8), layout="constrained", squeeze=False
+    )
+    for ax, (setting, name) in zip(axes.flat, tells.items(), strict=False):
+        for who, colour, line in ((baseline, FAINT, "--"), (setting, COLOURS["rejected"], "-")):
+            curves = rows[rows[by] == who].filter(regex=rf"^{name}_\d+$").to_numpy()
+            ax.plot(np.linspace(0, 1, curves.shape[1]), curves.T, line, color=colour)
+        ax.set(ylabel=spoken(name), xlabel="share of the run")
+        set_title(ax, setting)
+    frame(figure, title, f"dashed: {baseline}")
+    return figure, axes
