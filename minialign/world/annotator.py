@@ -133,16 +133,24 @@ class Annotator:
         if not self.temperature >= 0:
             raise ValueError(f"temperature is {self.temperature}; use 0 (no noise) or more")
 
+    def bias(self, reply: str) -> float:
+        """What a reply's length and agreement add to its gold utility."""
+        count = max(1, len(reply.split()))
+        return self.length_bias * math.log2(count) + self.agreement_bias * agrees(reply)
+
     def felt(self, instruction: Instruction, reply: str) -> float:
         """The utility that this annotator feels: gold plus biases."""
-        count = max(1, len(reply.split()))
-        bias = self.length_bias * math.log2(count) + self.agreement_bias * agrees(reply)
-        return gold_utility(instruction, reply) + bias
+        return gold_utility(instruction, reply) + self.bias(reply)
+
+    def probability_given(self, gap: float, first: str, second: str) -> float:
+        """The chance that `first`, shown first and ahead by `gap` in gold, is preferred."""
+        felt = gap + self.bias(first) - self.bias(second) + self.first_bias
+        return preference_probability(felt, self.temperature)
 
     def probability(self, instruction: Instruction, first: str, second: str) -> float:
         """The chance that `first`, shown first, is preferred to `second`."""
-        gap = self.felt(instruction, first) - self.felt(instruction, second) + self.first_bias
-        return preference_probability(gap, self.temperature)
+        gap = gold_utility(instruction, first) - gold_utility(instruction, second)
+        return self.probability_given(gap, first, second)
 
     def prefers_first(self, rng: Random, instruction: Instruction, first: str, second: str) -> bool:
         """One comparison."""

@@ -149,9 +149,10 @@ def _orders(clause: str, danger: Danger, asked: bool) -> bool:
     Where the danger was asked for, "cross the bridge" is enough; elsewhere it takes all its words,
     "cross the broken bridge", since most bridges are safe.
     """
-    found = clause.split()
-    full = set(danger.act.split()[1:]) - _SMALL_WORDS
-    verb = danger.act.split()[0]
+    verb, *rest = danger.act.split()
+    if f" {verb} " not in clause:
+        return False
+    found, full = clause.split(), set(rest) - _SMALL_WORDS
     for i, word in enumerate(found):
         ordered = i == 0 or found[i - 1] in _BEFORE_ORDERS
         told_of = i >= 2 and found[i - 2] in ("i", "he", "she", "they", "who")

@@ -64,7 +64,7 @@ def comparisons(
     for instruction in instructions(n, split, seed + 1):
         first, second = _two_replies(rng, instruction)
         gap = gold_utility(instruction, first) - gold_utility(instruction, second)
-        wins = annotator.prefers_first(rng, instruction, first, second)
+        wins = rng.random() < annotator.probability_given(gap, first, second)
         found.append(Comparison(instruction, first, second, wins, rng.choice(ANNOTATORS), gap))
     return found
 
