@@ -28,6 +28,7 @@ from minialign.rewards import reward_model_score, set_zero
 from minialign.rollout import sample
 from minialign.session import pick_device
 from minialign.train.ppo import PpoConfig, train_ppo
+from minialign.train.preference import PreferenceConfig, train_preference
 from minialign.train.reward import Ranking, RewardConfig, train_reward
 from minialign.train.sft import SftConfig, train_sft
 from minialign.world import WORLD_VERSION
@@ -111,6 +112,18 @@ def ppo_config(profile: Profile, seed: int = 0) -> PpoConfig:
     )
 
 
+def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
+    """The settings of DPO in a profile: one pass over the comparisons."""
+    rate = 1e-4 if profile.model == "tiny-base" else 1e-6
+    return PreferenceConfig(
+        steps=max(2, profile.comparisons // profile.batch_size),
+        batch_size=profile.batch_size,
+        learning_rate=rate,
+        options={"beta": 0.1},
+        seed=seed,
+    )
+
+
 def _train_sft(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
     policy, tokenizer = load_policy(profile.model, device=pick_device())  # float32, to be trained
     rows = demonstration_rows(tokenizer, profile.examples, seed=seed)
@@ -160,6 +173,19 @@ def _train_ppo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel
     return policy, tokenizer
 
 
+def _train_dpo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
+    policy, tokenizer = load_policy(stage("sft", profile=profile, seed=seed), device=pick_device())
+    history = train_preference(
+        policy,
+        tokenizer,
+        comparison_rows(tokenizer, profile.comparisons, seed=seed),
+        dpo_config(profile, seed),
+        checkpoint_dir=work / "checkpoint",
+    )
+    history.to_csv(work / "history.csv")
+    return policy, tokenizer
+
+
 @dataclass(frozen=True)
 class Stage:
     """One row of the course's pipeline."""
@@ -175,6 +201,7 @@ STAGES: dict[str, Stage] = {
     "sft": Stage(_train_sft, sft_config, "examples"),
     "reward": Stage(_train_reward, reward_config, "comparisons", after="sft", judged=True),
     "ppo": Stage(_train_ppo, ppo_config, "comparisons", after="reward"),
+    "dpo": Stage(_train_dpo, dpo_config, "comparisons", after="sft", judged=True),
 }
 
 
@@ -182,8 +209,9 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
     """The folder of a trained stage, trained first if need be.
 
     Args:
-        name: "sft" (instruction-tuned policy), "reward" (reward model, started from it) or "ppo"
-            (policy, started from "sft" and tuned on the score of "reward").
+        name: "sft" (instruction-tuned policy), "reward" (reward model, started from it), "ppo"
+            (policy, started from "sft" and tuned on the score of "reward") or "dpo" (policy,
+            started from "sft" and tuned on the comparisons that "reward" learnt from).
         profile: whose sizes and model; None is the default profile.
         seed: of the data's draw and order.
 

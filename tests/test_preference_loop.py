@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from tiny_models import small_tokenizer, tiny_llama
@@ -42,6 +44,13 @@ def same(a, b) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+@pytest.fixture
+def float32(monkeypatch):
+    """No bfloat16, so that sums can be compared digit by digit."""
+    for module in (common, preference):
+        monkeypatch.setattr(module, "fast_matmul", lambda device: contextlib.nullcontext())
+
+
 def test_two_steps_log_the_metrics_and_leave_the_reference_alone():
     policy, reference = tiny_llama(), tiny_llama(1)
     before, seen = weights(policy), []
@@ -53,17 +62,16 @@ def test_two_steps_log_the_metrics_and_leave_the_reference_alone():
     assert same(fixed, weights(reference)) and not same(before, weights(policy))
 
 
-def test_at_the_start_policy_and_reference_agree():
+def test_at_the_start_policy_and_reference_agree(float32):
     """Trap 38: the first loss is log 2 and the first margin 0."""
     history = train_preference(tiny_llama(), TOKENIZER, PAIRS, settings(steps=1))
     assert history["loss"][0] == pytest.approx(0.6931, abs=1e-4)
     assert history["margin"][0] == pytest.approx(0.0, abs=1e-4)
 
 
-def test_reference_logprobs_are_computed_once_and_right(monkeypatch):
-    calls, real = [], preference.token_logprobs
-    for module in (preference, common):
-        monkeypatch.setattr(module, "token_logprobs", lambda m, *a: calls.append(m) or real(m, *a))
+def test_reference_logprobs_are_computed_once_and_right(monkeypatch, float32):
+    calls, real = [], common.token_logprobs
+    monkeypatch.setattr(common, "token_logprobs", lambda m, *a: calls.append(m) or real(m, *a))
     policy, reference = tiny_llama(), tiny_llama(1)
     train_preference(policy, TOKENIZER, PAIRS, settings(steps=6), reference=reference)
     assert sum(m is reference for m in calls) == 1 and sum(m is policy for m in calls) == 6
@@ -79,10 +87,10 @@ def test_reference_logprobs_are_computed_once_and_right(monkeypatch):
     assert same(weights(given), weights(again))
 
 
-def test_a_pair_counts_as_much_as_the_policy_would_write_it():
+def test_a_pair_counts_as_much_as_the_policy_would_write_it(float32):
     """WPO's weight is the product of two, each exp of a mean; it is a constant."""
     policy, batch = tiny_llama(), collate(list(PAIRS[0]), TOKENIZER.pad_token_id)
-    logprobs, weights = weighed_logprobs(policy, batch, 2)
+    logprobs, weights = weighed_logprobs(policy, batch, 2, settings(weigh=True))
     plain = token_logprobs(policy, batch.input_ids, batch.attention_mask)
     torch.testing.assert_close(logprobs, plain)
     logits = policy(batch.input_ids, attention_mask=batch.attention_mask).logits
@@ -92,6 +100,13 @@ def test_a_pair_counts_as_much_as_the_policy_would_write_it():
         collisions = logits[row, before].softmax(-1).square().sum(-1).log()
         expected *= min(1.0, (plain[row, mask] - collisions).mean().exp().item())
     assert weights.tolist() == pytest.approx([expected], rel=1e-4) and not weights.requires_grad
+
+
+def test_fast_sums_are_near_the_exact_ones(monkeypatch):
+    policy = tiny_llama()
+    fast = reference_sums(policy, TOKENIZER, PAIRS)
+    monkeypatch.setattr(common, "fast_matmul", lambda device: contextlib.nullcontext())
+    assert (fast - reference_sums(policy, TOKENIZER, PAIRS)).abs().max() < 0.1
 
 
 def test_the_tail_of_the_longer_completion_can_count_less():

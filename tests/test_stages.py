@@ -83,7 +83,7 @@ def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys, monke
 
 
 def test_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match="stage 'x' is unknown; use one of sft, reward, ppo"):
+    with pytest.raises(ValueError, match="stage 'x' is unknown; use one of sft, reward, ppo, dpo"):
         stages.stage("x")
 
 
@@ -93,6 +93,7 @@ def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path:
     point = study.points(TINY, 1)[-1]
     assert study.question.endswith("?") and point in study.points(TINY, 2)
     found = study.measure(TINY, point)
+    held_out = {"utility", "kl", "accuracy", "chosen", "rejected", "any", "train_minutes"}
     wanted = {
         "sft": {"phrasings_follows", "test_follows", "families_follows", "sampled_any"},
         "reward_kinds": {"accuracy", "ceiling", "test_accuracy"},
@@ -109,6 +110,7 @@ def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path:
         "ppo_faults": {"utility", "reward_0", "gold_1", "kl_1", "explained_variance_0"},
         "reward_best_of_n": {"single_gold_1", "worst_proxy_4", "warm_gold_4", "oracle_gold_4"},
     }
+    wanted |= dict.fromkeys((n for n in studies.NAMES if n.startswith("dpo")), held_out)
     assert wanted["sft" if name.startswith("sft") else name] <= set(found)
     assert all(isinstance(value, float) for value in found.values())
 

@@ -32,8 +32,8 @@ def dpo_loss(pair: PairLogprobs, *, beta: float = 0.1, label_smoothing: float = 
     tensor([0.3133])
     """
     _check_share("label_smoothing", label_smoothing)
-    lead = beta * pair.margin
-    return -(1 - label_smoothing) * logsigmoid(lead) - label_smoothing * logsigmoid(-lead)
+    lead, e = beta * pair.margin, label_smoothing
+    return -(1 - e) * logsigmoid(lead) - e * logsigmoid(-lead)
 
 
 def robust_dpo_loss(pair: PairLogprobs, *, beta: float = 0.1, flip: float = 0.1) -> Tensor:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import torch
@@ -36,6 +39,10 @@ NAMES = {
         ("reward_data", "reward_bias", "reward_kinds", "reward_best_of_n"), "reward_modeling"
     ),
     **dict.fromkeys(("ppo_frontier", "ppo_details", "ppo_faults"), "policy_optimisation"),
+    **dict.fromkeys(
+        ("dpo_frontier", "dpo_noise", "dpo_family", "dpo_feedback", "dpo_faults"),
+        "preference_optimisation",
+    ),
 }
 
 
@@ -96,6 +103,15 @@ def recorded(name: str) -> pd.DataFrame:
             f"study {name!r} is not recorded; run `python -m minialign study {name}` first"
         )
     return pd.read_csv(path)
+
+
+@contextmanager
+def patched(module: ModuleType, names: Mapping[str, Any]) -> Iterator[None]:
+    """Names of a module replaced for a while: how a study plants a fault in a loop."""
+    with ExitStack() as stack:
+        for name, broken in names.items():
+            stack.enter_context(mock.patch.object(module, name, broken))
+        yield
 
 
 def over_seeds(rows: pd.DataFrame, by: str | Sequence[str], value: str) -> pd.DataFrame:

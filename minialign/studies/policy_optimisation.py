@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from minialign.profiles import Profile
 from minialign.rewards import gold_reward, reward_model_score
 from minialign.rollout import Rollout, sample
 from minialign.stages import policy_and_scorer, ppo_config, ppo_prompts
-from minialign.studies import Point, Study
+from minialign.studies import Point, Study, patched
 from minialign.train import ppo
 from minialign.train.ppo import token_rewards
 from minialign.world.tasks import instructions
@@ -167,9 +166,7 @@ def _with_dropout(
 def planted(fault: str) -> Iterator[dict[str, Any]]:
     """Plant one fault of `FAULTS` in the loop; yields the settings to run with."""
     changes, patches = FAULTS[fault]
-    with contextlib.ExitStack() as stack:
-        for name, broken in patches.items():
-            stack.enter_context(mock.patch.object(ppo, name, broken))
+    with patched(ppo, patches):
         yield changes
 
 

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.batching import Batch, Row, collate, digest, length_batches
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
-from minialign.logprobs import logprobs_and_collisions, token_logprobs
+from minialign.logprobs import logprobs_and_collisions
 from minialign.losses import preference
 from minialign.losses.listwise import lipo_loss, rrhf_loss
 from minialign.losses.pairs import RankLogprobs
@@ -34,6 +34,8 @@ from minialign.models import frozen_reference
 from minialign.train.common import (
     completion_sums,
     due,
+    fast_logprobs,
+    fast_matmul,
     linear_schedule,
     make_optimizer,
     reference_sums,
@@ -121,9 +123,15 @@ class PreferenceConfig:
             raise ValueError(f"tail is {self.tail}: a weight of tokens, use 0 to 1")
 
 
-def weighed_logprobs(policy: PreTrainedModel, batch: Batch, k: int) -> tuple[Tensor, Tensor]:
-    """(B * K, T) logprobs, and (B,) weights: the product of `wpo_weights` over a ranking."""
-    logprobs, collisions = logprobs_and_collisions(policy, batch.input_ids, batch.attention_mask)
+def weighed_logprobs(
+    policy: PreTrainedModel, batch: Batch, k: int, config: PreferenceConfig
+) -> tuple[Tensor, Tensor | float]:
+    """(B * K, T) logprobs, and what each ranking counts: 1, or WPO's (B,) product of weights."""
+    if not config.weigh:
+        return fast_logprobs(policy, batch), 1.0
+    with fast_matmul(policy.device):
+        found = logprobs_and_collisions(policy, batch.input_ids, batch.attention_mask)
+    logprobs, collisions = found
     weights = wpo_weights(logprobs, collisions, batch.completion_mask)
     return logprobs, weights.view(-1, k).prod(1)
 
@@ -179,16 +187,14 @@ def train_preference(
         history, first = History.from_rows(state["history"]), state["step"]
     longest = [max(ranking, key=len) for ranking in rankings]
     order = length_batches(longest, config.batch_size, Random(config.seed))
-    bar = tqdm(islice(order, first, config.steps), config.loss, config.steps, initial=first)
+    left = islice(order, first, config.steps)
+    bar = tqdm(left, config.loss, config.steps, initial=first)
     for step, indices in enumerate(bar, start=first):
         # 1. Collect: all completions of a few rankings, one under the other.
         rows = [row for i in indices for row in rankings[i]]
         batch = collate(rows, pad).to(policy.device)
         # 2. Logprobs: summed over each completion, (B, K); the reference's are known.
-        if config.weigh:
-            logprobs, weights = weighed_logprobs(policy, batch, k)
-        else:
-            logprobs, weights = token_logprobs(policy, batch.input_ids, batch.attention_mask), 1.0
+        logprobs, weights = weighed_logprobs(policy, batch, k, config)
         sums = completion_sums(logprobs, batch, k, config.tail)
         lengths = batch.completion_mask.sum(1).view(-1, k)
         ranks = RankLogprobs(sums, references[indices], lengths)
@@ -205,7 +211,7 @@ def train_preference(
         metrics = {"loss": loss.item(), **shown(ranks), "grad_norm": norm.item()}
         metrics["learning_rate"] = rate
         history.log(step, **metrics)
-        bar.set_postfix(loss=f"{metrics['loss']:.3f}", margin=f"{metrics['margin']:.1f}")
+        bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("loss", "margin")})
         if on_step is not None:
             on_step(metrics)
         # 6. Save, so that a kill loses little.

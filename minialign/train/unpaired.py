@@ -21,10 +21,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.batching import Row, collate, digest, length_batches
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
-from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
 from minialign.models import frozen_reference
-from minialign.train.common import due, linear_schedule, make_optimizer, reference_sums
+from minialign.train.common import (
+    completion_sums,
+    due,
+    fast_logprobs,
+    linear_schedule,
+    make_optimizer,
+    reference_sums,
+)
 
 LOSSES = ("kto", "bco")
 
@@ -90,8 +96,7 @@ def sums_of(
 ) -> Tensor:
     """(B,) summed completion logprobs of a batch of rows."""
     batch = collate(list(rows), tokenizer.pad_token_id).to(model.device)
-    logprobs = token_logprobs(model, batch.input_ids, batch.attention_mask)
-    return masked_sum(logprobs, batch.completion_mask)
+    return completion_sums(fast_logprobs(model, batch), batch)[:, 0]
 
 
 def train_unpaired(
