@@ -23,6 +23,7 @@ from minialign import profiles
 from minialign.batching import Row, encode
 from minialign.data import data_folder
 from minialign.models import RewardModel, ValueModel, load_policy, model_path
+from minialign.own_replies import by_reward, own_rankings
 from minialign.profiles import Profile
 from minialign.rewards import reward_model_score, set_zero
 from minialign.rollout import sample
@@ -113,13 +114,27 @@ def ppo_config(profile: Profile, seed: int = 0) -> PpoConfig:
 
 
 def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
-    """The settings of DPO in a profile: one pass over the comparisons."""
+    """The settings of DPO in a profile."""
     rate = 1e-4 if profile.model == "tiny-base" else 1e-6
     return PreferenceConfig(
-        steps=max(2, profile.comparisons // profile.batch_size),
+        steps=max(2, profile.steps // 5),
         batch_size=profile.batch_size,
         learning_rate=rate,
-        options={"beta": 0.1},
+        options={"beta": 0.5},
+        seed=seed,
+    )
+
+
+def scored_pairs(profile: Profile, seed: int = 0) -> list[Ranking]:
+    """Two replies of the tuned policy to PPO's prompts, half of them, as the reward model ranks."""
+    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
+    return own_rankings(
+        policy,
+        tokenizer,
+        ppo_prompts(profile, seed)[: profile.comparisons // 2],
+        by_reward(reward_model_score(scorer, tokenizer)),
+        least=0.1,
+        max_new_tokens=profile.max_new_tokens,
         seed=seed,
     )
 
@@ -178,7 +193,7 @@ def _train_dpo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel
     history = train_preference(
         policy,
         tokenizer,
-        comparison_rows(tokenizer, profile.comparisons, seed=seed),
+        scored_pairs(profile, seed),
         dpo_config(profile, seed),
         checkpoint_dir=work / "checkpoint",
     )
@@ -201,7 +216,7 @@ STAGES: dict[str, Stage] = {
     "sft": Stage(_train_sft, sft_config, "examples"),
     "reward": Stage(_train_reward, reward_config, "comparisons", after="sft", judged=True),
     "ppo": Stage(_train_ppo, ppo_config, "comparisons", after="reward"),
-    "dpo": Stage(_train_dpo, dpo_config, "comparisons", after="sft", judged=True),
+    "dpo": Stage(_train_dpo, dpo_config, "comparisons", after="reward"),
 }
 
 
@@ -211,7 +226,7 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
     Args:
         name: "sft" (instruction-tuned policy), "reward" (reward model, started from it), "ppo"
             (policy, started from "sft" and tuned on the score of "reward") or "dpo" (policy,
-            started from "sft" and tuned on the comparisons that "reward" learnt from).
+            started from "sft" and tuned on its own replies, as "reward" ranks them).
         profile: whose sizes and model; None is the default profile.
         seed: of the data's draw and order.
 

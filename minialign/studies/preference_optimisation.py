@@ -5,31 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign import registry
-from minialign.batching import Row, encode
+from minialign.batching import Row
 from minialign.evaluate import judge, summary
 from minialign.models import frozen_reference, load_policy
+from minialign.own_replies import by_annotators, own_rankings
 from minialign.profiles import Profile
 from minialign.session import pick_device
-from minialign.stages import comparison_rows, dpo_config, stage
+from minialign.stages import comparison_rows, dpo_config, ppo_prompts, scored_pairs, stage
 from minialign.studies import Point, Study, patched
 from minialign.train import preference
 from minialign.train.common import reference_sums
 from minialign.train.preference import LISTWISE, Ranking, train_preference
 from minialign.train.stepwise import train_stepwise
 from minialign.train.unpaired import UnpairedConfig, balanced, train_unpaired
-from minialign.world.preferences import rankings
 from minialign.world.tasks import instructions
 
-BETAS = (0.01, 0.03, 0.1, 0.3, 1.0)  # reward per nat
-PASSES = (1, 3)  # over the comparisons: as many labels as the reward model saw; about PPO's time
+BETAS = (0.1, 0.3, 1.0, 3.0)  # reward per nat
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
 LOOPS = ("train_preference", "train_stepwise", "train_unpaired")
 FAMILY = [method.name for method in registry.REGISTRY.values() if method.loop in LOOPS]
@@ -83,46 +83,81 @@ def measured(
     return {**examine(policy, tokenizer, reference, profile), "train_minutes": minutes}
 
 
+def _written(profile: Profile, seed: int) -> list[Ranking]:
+    """What authors wrote and annotators compared: the reward model's data."""
+    return comparison_rows(start(profile, seed)[1], profile.comparisons, seed=seed)
+
+
+def _chosen(profile: Profile, seed: int, group_size: int = 2) -> list[Ranking]:
+    """The tuned policy's own replies, and as many annotators' choices."""
+    asked = ppo_prompts(profile, seed)[: 2 * profile.comparisons // group_size]
+    return own_rankings(
+        *start(profile, seed),
+        asked,
+        by_annotators(seed),
+        group_size=group_size,
+        max_new_tokens=profile.max_new_tokens,
+        seed=seed,
+    )
+
+
+SOURCES: dict[str, Callable[[Profile, int], list[Ranking]]] = {
+    "written": _written,
+    "own, chosen": _chosen,
+    "own, scored": scored_pairs,  # of stage "dpo"
+    "own, ranked": partial(_chosen, group_size=LISTED),
+}
+
+
+@lru_cache(maxsize=2)
+def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[Ranking], float]:
+    """Comparisons by where they come from, and the minutes that it took to have them."""
+    began = time.time()
+    return SOURCES[source](profile, seed), (time.time() - began) / 60
+
+
 def _dpo(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
     profile: Profile,
     seed: int,
+    source: str = "own, chosen",
     flip: float = 0.0,
     change: Callable[[Ranking], Ranking] = tuple,
     **changes: Any,
 ) -> None:
-    """`train_preference` on the profile's comparisons, a share of them swapped, each changed."""
+    """`train_preference` on pairs of a source, a share of them swapped, each changed."""
     rng = Random(f"flips {seed}")
-    pairs = comparison_rows(tokenizer, profile.comparisons, seed=seed)
+    pairs, _ = pairs_from(source, profile, seed)
     pairs = [change(pair[::-1] if rng.random() < flip else pair) for pair in pairs]
     train_preference(policy, tokenizer, pairs, replace(dpo_config(profile, seed), **changes))
 
 
 def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
     return [
-        {"passes": passes, "beta": beta, "seed": seed}
+        {"pairs": source, "beta": beta, "seed": seed}
         for seed in range(seeds)
-        for passes in PASSES
+        for source in ("written", "own, chosen", "own, scored")
         for beta in BETAS
     ]
 
 
 def _measure_frontier(profile: Profile, point: Point) -> dict[str, float]:
-    steps = point["passes"] * dpo_config(profile).steps
-    changes = {"steps": steps, "options": {"beta": point["beta"]}}
-    return measured(
-        profile, point["seed"], partial(_dpo, profile=profile, seed=point["seed"], **changes)
+    source, seed = point["pairs"], point["seed"]
+    _, minutes = pairs_from(source, profile, seed)
+    learn = partial(
+        _dpo, profile=profile, seed=seed, source=source, options={"beta": point["beta"]}
     )
+    return {**measured(profile, seed, learn), "sample_minutes": minutes}
 
 
 # Name -> settings, given the share of labels that is swapped.
 NOISE_LOSSES: dict[str, Callable[[float], dict[str, Any]]] = {
     "dpo": lambda flip: {},
-    "cdpo": lambda flip: {"options": {"beta": 0.1, "label_smoothing": flip}},
-    "robust_dpo": lambda flip: {"loss": "robust", "options": {"beta": 0.1, "flip": flip}},
-    "ipo": lambda flip: {"loss": "ipo", "options": {"beta": 0.1}},
+    "cdpo": lambda flip: {"options": {"beta": 0.5, "label_smoothing": flip}},
+    "robust_dpo": lambda flip: {"loss": "robust", "options": {"beta": 0.5, "flip": flip}},
+    "ipo": lambda flip: {"loss": "ipo", "options": {"beta": 0.25, "per_token": False}},
 }
 
 
@@ -149,37 +184,34 @@ def _paired(method: str, policy, tokenizer, profile: Profile, seed: int, steps: 
         dpo_config(profile, seed), **{"options": {}, "steps": steps, **_settings(method)}
     )
     if config.loss in LISTWISE:
-        size = config.batch_size * 2 // LISTED
-        found = rankings(steps * size, LISTED, seed=seed)
-        rows = [tuple(encode(tokenizer, i.prompt, text) for text in texts) for i, texts in found]
-        train_preference(policy, tokenizer, rows, replace(config, batch_size=size))
+        rows, _ = pairs_from("own, ranked", profile, seed)
+        config = replace(config, batch_size=config.batch_size * 2 // LISTED)
     else:
-        pairs = comparison_rows(tokenizer, steps * config.batch_size, seed=seed)
-        train_preference(policy, tokenizer, pairs, config)
+        rows, _ = pairs_from("own, chosen", profile, seed)
+    train_preference(policy, tokenizer, rows, config)
 
 
 def _stepwise(method: str, policy, tokenizer, profile: Profile, seed: int, steps: int) -> None:
     """Two rounds of half the steps each: easy pairs and hard ones, or all pairs twice."""
-    config = dpo_config(profile, seed)
-    pairs = comparison_rows(tokenizer, steps * config.batch_size, seed=seed)
+    pairs, _ = pairs_from("own, chosen", profile, seed)
+    pairs = pairs[: steps * profile.batch_size]
+    rounds = [pairs, pairs]
     if method == "sdpo":
-        lead = reference_sums(policy, tokenizer, pairs)
-        order = (lead[:, 1] - lead[:, 0]).argsort().tolist()  # easy where the start agrees
-        pairs = [pairs[i] for i in order]
-    rounds = [pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]]
-    train_stepwise(
-        policy, tokenizer, rounds, replace(config, steps=max(1, steps // 2)), **_settings(method)
-    )
+        known = reference_sums(policy, tokenizer, pairs)
+        order = (known[:, 1] - known[:, 0]).argsort().tolist()  # easy where the start agrees
+        rounds = [[pairs[i] for i in half] for half in np.array_split(order, 2)]
+    config = replace(dpo_config(profile, seed), steps=max(1, steps // 2), options={"beta": 0.1})
+    train_stepwise(policy, tokenizer, rounds, config, **_settings(method))
 
 
 def feedback(
-    tokenizer: PreTrainedTokenizerBase, n: int, seed: int, keep: float = 1.0
+    pairs: Sequence[Ranking], seed: int, keep: float = 1.0
 ) -> tuple[list[Row], list[bool]]:
-    """The completions of n comparisons, and which were liked; of these only a share is kept."""
+    """The completions of comparisons, and which were liked; of these only a share is kept."""
     rng = Random(f"feedback {seed}")
     rows = [
         (row, liked)
-        for pair in comparison_rows(tokenizer, n, seed=seed)
+        for pair in pairs
         for row, liked in zip(pair, (True, False), strict=True)
         if not liked or rng.random() < keep
     ]
@@ -187,11 +219,19 @@ def feedback(
 
 
 def _unpaired(method: str, policy, tokenizer, profile: Profile, seed: int, steps: int) -> None:
-    size = 2 * profile.batch_size
-    rows, liked = feedback(tokenizer, steps * profile.batch_size, seed)
-    rate = dpo_config(profile).learning_rate
-    config = UnpairedConfig(steps=steps, batch_size=size, learning_rate=rate, seed=seed)
-    train_unpaired(policy, tokenizer, rows, liked, replace(config, **_settings(method)))
+    rows, liked = feedback(pairs_from("own, chosen", profile, seed)[0], seed)
+    config = replace(_unpaired_config(profile, seed), steps=steps, **_settings(method))
+    train_unpaired(policy, tokenizer, rows, liked, config)
+
+
+def _unpaired_config(profile: Profile, seed: int) -> UnpairedConfig:
+    base = dpo_config(profile, seed)
+    return UnpairedConfig(
+        steps=base.steps,
+        batch_size=2 * base.batch_size,
+        learning_rate=base.learning_rate,
+        seed=seed,
+    )
 
 
 def _settings(method: str) -> dict[str, Any]:
@@ -206,7 +246,7 @@ def _measure_family(profile: Profile, point: Point) -> dict[str, float]:
     name, seed = point["method"], point["seed"]
     how = dict(zip(LOOPS, (_paired, _stepwise, _unpaired), strict=True))
     learn = how[registry.method(name).loop]
-    steps = max(2, dpo_config(profile).steps // 2)
+    steps = max(2, 5 * dpo_config(profile).steps // 8)
     return measured(
         profile, seed, lambda policy, tok: learn(name, policy, tok, profile, seed, steps)
     )
@@ -224,13 +264,11 @@ def _measure_feedback(profile: Profile, point: Point) -> dict[str, float]:
     (keep, balance), seed = FEEDBACK[point["feedback"]], point["seed"]
 
     def learn(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        base = dpo_config(profile, seed)
-        rows, liked = feedback(tokenizer, profile.comparisons, seed, keep)
+        rows, liked = feedback(pairs_from("own, chosen", profile, seed)[0], seed, keep)
         weights = balanced(liked) if balance else (1.0, 1.0)
-        config = UnpairedConfig(
-            steps=base.steps, batch_size=2 * base.batch_size, learning_rate=base.learning_rate,
-            liked_weight=weights[0], disliked_weight=weights[1], seed=seed,
-        )  # fmt: skip
+        config = replace(
+            _unpaired_config(profile, seed), liked_weight=weights[0], disliked_weight=weights[1]
+        )
         train_unpaired(policy, tokenizer, rows, liked, config)
 
     return measured(profile, seed, learn)
@@ -269,7 +307,7 @@ def _noisy_references(
 # Fault -> (settings of `_dpo`, names of the loop's module and what replaces them).
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Callable]]] = {
     "healthy": ({}, {}),
-    "mean for sum": ({"loss": "dpo_norm", "options": {"beta": 0.1}}, {}),
+    "mean for sum": ({"loss": "dpo_norm", "options": {"beta": 0.5}}, {}),
     "reference with dropout": ({}, {"reference_sums": _noisy_references}),
     "prompts cut apart": ({"change": cut_apart}, {"_check": lambda *_: None}),
     "EOS left out": ({"change": without_eos}, {}),

@@ -100,16 +100,21 @@ def rankings(
             order = sorted(COMPARED, key=lambda q: rng.random() ** (1 / COMPARED[q]), reverse=True)
             texts = {compared_reply(rng, instruction, q) for q in order[:replies]}
         drawn = {
-            text: annotator.felt(instruction, text) / annotator.temperature - _log_wait(rng)
-            for text in sorted(texts)
+            text: noisy_utility(rng, annotator, instruction, text) for text in sorted(texts)
         }
         found.append((instruction, tuple(sorted(drawn, key=drawn.__getitem__, reverse=True))))
     return found
 
 
-def _log_wait(rng: Random) -> float:
-    """Minus standard Gumbel noise: the logarithm of an exponential waiting time."""
-    return math.log(rng.expovariate(1.0))
+def noisy_utility(
+    rng: Random, annotator: Annotator, instruction: Instruction, reply: str
+) -> float:
+    """Felt utility over temperature, plus Gumbel noise: what ranking and choosing sort by.
+
+    Of two replies the higher is chosen as Bradley and Terry have it.
+    """
+    noise = -math.log(rng.expovariate(1.0))  # minus the log of an exponential waiting time
+    return annotator.felt(instruction, reply) / annotator.temperature + noise
 
 
 def compared_reply(rng: Random, instruction: Instruction, quality: str) -> str:
