@@ -126,6 +126,17 @@ def test_a_recorded_point_is_not_run_again(tmp_path: Path, capsys):
         studies.run("x")
 
 
+def test_a_table_by_seed():
+    rows = pd.DataFrame({"a": ["y", "x", "y"], "gold": [1.0, 5.0, 2.0], "kl": [0.0, 1.0, 3.0]})
+    found = studies.by_seed(rows, "a", "gold", ["kl"])
+    assert found.to_dict("list") == {
+        "a": ["y", "x"],
+        "gold": [1.5, 5.0],
+        "by seed": ["1.00 2.00", "5.00"],
+        "kl": [1.5, 1.0],
+    }
+
+
 def test_best_of_n_by_hand():
     """Two prompts, four completions each. The proxy picks its highest, gold is looked up there."""
     proxy = torch.tensor([1.0, 2.0, 4.0, 3.0, 0.0, 5.0, 1.0, 2.0])

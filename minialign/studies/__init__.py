@@ -39,10 +39,8 @@ NAMES = {
         ("reward_data", "reward_bias", "reward_kinds", "reward_best_of_n"), "reward_modeling"
     ),
     **dict.fromkeys(("ppo_frontier", "ppo_details", "ppo_faults"), "policy_optimisation"),
-    **dict.fromkeys(
-        ("dpo_frontier", "dpo_noise", "dpo_family", "dpo_feedback", "dpo_faults"),
-        "preference_optimisation",
-    ),
+    **dict.fromkeys(("dpo_frontier", "dpo_noise", "dpo_faults"), "preference_optimisation"),
+    **dict.fromkeys(("dpo_family", "dpo_feedback"), "preference_family"),
 }
 
 
@@ -117,6 +115,19 @@ def patched(module: ModuleType, names: Mapping[str, Any]) -> Iterator[None]:
 def over_seeds(rows: pd.DataFrame, by: str | Sequence[str], value: str) -> pd.DataFrame:
     """Mean, lowest, highest and number of a value over the seeds of each setting."""
     return rows.groupby(by, sort=False)[value].agg(["mean", "min", "max", "count"])
+
+
+def by_seed(
+    rows: pd.DataFrame, by: str | Sequence[str], value: str, columns: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A value's mean over seeds and its value for each seed, and means of other columns.
+
+    Settings keep their order; numbers are rounded to two digits for showing.
+    """
+    groups = rows.groupby(by, sort=False)
+    table = groups[[value, *columns]].mean().round(2)
+    table.insert(1, "by seed", groups[value].agg(lambda u: " ".join(f"{x:.2f}" for x in u)))
+    return table.reset_index()
 
 
 def _same(point: Point, row: dict) -> bool:

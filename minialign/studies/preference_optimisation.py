@@ -1,4 +1,4 @@
-"""Studies of preference optimisation: DPO's frontier, noisy labels, the family, and feedback."""
+"""Studies of DPO: where its pairs come from, its frontier, noisy labels, planted bugs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from functools import lru_cache, partial
 from random import Random
 from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign import registry
 from minialign.batching import Row
 from minialign.evaluate import judge, summary
 from minialign.models import frozen_reference, load_policy
@@ -24,15 +23,11 @@ from minialign.stages import comparison_rows, dpo_config, ppo_prompts, scored_pa
 from minialign.studies import Point, Study, patched
 from minialign.train import preference
 from minialign.train.common import reference_sums
-from minialign.train.preference import LISTWISE, Ranking, train_preference
-from minialign.train.stepwise import train_stepwise
-from minialign.train.unpaired import UnpairedConfig, balanced, train_unpaired
+from minialign.train.preference import Ranking, train_preference
 from minialign.world.tasks import instructions
 
 BETAS = (0.1, 0.3, 1.0, 3.0)  # reward per nat
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
-LOOPS = ("train_preference", "train_stepwise", "train_unpaired")
-FAMILY = [method.name for method in registry.REGISTRY.values() if method.loop in LOOPS]
 SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
 LISTED = 4  # completions of a ranking, for the losses that read more than pairs
 
@@ -74,7 +69,10 @@ def examine(
 def measured(
     profile: Profile, seed: int, learn: Callable[[PreTrainedModel, PreTrainedTokenizerBase], Any]
 ) -> dict[str, float]:
-    """Let a tuned policy learn, then examine it; train_minutes are those of learning alone."""
+    """Let a tuned policy learn, then examine it.
+
+    train_minutes are those of learning, without the reference's pass where it is shared.
+    """
     policy, tokenizer = start(profile, seed)
     reference = frozen_reference(policy)
     began = time.time()
@@ -116,6 +114,12 @@ def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[Ranking],
     return SOURCES[source](profile, seed), (time.time() - began) / 60
 
 
+@lru_cache(maxsize=2)
+def known_sums(source: str, profile: Profile, seed: int) -> Tensor:
+    """(N, K) of the reference, which all methods on these pairs share."""
+    return reference_sums(*start(profile, seed), pairs_from(source, profile, seed)[0])
+
+
 def _dpo(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -124,14 +128,20 @@ def _dpo(
     seed: int,
     source: str = "own, chosen",
     flip: float = 0.0,
-    change: Callable[[Ranking], Ranking] = tuple,
+    change: Callable[[Ranking], Ranking] | None = None,
     **changes: Any,
 ) -> None:
-    """`train_preference` on pairs of a source, a share of them swapped, each changed."""
-    rng = Random(f"flips {seed}")
+    """`train_preference` on pairs of a source, a share of them swapped, or each of them changed."""
+    rng, config = Random(f"flips {seed}"), replace(dpo_config(profile, seed), **changes)
     pairs, _ = pairs_from(source, profile, seed)
-    pairs = [change(pair[::-1] if rng.random() < flip else pair) for pair in pairs]
-    train_preference(policy, tokenizer, pairs, replace(dpo_config(profile, seed), **changes))
+    if change is not None:
+        train_preference(policy, tokenizer, [change(pair) for pair in pairs], config)
+        return
+    swapped = torch.tensor([rng.random() < flip for _ in pairs])
+    known = known_sums(source, profile, seed)
+    known = torch.where(swapped[:, None].to(known.device), known.flip(1), known)
+    pairs = [pair[::-1] if swap else pair for pair, swap in zip(pairs, swapped, strict=True)]
+    train_preference(policy, tokenizer, pairs, config, references=known)
 
 
 def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
@@ -146,6 +156,7 @@ def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
 def _measure_frontier(profile: Profile, point: Point) -> dict[str, float]:
     source, seed = point["pairs"], point["seed"]
     _, minutes = pairs_from(source, profile, seed)
+    known_sums(source, profile, seed)
     learn = partial(
         _dpo, profile=profile, seed=seed, source=source, options={"beta": point["beta"]}
     )
@@ -175,102 +186,6 @@ def _measure_noise(profile: Profile, point: Point) -> dict[str, float]:
     flip, seed = point["flip"], point["seed"]
     changes = NOISE_LOSSES[point["loss"]](flip)
     learn = partial(_dpo, profile=profile, seed=seed, flip=flip, **changes)
-    return measured(profile, seed, learn)
-
-
-def _paired(method: str, policy, tokenizer, profile: Profile, seed: int, steps: int) -> None:
-    """`train_preference` as the registry has it; a ranking of four takes the place of two pairs."""
-    config = replace(
-        dpo_config(profile, seed), **{"options": {}, "steps": steps, **_settings(method)}
-    )
-    if config.loss in LISTWISE:
-        rows, _ = pairs_from("own, ranked", profile, seed)
-        config = replace(config, batch_size=config.batch_size * 2 // LISTED)
-    else:
-        rows, _ = pairs_from("own, chosen", profile, seed)
-    train_preference(policy, tokenizer, rows, config)
-
-
-def _stepwise(method: str, policy, tokenizer, profile: Profile, seed: int, steps: int) -> None:
-    """Two rounds of half the steps each: easy pairs and hard ones, or all pairs twice."""
-    pairs, _ = pairs_from("own, chosen", profile, seed)
-    pairs = pairs[: steps * profile.batch_size]
-    rounds = [pairs, pairs]
-    if method == "sdpo":
-        known = reference_sums(policy, tokenizer, pairs)
-        order = (known[:, 1] - known[:, 0]).argsort().tolist()  # easy where the start agrees
-        rounds = [[pairs[i] for i in half] for half in np.array_split(order, 2)]
-    config = replace(dpo_config(profile, seed), steps=max(1, steps // 2), options={"beta": 0.1})
-    train_stepwise(policy, tokenizer, rounds, config, **_settings(method))
-
-
-def feedback(
-    pairs: Sequence[Ranking], seed: int, keep: float = 1.0
-) -> tuple[list[Row], list[bool]]:
-    """The completions of comparisons, and which were liked; of these only a share is kept."""
-    rng = Random(f"feedback {seed}")
-    rows = [
-        (row, liked)
-        for pair in pairs
-        for row, liked in zip(pair, (True, False), strict=True)
-        if not liked or rng.random() < keep
-    ]
-    return [row for row, _ in rows], [liked for _, liked in rows]
-
-
-def _unpaired(method: str, policy, tokenizer, profile: Profile, seed: int, steps: int) -> None:
-    rows, liked = feedback(pairs_from("own, chosen", profile, seed)[0], seed)
-    config = replace(_unpaired_config(profile, seed), steps=steps, **_settings(method))
-    train_unpaired(policy, tokenizer, rows, liked, config)
-
-
-def _unpaired_config(profile: Profile, seed: int) -> UnpairedConfig:
-    base = dpo_config(profile, seed)
-    return UnpairedConfig(
-        steps=base.steps,
-        batch_size=2 * base.batch_size,
-        learning_rate=base.learning_rate,
-        seed=seed,
-    )
-
-
-def _settings(method: str) -> dict[str, Any]:
-    return dict(registry.method(method).settings)
-
-
-def _family_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"method": name, "seed": seed} for seed in range(seeds) for name in FAMILY]
-
-
-def _measure_family(profile: Profile, point: Point) -> dict[str, float]:
-    name, seed = point["method"], point["seed"]
-    how = dict(zip(LOOPS, (_paired, _stepwise, _unpaired), strict=True))
-    learn = how[registry.method(name).loop]
-    steps = max(2, 5 * dpo_config(profile).steps // 8)
-    return measured(
-        profile, seed, lambda policy, tok: learn(name, policy, tok, profile, seed, steps)
-    )
-
-
-# Name -> (share of liked completions that is kept, whether both classes are to count alike).
-FEEDBACK = {"1:1": (1.0, False), "1:5": (0.2, False), "1:5, balanced": (0.2, True)}
-
-
-def _feedback_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"feedback": name, "seed": seed} for seed in range(seeds) for name in FEEDBACK]
-
-
-def _measure_feedback(profile: Profile, point: Point) -> dict[str, float]:
-    (keep, balance), seed = FEEDBACK[point["feedback"]], point["seed"]
-
-    def learn(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        rows, liked = feedback(pairs_from("own, chosen", profile, seed)[0], seed, keep)
-        weights = balanced(liked) if balance else (1.0, 1.0)
-        config = replace(
-            _unpaired_config(profile, seed), liked_weight=weights[0], disliked_weight=weights[1]
-        )
-        train_unpaired(policy, tokenizer, rows, liked, config)
-
     return measured(profile, seed, learn)
 
 
@@ -308,7 +223,7 @@ def _noisy_references(
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Callable]]] = {
     "healthy": ({}, {}),
     "mean for sum": ({"loss": "dpo_norm", "options": {"beta": 0.5}}, {}),
-    "reference with dropout": ({}, {"reference_sums": _noisy_references}),
+    "reference with dropout": ({"change": tuple}, {"reference_sums": _noisy_references}),
     "prompts cut apart": ({"change": cut_apart}, {"_check": lambda *_: None}),
     "EOS left out": ({"change": without_eos}, {}),
 }
@@ -329,11 +244,5 @@ STUDIES = {
         "how much gold utility does DPO buy per nat of KL?", _frontier_points, _measure_frontier
     ),
     "dpo_noise": Study("which loss bears swapped labels?", _noise_points, _measure_noise),
-    "dpo_family": Study(
-        "how do the preference losses differ on the same pairs?", _family_points, _measure_family
-    ),
-    "dpo_feedback": Study(
-        "what do likes and dislikes without pairs teach?", _feedback_points, _measure_feedback
-    ),
     "dpo_faults": Study("what do four bugs of DPO do?", _fault_points, _measure_fault),
 }
