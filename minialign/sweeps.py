@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from minialign.drawing import COLOURS, FAINT, distinct, frame, new_panels, set_title, spoken
 
 GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "lambda": "λ", "tau": "τ"}
+MARKERS = "osD^v<>"  # of seeds 0, 1, ...
 
 
 def frontier(
@@ -23,13 +24,13 @@ def frontier(
     x: str = "kl",
     before: pd.DataFrame | None = None,
     title: str | None = None,
-    unit: str = "KL to the reference (nats per reply)",
+    unit: str = "KL to the reference (nats per reply; linear below 1)",
 ) -> tuple[Figure, np.ndarray]:
     """What is gained over how far the policy went: a point per run, a line through the means.
 
     Args:
-        rows: one per run, with the columns named here; or a dict from a method to its rows, drawn
-            together.
+        rows: one per run, with a column seed and those named here; or a dict from a method to its
+            rows, drawn together.
         columns: column -> the panel's title; of a single method "score" is drawn as reward,
             others as chosen.
         by: the setting whose values are written at the means.
@@ -50,7 +51,11 @@ def frontier(
             line = pd.concat([*start, means])
             dashes = ("-", "--", ":", "-.")[i % 4]
             ax.plot(line[x], line[column], dashes, color=colour, label=group, marker="o", ms=5)
-            ax.scatter(runs[x], runs[column], color=colour, s=16, alpha=0.55, linewidths=0)
+            for seed, its in runs.groupby("seed"):
+                ax.scatter(
+                    its[x], its[column], color=colour, s=18, alpha=0.55, linewidths=0,
+                    marker=MARKERS[int(seed) % len(MARKERS)],
+                )  # fmt: skip
             _name_settings(ax, means, by, colour, None if len(groups) == 1 else i)
         furthest = max(runs[x].max() for runs in groups.values())
         ax.set(xscale="symlog", xlabel=unit, xlim=(0, 1.6 * max(1.0, furthest)))
@@ -58,7 +63,7 @@ def frontier(
         set_title(ax, name)
     if len(groups) > 1:
         axes[0].legend()
-    frame(figure, title, "a point: one run; the line: means over seeds")
+    frame(figure, title, "a point: one run, its shape the seed; the line: means over seeds")
     return figure, axes
 
 
@@ -71,7 +76,7 @@ def _name_settings(
         ax.annotate(
             f"{GREEK.get(by, by)} {setting:g}", place, xytext=(-8, 10) if up else (8, -10),
             textcoords="offset points", ha="center", va="bottom" if up else "top", size=9,
-            color=colour,
+            color=colour, bbox={"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.8},
         )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ class PpoConfig:
     epochs: int = 2  # passes over a rollout
     minibatches: int = 4  # updates in a pass
     learning_rate: float = 1e-4  # of policy and critic; 3e-6 for models of 1 B parameters
-    clip: float = 0.2  # how far the policy's ratio, and the critic's values, may move in a step
+    clip: float = 0.2  # a ratio, or a value, that has moved farther is pulled no farther
     lam: float = 0.95  # of the generalised advantages
     beta: float = 0.05  # KL penalty: reward per nat
     target_kl: float | None = None  # nats per completion that beta is adapted to; None keeps beta
