@@ -6,6 +6,8 @@ gives every moment of an estimator without sampling anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,6 +38,40 @@ def bias_and_variance(policy: TabularPolicy, gains: Tensor, true: Tensor) -> tup
     mean = chances @ gradients
     variance = chances @ (gradients - mean).square().sum(1)
     return (mean - true).norm().item(), variance.item()
+
+
+def group_moments(
+    policy: TabularPolicy,
+    rewards: Tensor,
+    advantages: Callable[[Tensor], Tensor],
+    group_size: int,
+    *,
+    weights: Tensor | None = None,
+) -> tuple[Tensor, float]:
+    """Mean and total variance of a group's gradient, over all groups that can be drawn.
+
+    The estimate is the mean over the group of advantage times gradient of log pi(completion), as
+    RLOO and GRPO take it on fresh samples.
+
+    Args:
+        policy: that samples and is differentiated; N completions, so N^G groups.
+        rewards: (N,).
+        advantages: (groups, G) rewards to (groups, G), such as `leave_one_out`.
+        group_size: G.
+        weights: (N,) of each completion's gradient, such as 1 / length; None is 1.
+
+    Returns:
+        (parameters,) mean, and the variance of all components added up.
+    """
+    logprobs = sequence_logprobs(policy)
+    scores = each_gradient(policy, logprobs)
+    scores = scores if weights is None else weights[:, None] * scores
+    each = torch.arange(len(policy))
+    groups = torch.cartesian_prod(*[each] * group_size).view(-1, group_size)
+    chances = logprobs.detach()[groups].sum(1).exp()
+    found = (advantages(rewards[groups])[..., None] * scores[groups]).mean(1)
+    mean = chances @ found
+    return mean, (chances @ (found - mean).square().sum(1)).item()
 
 
 def exact_values(policy: TabularPolicy, rewards: Tensor) -> Tensor:

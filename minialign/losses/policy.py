@@ -6,8 +6,12 @@ The loop takes their mean over completion tokens (or another average) and descen
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from minialign.logprobs import masked_mean, masked_sum
 
 
 def reinforce(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
@@ -63,6 +67,143 @@ def clipped(
     bounded = ratio.clamp(1 - clip, 1 + high)
     worse = torch.minimum(ratio * advantages, bounded * advantages)
     return torch.where(mask.bool(), worse, 0.0)
+
+
+def gspo(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    clip: float = 3e-4,
+    clip_high: float | None = 4e-4,
+    per_token: bool = True,
+) -> Tensor:
+    """`clipped` with one ratio for the whole completion: (B, T) each to (B, T), 0 outside the mask.
+
+    The ratio is exp of the *mean* log-ratio, since that of the sum explodes with the length; its
+    gradient reaches every token alike. Zheng et al. 2025 (GSPO), arXiv:2507.18071, equations 13 and
+    14, with their narrow clip; the mean over a completion's tokens is their equation 5. With
+    per_token=False it is the ratio of the probabilities itself, which TRL's RLOO clips at 0.2.
+
+    Log-ratios of 1 and 0 make a ratio of exp(0.5) for both tokens:
+
+    >>> gspo(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2),
+    ...      clip=0.9, clip_high=0.9)
+    tensor([[1.6487, 1.6487]])
+    """
+    log_ratio = logprobs - old_logprobs.detach()
+    tokens = torch.ones_like(log_ratio[:, :1]) if per_token else mask.sum(-1, keepdim=True)
+    whole = tokens * masked_mean(log_ratio, mask, dim=-1)[:, None].detach()
+    # The value is that of the whole; the gradient, each token's share of the whole's.
+    shared = whole + tokens * (logprobs - logprobs.detach())
+    old = torch.zeros_like(shared)
+    return clipped(shared, old, advantages, mask, clip=clip, clip_high=clip_high)
+
+
+def cispo(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    cap: float = 5.0,
+) -> Tensor:
+    """sg(min(ratio, cap)) * A * logprob: the *weight* is capped, so every token keeps a gradient.
+
+    MiniMax 2025 (MiniMax-M1), arXiv:2506.13585, equations 4 and 5, with no lower bound as they use
+    it; they do not say the upper one. The cap is that of the ratio itself, as in TRL (which calls
+    it epsilon_high, and whose default of 0.2 shrinks every gradient); verl and the paper's formula
+    write 1 + epsilon.
+
+    A ratio of 8 counts as 5:
+
+    >>> cispo(torch.tensor([[-1.0]]), torch.tensor([[-3.0794]]), torch.ones(1, 1), torch.ones(1, 1))
+    tensor([[-5.]])
+    """
+    if not cap > 0:
+        raise ValueError(f"cap is {cap}: a bound of the ratio, use above 0, like 5")
+    weight = (logprobs - old_logprobs).exp().clamp(max=cap).detach()
+    return torch.where(mask.bool(), weight * advantages.detach() * logprobs, 0.0)
+
+
+def sapo(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    tau: float = 1.0,
+    tau_negative: float = 1.05,
+) -> Tensor:
+    """4 / tau * sigmoid(tau (ratio - 1)) * A: a soft gate in place of the clip.
+
+    Its slope in the ratio is 1 at ratio 1 and fades on either side, faster for negative advantages
+    (`tau_negative`). Gao et al. 2025 (SAPO), arXiv:2511.20347. At ratio 1 the value is 2 A / tau,
+    not A.
+
+    >>> zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> sapo(zero, zero, one, one)
+    tensor([[2.]])
+    """
+    ratio = (logprobs - old_logprobs.detach()).exp()
+    tau_of = torch.where(advantages > 0, tau, tau_negative)
+    gate = 4 / tau_of * torch.sigmoid(tau_of * (ratio - 1))
+    return torch.where(mask.bool(), gate * advantages.detach(), 0.0)
+
+
+def vespo(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    positive: tuple[float, float] = (2.0, 3.0),
+    negative: tuple[float, float] = (3.0, 2.0),
+) -> Tensor:
+    """sg(phi(w)) * A * logprob with phi(w) = w^k exp(lam - lam w), w the ratio of the completion.
+
+    A soft weight that is 1 at w = 1 and fades on either side: a completion that the policy has left
+    counts little. `positive` and `negative` are (k, lam) by the sign of A. VESPO, 2026,
+    arXiv:2602.10693, as in TRL 1.16, with its defaults and its bounds on log w.
+
+    w = 1: the weight is 1.
+
+    >>> one = torch.ones(1, 1)
+    >>> vespo(-one, -one, one, one)
+    tensor([[-1.]])
+    """
+    log_ratio = (logprobs - old_logprobs).detach().clamp(-20, 20)
+    log_w = masked_sum(log_ratio, mask)[:, None].clamp(math.log(1e-8), 20)
+    k, lam = (torch.where(advantages >= 0, *pair) for pair in zip(positive, negative, strict=True))
+    weight = (lam + k * log_w - lam * log_w.exp()).exp()
+    return torch.where(mask.bool(), weight * advantages.detach() * logprobs, 0.0)
+
+
+def squared_ratio(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    tau: float = 0.1,
+) -> Tensor:
+    """REINFORCE less tau / 2 times the squared log-ratio of the whole completion.
+
+    Kimi Team 2025 (Kimi k1.5), arXiv:2501.12599, equation 3, with `old_logprobs` as those of the
+    previous iterate. There is no importance ratio. The square is spread over the tokens, so that
+    their sum is it: take the average "sum". tau is not given in the paper.
+
+    Log-ratios of 1 and 2, no advantage, tau 1: shares -1/2 * 3 * (1, 2), whose sum is -9/2.
+
+    >>> zero = torch.zeros(1, 2)
+    >>> squared_ratio(torch.tensor([[1.0, 2.0]]), zero, zero, torch.ones(1, 2), tau=1.0)
+    tensor([[-1.5000, -3.0000]])
+    """
+    log_ratio = logprobs - old_logprobs.detach()
+    whole = masked_sum(log_ratio, mask)[:, None]
+    gain = logprobs * advantages.detach() - 0.5 * tau * whole * log_ratio
+    return torch.where(mask.bool(), gain, 0.0)
 
 
 def value_loss(

@@ -1,0 +1,198 @@
+"""Advantages without a critic: a completion against others of the same prompt.
+
+All take rewards of P prompts with G completions each, (P, G), and return (P, G). Every token of a
+completion gets the same one. What is subtracted is a baseline: it moves the expected gradient only
+where it depends on the completion itself. What is divided by always moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+EPS = 1e-4  # beside a standard deviation, so that rounding in a tied group stays small
+
+
+def no_baseline(rewards: Tensor) -> Tensor:
+    """The rewards themselves: REINFORCE, Williams 1992. Unbiased, of high variance.
+
+    >>> no_baseline(torch.tensor([[1.0, 0.0]]))
+    tensor([[1., 0.]])
+    """
+    return rewards
+
+
+def group_centred(rewards: Tensor) -> Tensor:
+    """Reward minus the group's mean: Liu et al. 2025 (Dr. GRPO), arXiv:2503.20783, section 3.2.
+
+    The mean holds the completion itself, so it is (G - 1) / G times `leave_one_out`: the direction
+    of the policy gradient, a little shorter.
+
+    >>> group_centred(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
+    tensor([[ 0.7500, -0.2500, -0.2500, -0.2500]])
+    """
+    return rewards - rewards.mean(1, keepdim=True)
+
+
+def leave_one_out(rewards: Tensor) -> Tensor:
+    """Reward minus the mean of the group's *others*: Ahmadian et al. 2024, arXiv:2402.14740, 2.3.
+
+    RLOO, after Kool et al. 2019. Unbiased: the baseline does not depend on the completion.
+
+    >>> leave_one_out(torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
+    tensor([[ 1.0000, -0.3333, -0.3333, -0.3333]])
+    """
+    size = _group_size(rewards)
+    return group_centred(rewards) * (size / (size - 1))
+
+
+def group_zscore(rewards: Tensor) -> Tensor:
+    """Centred and divided by the group's standard deviation: Shao et al. 2024 (GRPO).
+
+    arXiv:2402.03300, section 4.1.2, which says neither how the deviation is taken nor what stands
+    beside it; here with Bessel's correction and 1e-4, as in TRL and the code of Dr. GRPO. Biased:
+    prompts that are nearly always or nearly never solved count most.
+
+    One right of four has a deviation of 0.5:
+
+    >>> group_zscore(torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]))
+    tensor([[ 1.4997, -0.4999, -0.4999, -0.4999],
+            [ 0.0000,  0.0000,  0.0000,  0.0000]])
+    """
+    _group_size(rewards)
+    return group_centred(rewards) / (rewards.std(1, keepdim=True) + EPS)
+
+
+def batch_zscore(rewards: Tensor) -> Tensor:
+    """Centred and scaled by mean and deviation of the whole batch: Hu et al. 2025 (REINFORCE++).
+
+    arXiv:2501.03262; each completion counts once here, where verl whitens over tokens.
+
+    >>> batch_zscore(torch.tensor([[1.0], [0.0], [0.0], [0.0]])).flatten()
+    tensor([ 1.4997, -0.4999, -0.4999, -0.4999])
+    """
+    if rewards.numel() < 2:
+        raise ValueError("one completion has no deviation; use 2 or more")
+    return (rewards - rewards.mean()) / (rewards.std() + EPS)
+
+
+def batch_scaled(rewards: Tensor) -> Tensor:
+    """Centred by the group, then scaled by the batch: the variant of REINFORCE++ with a baseline.
+
+    Hu et al. 2025, arXiv:2501.03262.
+
+    >>> batch_scaled(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    tensor([[ 1.2244, -1.2244],
+            [ 0.0000,  0.0000]])
+    """
+    return batch_zscore(group_centred(rewards))
+
+
+def mean_scaled(rewards: Tensor) -> Tensor:
+    """(reward - mean) / mean of the group, 0 where the mean is 0: Tajwar et al. 2026 (MaxRL).
+
+    arXiv:2602.02710, algorithm 1, for rewards of 0 and 1. Its mean over the group is an estimate of
+    the gradient of a sum of log-likelihood terms, not of the success rate: hard prompts count more,
+    by 1 / p in the limit.
+
+    >>> mean_scaled(torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]))
+    tensor([[ 3., -1., -1., -1.],
+            [ 0.,  0.,  0.,  0.]])
+    """
+    mean = rewards.mean(1, keepdim=True)
+    return torch.where(mean > 0, (rewards - mean) / mean.clamp(min=1e-6), 0.0)
+
+
+def best_of_group(rewards: Tensor) -> Tensor:
+    """1 for the best completion of each group, the first of equals, 0 for the rest.
+
+    With the REINFORCE objective this imitates the best: Dong et al. 2023 (RAFT), arXiv:2304.06767,
+    algorithm 1.
+
+    >>> best_of_group(torch.tensor([[0.0, 2.0, 1.0]]))
+    tensor([[0., 1., 0.]])
+    """
+    return torch.nn.functional.one_hot(rewards.argmax(1), rewards.shape[1]).to(rewards.dtype)
+
+
+def above_zero(rewards: Tensor) -> Tensor:
+    """1 where the reward is above 0, else 0: expert iteration imitates all that is right.
+
+    The filtered gradient of Singh et al. 2023, arXiv:2312.06585, without starting anew. For rewards
+    of 0 and 1 it is REINFORCE without a baseline.
+
+    >>> above_zero(torch.tensor([[0.5, 0.0, -1.0]]))
+    tensor([[1., 0., 0.]])
+    """
+    return (rewards > 0).to(rewards.dtype)
+
+
+# Name -> function of (P, G) rewards; "greedy" and "process" need more: `train.rl` has them.
+GROUP_ADVANTAGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": no_baseline,
+    "centred": group_centred,
+    "leave_one_out": leave_one_out,
+    "zscore": group_zscore,
+    "batch_zscore": batch_zscore,
+    "batch_scaled": batch_scaled,
+    "mean_scaled": mean_scaled,
+    "best": best_of_group,
+    "above_zero": above_zero,
+}
+
+
+def greedy_baseline(rewards: Tensor, greedy: Tensor) -> Tensor:
+    """(P, G) rewards minus the (P,) reward of each prompt's greedy completion.
+
+    Li et al. 2023 (ReMax), arXiv:2310.10505, algorithm 1. Unbiased: the greedy completion does not
+    depend on the sampled ones.
+
+    >>> greedy_baseline(torch.tensor([[1.0, 0.0]]), torch.tensor([1.0]))
+    tensor([[ 0., -1.]])
+    """
+    return rewards - greedy[:, None]
+
+
+def process_zscore(step_rewards: Tensor, group_size: int) -> Tensor:
+    """(B, T) rewards at the last token of each step, nan elsewhere, to (B, T) advantages.
+
+    All step rewards of a group are made mean 0 and deviation 1 together; a token's advantage is the
+    sum of those at its own place and after it: Shao et al. 2024 (GRPO with process rewards),
+    arXiv:2402.03300, section 4.1.3.
+
+    Steps of 1 and 0 in one completion, of 1 and 1 in the other; mean 0.75, deviation 0.5:
+
+    >>> nan = float("nan")
+    >>> process_zscore(torch.tensor([[nan, 1.0, 0.0], [1.0, nan, 1.0]]), 2)
+    tensor([[-0.9998, -0.9998, -1.4997],
+            [ 0.9998,  0.4999,  0.4999]])
+    """
+    grouped = step_rewards.view(-1, group_size * step_rewards.shape[1])
+    known = ~grouped.isnan()
+    count = known.sum(1, keepdim=True)
+    filled = torch.where(known, grouped, 0.0)
+    mean = filled.sum(1, keepdim=True) / count.clamp(min=1)
+    squares = torch.where(known, (grouped - mean).square(), 0.0).sum(1, keepdim=True)
+    deviation = (squares / (count - 1).clamp(min=1)).sqrt()
+    scaled = torch.where(known, (grouped - mean) / (deviation + EPS), 0.0)
+    return scaled.view_as(step_rewards).flip(1).cumsum(1).flip(1)
+
+
+def has_signal(rewards: Tensor) -> Tensor:
+    """(P,) whether a group's rewards differ: without that, centred advantages are all 0.
+
+    >>> has_signal(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+    tensor([ True, False])
+    """
+    return rewards.max(1).values - rewards.min(1).values > 1e-6
+
+
+def _group_size(rewards: Tensor) -> int:
+    size = rewards.shape[1]
+    if size < 2:
+        raise ValueError(
+            f"group_size is {size}, so every advantage is 0 or undefined; use 2 or more"
+        )
+    return size
