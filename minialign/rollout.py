@@ -9,7 +9,7 @@ a policy update is 1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,15 @@ class Rollout:
     def grouped(self, values: Tensor) -> Tensor:
         """(B,) values as (P, G)."""
         return values.view(-1, self.group_size)
+
+    def groups(self, which: Sequence[int]) -> Rollout:
+        """The rollout of some prompts only, by their numbers."""
+        rows = [p * self.group_size + g for p in which for g in range(self.group_size)]
+        tensors = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        lists = {name: [getattr(self, name)[i] for i in rows] for name in ("prompts", "texts")}
+        return replace(self, **tensors, **lists)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from minialign import check, registry
 from minialign.logprobs import masked_sum
 from minialign.losses import supervised
 from minialign.losses.supervised import cross_entropy
-from minialign.train import ppo, preference, reward, sft, stepwise, unpaired
+from minialign.train import ppo, preference, reward, rl, sft, stepwise, unpaired
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 
@@ -62,6 +62,7 @@ LOOPS = {
     "train_preference": (preference, preference.PreferenceConfig),
     "train_stepwise": (stepwise, signature(stepwise.train_stepwise).bind_partial),
     "train_unpaired": (unpaired, unpaired.UnpairedConfig),
+    "train_rl": (rl, rl.RlConfig),
 }
 
 

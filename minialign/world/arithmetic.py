@@ -7,7 +7,7 @@ regular expression, and `true_equation` recomputes them from a table of three op
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import add, mul, sub
 from random import Random
 
@@ -44,9 +44,21 @@ def equations(text: str) -> list[Equation]:
     >>> equations("1 + 2 + 3 = 6, 1,000 + 1 = 1,001 and 2 + = 2")
     []
     """
+    return [(int(m[1]), m[2], int(m[3]), int(m[4])) for m in _found(text)]
+
+
+def equation_ends(text: str) -> list[int]:
+    """Where each of `equations` ends, in characters.
+
+    >>> equation_ends("So 2 + 3 = 5 and 5 + 1 = 7.")
+    [12, 26]
+    """
+    return [match.end() for match in _found(text)]
+
+
+def _found(text: str) -> Iterator[re.Match]:
     text = clip(text)
-    found = (m for m in _EQUATION.finditer(text) if not _continues(text, m.start()))
-    return [(int(m[1]), m[2], int(m[3]), int(m[4])) for m in found]
+    return (m for m in _EQUATION.finditer(text) if not _continues(text, m.start()))
 
 
 def _continues(text: str, start: int) -> bool:

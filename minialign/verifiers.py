@@ -1,0 +1,170 @@
+"""Rewards that a program can compute: no reward model, no annotator.
+
+All have TRL's signature, reward(prompts, completions, **columns) -> list[float]: columns of the
+data come by name, one value per completion, and what a function does not use it ignores. They read
+what a policy wrote, so they parse and never evaluate; what is unclear earns nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from minialign.rewards import Reward
+from minialign.rollout import Rollout
+from minialign.world.arithmetic import equation_ends
+from minialign.world.problems import has_format, verify_outcome, verify_steps
+from minialign.world.text import MAX_CHARS
+
+Texts = Sequence[str]
+
+
+def right_answer(
+    prompts: Sequence, completions: Texts, answer: Sequence[int], **columns: object
+) -> list[float]:
+    """1 where "The answer is N" gives the right number, once and without doubt, else 0.
+
+    >>> right_answer(["?"] * 2, ["So the answer is 7.", "The answer is 7 or 8."], answer=[7, 7])
+    [1.0, 0.0]
+    """
+    return [float(verify_outcome(a, c)) for a, c in zip(answer, completions, strict=True)]
+
+
+def right_format(prompts: Sequence, completions: Texts, **columns: object) -> list[float]:
+    """1 where there is an equation, and one final answer as the end, else 0.
+
+    >>> right_format(["?"] * 2, ["2 + 5 = 7. The answer is 7.", "7"])
+    [1.0, 0.0]
+    """
+    return [float(has_format(c)) for c in completions]
+
+
+def sound_steps(
+    prompts: Sequence, completions: Texts, numbers: Sequence[Sequence[int]], **columns: object
+) -> list[float]:
+    """Share of equations that are true and use given numbers or earlier results; 0 without any.
+
+    >>> sound_steps(["?"], ["2 + 5 = 7. 7 + 1 = 9."], numbers=[(2, 5, 1)])
+    [0.5]
+    """
+    checked = [verify_steps(n, c) for n, c in zip(numbers, completions, strict=True)]
+    return [sum(steps) / len(steps) if steps else 0.0 for steps in checked]
+
+
+def careless_answer(
+    prompts: Sequence, completions: Texts, answer: Sequence[int], **columns: object
+) -> list[float]:
+    """1 where the right number stands anywhere. A loophole on purpose: list many numbers.
+
+    >>> careless_answer(["?"], ["1 2 3 4 5 6 7 8"], answer=[7])
+    [1.0]
+    """
+    found = (set(re.findall(r"[0-9]+", c[:MAX_CHARS])) for c in completions)
+    return [float(str(a) in numbers) for a, numbers in zip(answer, found, strict=True)]
+
+
+def soft_overlong(limit: int, margin: int) -> Reward:
+    """0 up to limit - margin tokens, then down linearly to -1 at the limit.
+
+    Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 13. Reads the column completion_ids, as TRL
+    and `train_rl` give it.
+
+    >>> soft_overlong(limit=10, margin=4)(["?"] * 3, [""] * 3, completion_ids=[[1] * 6, [1] * 8,
+    ...     [1] * 12])
+    [0.0, -0.5, -1.0]
+    """
+    if not 0 < margin <= limit:
+        raise ValueError(f"margin={margin}, limit={limit}: use 0 < margin <= limit")
+
+    def reward(
+        prompts: Sequence, completions: Texts, completion_ids: Sequence[Sequence[int]],
+        **columns: object,
+    ) -> list[float]:  # fmt: skip
+        return [0.0 - min(1.0, max(0, len(i) - limit + margin) / margin) for i in completion_ids]
+
+    return reward
+
+
+def lower_case(prompts: Sequence, completions: Texts, **columns: object) -> list[float]:
+    """1 where there are letters and none is a capital.
+
+    >>> lower_case(["?"] * 3, ["a small owl.", "An owl.", "42"])
+    [1.0, 0.0, 0.0]
+    """
+    return [float(c.islower()) for c in completions]
+
+
+def item_count(
+    prompts: Sequence, completions: Texts, items: Sequence[int], **columns: object
+) -> list[float]:
+    """1 where a list "a, b, and c" has exactly the number of different items asked for.
+
+    >>> item_count(["?"] * 2, ["a cup and a bell.", "a cup, a cup, and a cup."], items=[2, 3])
+    [1.0, 0.0]
+    """
+
+    def count(text: str) -> int:
+        parts = re.split(r",\s*and\s+|,|\s+and\s+", text[:MAX_CHARS].strip(" .!\n"))
+        named = [part.strip().lower() for part in parts]
+        return len(named) if all(named) and len(set(named)) == len(named) else 0
+
+    return [float(count(c) == n) for c, n in zip(completions, items, strict=True)]
+
+
+def mentions(
+    prompts: Sequence, completions: Texts, word: Sequence[str], **columns: object
+) -> list[float]:
+    """1 where a word stands in the reply as a whole word, whatever its case.
+
+    >>> mentions(["?"] * 2, ["An Owl sat.", "owls"], word=["owl", "owl"])
+    [1.0, 0.0]
+    """
+
+    def holds(text: str, wanted: str) -> bool:
+        pattern = rf"(?<![\w']){re.escape(wanted)}(?![\w'])"
+        return re.search(pattern, text[:MAX_CHARS], re.IGNORECASE) is not None
+
+    return [float(holds(c, w)) for c, w in zip(completions, word, strict=True)]
+
+
+def weighted(parts: Mapping[str, tuple[Reward, float]]) -> Reward:
+    """Several rewards as one: name -> (reward, weight), added up.
+
+    >>> both = weighted({"format": (right_format, 0.2), "lower": (lower_case, 1.0)})
+    >>> both(["?"], ["2 + 5 = 7. The answer is 7."])
+    [0.2]
+    """
+    if not parts:
+        raise ValueError("there are no rewards; give at least one")
+
+    def reward(prompts: Sequence, completions: Texts, **columns: object) -> list[float]:
+        each = [(one(prompts, completions, **columns), w) for one, w in parts.values()]
+        return [sum(w * values[i] for values, w in each) for i in range(len(completions))]
+
+    return reward
+
+
+def step_rewards(
+    tokenizer: PreTrainedTokenizerBase, rollout: Rollout, numbers: Sequence[Sequence[int]]
+) -> Tensor:
+    """(B, T): 1 or 0 at the token that ends each equation, sound or not; nan elsewhere.
+
+    For `process_zscore`. `numbers` are those given in each completion's prompt.
+    """
+    found = torch.full_like(rollout.logprobs, float("nan"))
+    for row, given in enumerate(numbers):
+        columns = rollout.completion_mask[row].nonzero()[:, 0].tolist()
+        pieces = [tokenizer.decode([i]) for i in rollout.input_ids[row, columns].tolist()]
+        text = "".join(pieces)
+        ends, place = [], 0
+        for piece in pieces:
+            place += len(piece)
+            ends.append(place)
+        for sound, end in zip(verify_steps(given, text), equation_ends(text), strict=True):
+            token = next(t for t, stop in enumerate(ends) if stop >= end)
+            found[row, columns[token]] = float(sound)
+    return found
