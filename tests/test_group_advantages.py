@@ -35,7 +35,7 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     ids=["none", "leave_one_out", "greedy", "centred"],
 )
 def test_the_mean_is_the_policy_gradient(advantages, share, size: int):
-    """Trap 34: centred by a mean that holds itself, the gradient is (G - 1) / G of the right one."""
+    """Trap 34: centred by a mean that holds itself, it is (G - 1) / G of the right one."""
     mean, _ = group_moments(POLICY, REWARDS, advantages, size)
     torch.testing.assert_close(mean, share(size) * TRUE)
 
