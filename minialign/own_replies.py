@@ -8,6 +8,8 @@ model, which asks nobody ("sft-sample-rank", Liu et al. 2023, arXiv:2309.06657).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import torch
@@ -15,9 +17,11 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Row
+from minialign.history import History
+from minialign.models import frozen_reference
 from minialign.rewards import Reward
 from minialign.rollout import Rollout, sample
-from minialign.train.preference import Ranking
+from minialign.train.preference import PreferenceConfig, Ranking, train_preference
 from minialign.world.annotator import Annotator
 from minialign.world.preferences import CROWD, noisy_utility
 from minialign.world.tasks import Instruction
@@ -86,6 +90,60 @@ def own_rankings(
             if different and worth[ranked[0]] - worth[ranked[-1]] >= least:
                 found[i] = tuple(rows[j] for j in ranked)
     return [found[i] for i in sorted(found)]
+
+
+def train_on_own_replies(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    instructions: Sequence[Instruction],
+    values: Values,
+    config: PreferenceConfig | None = None,
+    *,
+    rounds: int = 2,
+    max_new_tokens: int = 64,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+    checkpoint_dir: Path | None = None,
+) -> list[History]:
+    """`own_rankings` and `train_preference` in turn; one history per round.
+
+    Each round asks its part of the instructions and takes its part of the steps; its replies come
+    from the policy as it is by then. The reference stays that of the start. One round is
+    sft-sample-rank, Liu et al. 2023, arXiv:2309.06657; more are iterative DPO, Xiong et al. 2023,
+    arXiv:2312.11456. Pairs that are nearer than 0.1 have no verdict.
+
+    Args:
+        policy: trained in place.
+        tokenizer: its tokenizer, with a chat template.
+        instructions: what to ask, in all rounds together.
+        values: who ranks.
+        config: of the whole; None is the default.
+        rounds: of sampling.
+        max_new_tokens: a reply is cut there.
+        on_step: called with each step's metrics.
+        checkpoint_dir: a folder in it per round; an interrupted run goes on where it stopped, but
+            samples anew.
+    """
+    config = config or PreferenceConfig()
+    if not 1 <= rounds <= min(config.steps, len(instructions)):
+        raise ValueError(
+            f"rounds is {rounds}, with {config.steps} steps and {len(instructions)} instructions: "
+            "each needs one at least"
+        )
+    reference, histories = frozen_reference(policy), []
+    for i in range(rounds):
+        pairs = own_rankings(
+            policy, tokenizer, instructions[i::rounds], values, least=0.1,
+            max_new_tokens=max_new_tokens, seed=config.seed + i,
+        )  # fmt: skip
+        part = replace(config, steps=config.steps // rounds)
+        folder = None if checkpoint_dir is None else checkpoint_dir / f"round-{i}"
+        histories.append(
+            train_preference(
+                policy, tokenizer, pairs, part, reference=reference, on_step=on_step,
+                checkpoint_dir=folder,
+            )
+        )  # fmt: skip
+    return histories
 
 
 def _rows(rollout: Rollout) -> list[Row]:

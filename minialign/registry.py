@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from minialign.registry_preference import PREFERENCE, STEPWISE, UNPAIRED
+from minialign.registry_preference import OWN, PREFERENCE, STEPWISE, UNPAIRED
 from minialign.registry_rl import RL
 
 
@@ -168,6 +168,7 @@ for _loop, _rows in (
     ("train_preference", PREFERENCE),
     ("train_stepwise", STEPWISE),
     ("train_unpaired", UNPAIRED),
+    ("train_on_own_replies", OWN),
     ("train_rl", RL),
 ):
     for _name, *_rest, _settings in _rows:

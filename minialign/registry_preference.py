@@ -96,4 +96,11 @@ STEPWISE: tuple[Row, ...] = (
     ("tr_dpo", "the reference moves towards the policy after each round",
      "Gorbatovski et al. 2024", "2404.09656", {"share": 0.5}),
 )
+
+OWN: tuple[Row, ...] = (
+    ("sft_sample_rank", "pairs of the policy's own replies, as a reward model ranks them",
+     "Liu et al. 2023 (RSO)", "2309.06657", {"rounds": 1}),
+    ("iterative_dpo", "the same, sampled anew from the policy as it learns",
+     "Xiong et al. 2023", "2312.11456", {"rounds": 2}),
+)
 # fmt: on

@@ -23,13 +23,13 @@ from minialign import profiles
 from minialign.batching import Row, encode
 from minialign.data import data_folder
 from minialign.models import RewardModel, ValueModel, load_policy, model_path
-from minialign.own_replies import by_reward, own_rankings
+from minialign.own_replies import by_reward, train_on_own_replies
 from minialign.profiles import Profile
 from minialign.rewards import reward_model_score, set_zero
 from minialign.rollout import sample
 from minialign.session import pick_device
 from minialign.train.ppo import PpoConfig, train_ppo
-from minialign.train.preference import PreferenceConfig, train_preference
+from minialign.train.preference import PreferenceConfig
 from minialign.train.reward import Ranking, RewardConfig, train_reward
 from minialign.train.sft import SftConfig, train_sft
 from minialign.world import WORLD_VERSION
@@ -125,18 +125,9 @@ def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
     )
 
 
-def scored_pairs(profile: Profile, seed: int = 0) -> list[Ranking]:
-    """Two replies of the tuned policy to PPO's prompts, half of them, as the reward model ranks."""
-    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
-    return own_rankings(
-        policy,
-        tokenizer,
-        ppo_prompts(profile, seed)[: profile.comparisons // 2],
-        by_reward(reward_model_score(scorer, tokenizer)),
-        least=0.1,
-        max_new_tokens=profile.max_new_tokens,
-        seed=seed,
-    )
+def dpo_prompts(profile: Profile, seed: int = 0) -> list[Instruction]:
+    """What DPO's policy is asked for its own replies: half of PPO's prompts."""
+    return ppo_prompts(profile, seed)[: profile.comparisons // 2]
 
 
 def _train_sft(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
@@ -189,15 +180,18 @@ def _train_ppo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel
 
 
 def _train_dpo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
-    policy, tokenizer = load_policy(stage("sft", profile=profile, seed=seed), device=pick_device())
-    history = train_preference(
+    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
+    histories = train_on_own_replies(
         policy,
         tokenizer,
-        scored_pairs(profile, seed),
+        dpo_prompts(profile, seed),
+        by_reward(reward_model_score(scorer, tokenizer)),
         dpo_config(profile, seed),
+        max_new_tokens=profile.max_new_tokens,
         checkpoint_dir=work / "checkpoint",
     )
-    history.to_csv(work / "history.csv")
+    for i, history in enumerate(histories):
+        history.to_csv(work / f"history-{i}.csv")
     return policy, tokenizer
 
 

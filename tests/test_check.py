@@ -7,7 +7,7 @@ from inspect import signature
 import pytest
 from torch import Tensor
 
-from minialign import check, registry
+from minialign import check, own_replies, registry
 from minialign.logprobs import masked_sum
 from minialign.losses import supervised
 from minialign.losses.supervised import cross_entropy
@@ -62,6 +62,7 @@ LOOPS = {
     "train_preference": (preference, preference.PreferenceConfig),
     "train_stepwise": (stepwise, signature(stepwise.train_stepwise).bind_partial),
     "train_unpaired": (unpaired, unpaired.UnpairedConfig),
+    "train_on_own_replies": (own_replies, signature(own_replies.train_on_own_replies).bind_partial),
     "train_rl": (rl, rl.RlConfig),
 }
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+import torch
 from tiny_models import small_tokenizer, tiny_llama
 
+from minialign import own_replies, registry
 from minialign.batching import prompt_ids
-from minialign.own_replies import by_annotators, by_reward, own_rankings
+from minialign.own_replies import (
+    by_annotators,
+    by_reward,
+    own_rankings,
+    train_on_own_replies,
+)
+from minialign.train.preference import PreferenceConfig
 from minialign.world.annotator import Annotator, gold_utility, preference_probability
 from minialign.world.preferences import CROWD, noisy_utility
 from minialign.world.tasks import instructions
@@ -59,3 +67,59 @@ def test_noisy_utilities_choose_as_bradley_and_terry_have_it():
     assert noisy_utility(Random(1), CROWD, instruction, good) != noisy_utility(
         rng, CROWD, instruction, good
     )
+
+
+CONFIG = PreferenceConfig(steps=4, batch_size=2, warmup=1, learning_rate=1e-3, save_every=1)
+
+
+def learn(policy, config=CONFIG, **changes):
+    settings = {"max_new_tokens": 6, "values": by_reward(length), "config": config}
+    return train_on_own_replies(policy, TOKENIZER, ASKED, **settings | changes)
+
+
+def weights(policy) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in policy.parameters()]
+
+
+@pytest.mark.parametrize("name", registry.table("train_on_own_replies").index)
+def test_each_round_samples_from_the_policy_as_it_is(monkeypatch, name: str):
+    seen, real = [], own_replies.own_rankings
+
+    def watched(policy, tokenizer, asked, *args, **named):
+        seen.append((weights(policy), [i.prompt for i in asked]))
+        return real(policy, tokenizer, asked, *args, **named)
+
+    monkeypatch.setattr(own_replies, "own_rankings", watched)
+    rounds = registry.method(name).settings["rounds"]
+    histories = learn(tiny_llama(), rounds=rounds)
+    assert [len(h["loss"]) for h in histories] == [4 // rounds] * rounds
+    assert sorted(p for _, asked in seen for p in asked) == sorted(i.prompt for i in ASKED)
+    first = [torch.equal(a, b) for a, b in zip(seen[0][0], seen[-1][0], strict=True)]
+    assert all(first) == (rounds == 1)
+
+
+def test_the_reference_stays_that_of_the_start():
+    """In the second round the policy has left it: the margin does not begin at 0."""
+    first, second = learn(tiny_llama(), rounds=2)
+    assert abs(first["margin"][0]) < 0.05 < abs(second["chosen"][0])
+
+
+def test_an_interrupted_run_ends_bit_equal(tmp_path):
+    whole, resumed = tiny_llama(), tiny_llama()
+    learn(whole)
+
+    def kill(metrics: dict) -> None:
+        kill.steps += 1
+        if kill.steps == 4:  # in the second round
+            raise KeyboardInterrupt
+
+    kill.steps = 0
+    with pytest.raises(KeyboardInterrupt):
+        learn(tiny_llama(), on_step=kill, checkpoint_dir=tmp_path)
+    learn(resumed, checkpoint_dir=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+
+
+def test_rounds_that_have_nothing_to_do_are_refused():
+    with pytest.raises(ValueError, match="rounds is 5, with 4 steps and 9 instructions"):
+        learn(tiny_llama(), rounds=5)

@@ -16,16 +16,30 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.batching import Row
 from minialign.evaluate import judge, summary
 from minialign.models import frozen_reference, load_policy
-from minialign.own_replies import by_annotators, own_rankings
+from minialign.own_replies import (
+    by_annotators,
+    by_reward,
+    own_rankings,
+    train_on_own_replies,
+)
 from minialign.profiles import Profile
+from minialign.rewards import reward_model_score
 from minialign.session import pick_device
-from minialign.stages import comparison_rows, dpo_config, ppo_prompts, scored_pairs, stage
+from minialign.stages import (
+    comparison_rows,
+    dpo_config,
+    dpo_prompts,
+    policy_and_scorer,
+    ppo_prompts,
+    stage,
+)
 from minialign.studies import Point, Study, patched
 from minialign.train import preference
 from minialign.train.common import reference_sums
 from minialign.train.preference import Ranking, train_preference
 from minialign.world.tasks import instructions
 
+ROUNDS = "own, two rounds"  # the fourth source: sampled while it learns, so not ahead
 BETAS = (0.1, 0.3, 1.0, 3.0)  # reward per nat
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
 SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
@@ -99,10 +113,24 @@ def _chosen(profile: Profile, seed: int, group_size: int = 2) -> list[Ranking]:
     )
 
 
+def _scored(profile: Profile, seed: int) -> list[Ranking]:
+    """The tuned policy's own replies, as the reward model ranks them: no label is new."""
+    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
+    return own_rankings(
+        policy,
+        tokenizer,
+        dpo_prompts(profile, seed),
+        by_reward(reward_model_score(scorer, tokenizer)),
+        least=0.1,
+        max_new_tokens=profile.max_new_tokens,
+        seed=seed,
+    )
+
+
 SOURCES: dict[str, Callable[[Profile, int], list[Ranking]]] = {
     "written": _written,
     "own, chosen": _chosen,
-    "own, scored": scored_pairs,  # of stage "dpo"
+    "own, scored": _scored,
     "own, ranked": partial(_chosen, group_size=LISTED),
 }
 
@@ -148,13 +176,28 @@ def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
     return [
         {"pairs": source, "beta": beta, "seed": seed}
         for seed in range(seeds)
-        for source in ("written", "own, chosen", "own, scored")
+        for source in ("written", "own, chosen", "own, scored", ROUNDS)
         for beta in BETAS
     ]
 
 
+def _rounds(profile: Profile, seed: int, beta: float, policy, tokenizer) -> None:
+    """Stage "dpo" at another beta."""
+    *_, scorer = policy_and_scorer(profile, seed)
+    train_on_own_replies(
+        policy,
+        tokenizer,
+        dpo_prompts(profile, seed),
+        by_reward(reward_model_score(scorer, tokenizer)),
+        replace(dpo_config(profile, seed), options={"beta": beta}),
+        max_new_tokens=profile.max_new_tokens,
+    )
+
+
 def _measure_frontier(profile: Profile, point: Point) -> dict[str, float]:
     source, seed = point["pairs"], point["seed"]
+    if source == ROUNDS:
+        return measured(profile, seed, partial(_rounds, profile, seed, point["beta"]))
     _, minutes = pairs_from(source, profile, seed)
     known_sums(source, profile, seed)
     learn = partial(
