@@ -23,8 +23,8 @@ from minialign.world.problem_verify import (
 )
 
 __all__ = [
-    "Problem", "final_answer", "has_format", "problem", "problem_document", "solution",
-    "verify_outcome", "verify_steps", "wrong_solution",
+    "Problem", "final_answer", "has_format", "problem", "problem_document", "problem_rows",
+    "solution", "verify_outcome", "verify_steps", "wrong_solution",
 ]  # fmt: skip
 
 MIN_NUMBER = 2
@@ -210,6 +210,33 @@ def wrong_solution(problem: Problem, rng: Random) -> str:
             continue
         if worked[-1][3] != problem.answer:
             return _tell(problem, [_write(step) for step in worked], worked[-1][3], rng)
+
+
+def problem_rows(
+    n: int, levels: tuple[int, ...] = (2, 3, 4), split: str = "train", seed: int = 0
+) -> list[dict[str, object]]:
+    """`n` different problems of some levels in turn, as rows for rewards: prompt, answer, numbers.
+
+    The column level is for measuring.
+
+    >>> row, _ = problem_rows(2, levels=(1,))
+    >>> sorted(row), row["level"]
+    (['answer', 'level', 'numbers', 'prompt'], 1)
+    """
+    rng, rows, seen = Random(f"problem rows {split} {seed}"), [], set()
+    while len(rows) < n:
+        drawn = problem(rng, levels[len(rows) % len(levels)], split)
+        if drawn.prompt not in seen:
+            seen.add(drawn.prompt)
+            rows.append(
+                {
+                    "prompt": drawn.prompt,
+                    "answer": drawn.answer,
+                    "numbers": drawn.numbers,
+                    "level": drawn.level,
+                }
+            )
+    return rows
 
 
 _LAYOUTS = (
