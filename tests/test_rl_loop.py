@@ -105,13 +105,13 @@ def test_parts_of_a_batch_change_nothing(monkeypatch, average: str):
 
 def test_a_cut_completion_stays_in_the_loss(monkeypatch):
     """Trap 32: here it is not masked; it earns what its text earns."""
-    seen, real = [], rl.update
+    seen, real = [], rl.policy_update
 
     def watched(policy, optimizer, rollout, *rest):
         seen.append((rollout.finished, rollout.completion_mask.sum(1)))
         return real(policy, optimizer, rollout, *rest)
 
-    monkeypatch.setattr(rl, "update", watched)
+    monkeypatch.setattr(rl, "policy_update", watched)
     train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(steps=1))
     (finished, tokens), = seen  # fmt: skip
     assert not finished.all() and (tokens[~finished] == 5).all()

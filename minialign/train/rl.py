@@ -168,7 +168,7 @@ def advantages_of(
     return found.view(-1, 1).expand_as(rollout.logprobs)
 
 
-def update(
+def policy_update(
     policy: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
     rollout: Rollout,
@@ -277,7 +277,7 @@ def train_rl(
         # 4. Update.
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, WARMUP)
-        metrics |= update(policy, optimizer, rollout, advantages, ref_logprobs, config)
+        metrics |= policy_update(policy, optimizer, rollout, advantages, ref_logprobs, config)
         # 5. Watch.
         metrics["learning_rate"] = rate
         for name, extra in (watch or {}).items():
