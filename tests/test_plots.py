@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from html.parser import HTMLParser
 from itertools import pairwise
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from minialign import plots, widgets
 from minialign.history import History
 
 EVIL = '<script>alert("x")</script> & \'><img src=x onerror=y>'
 
-
-@pytest.fixture(autouse=True)
-def _figures_closed():
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plots.style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_closed")
 
 
 def run(seed: int = 0, n: int = 40) -> History:
@@ -40,7 +28,7 @@ def run(seed: int = 0, n: int = 40) -> History:
 
 def drawn(figure) -> list[str]:
     figure.canvas.draw()
-    texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+    texts = [t.get_text() for t in figure.findobj(Text)]
     return [t for t in texts if t]
 
 
@@ -226,7 +214,7 @@ def test_long_titles_are_wrapped_to_the_figure():
     figure, _ = plots.curves(run(), "loss", "kl", titles="A long finding " * 6)
     figure.canvas.draw()
     for ax in figure.axes:
-        (drawn_title,) = [t for t in ax.findobj(matplotlib.text.Text) if "finding" in t.get_text()]
+        (drawn_title,) = [t for t in ax.findobj(Text) if "finding" in t.get_text()]
         assert drawn_title.get_window_extent().x1 <= figure.bbox.x1
 
 
@@ -319,40 +307,3 @@ def test_flow_draws_boxes_and_arrows_and_refuses_strangers():
     assert ax.get_title(loc="left") == "A loop"
     with pytest.raises(KeyError, match="an arrow joins 'c', but the boxes are a, b"):
         plots.flow(boxes, {("a", "c"): ""})
-
-
-def test_the_frontier_draws_every_run_and_a_line_through_the_means():
-    rows = pd.DataFrame(
-        {
-            "beta": [0.0, 0.0, 0.1, 0.1],
-            "seed": [0, 1, 0, 1],
-            "kl": [10.0, 12, 1, 3],
-            "score": [2.0, 4, 1, 1],
-        }
-    )
-    before = pd.DataFrame({"kl": [0.0, 0.0], "score": [0.5, -0.5]})
-    figure, (ax,) = plots.frontier(rows, {"score": "The proxy"}, before=before, title="Recorded")
-    (line,) = ax.get_lines()
-    assert line.get_xydata().tolist() == [[0, 0], [2, 1], [11, 3]]
-    assert [c.get_offsets().tolist() for c in ax.collections] == [
-        [[10, 2], [1, 1]],  # of seed 0
-        [[12, 4], [3, 1]],
-    ]
-    assert [text.get_text() for text in ax.texts] == ["β 0.1", "β 0"]
-    assert line.get_color() == plots.COLOURS["reward"] and "nats" in ax.get_xlabel()
-    figure.canvas.draw()
-    _, (ax,) = plots.frontier({"PPO": rows, "DPO": rows.assign(score=0.0)}, {"score": "Both"})
-    first, second = ax.get_lines()
-    assert first.get_color() != second.get_color() and second.get_ydata().tolist() == [0, 0]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["PPO", "DPO"]
-
-
-def test_traces_draw_each_setting_beside_the_baseline():
-    rows = pd.DataFrame(
-        {"fault": ["none", "odd", "odd"], "kl_0": [0.0, 1, 1], "kl_1": [0.0, 2, 3], "up_0": 9.0}
-    )
-    figure, axes = plots.traces(rows, {"odd": "kl"}, by="fault", baseline="none", title="Recorded")
-    baseline, *odd = axes.flat[0].get_lines()
-    assert baseline.get_ydata().tolist() == [0, 0] and baseline.get_linestyle() == "--"
-    assert [line.get_ydata().tolist() for line in odd] == [[1, 2], [1, 3]]
-    figure.canvas.draw()
