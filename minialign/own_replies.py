@@ -18,10 +18,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Row
 from minialign.history import History
-from minialign.models import frozen_reference
 from minialign.rewards import Reward
 from minialign.rollout import Rollout, sample
-from minialign.train.preference import PreferenceConfig, Ranking, train_preference
+from minialign.train.preference import PreferenceConfig, Ranking
+from minialign.train.stepwise import train_stepwise
 from minialign.world.annotator import Annotator
 from minialign.world.preferences import CROWD, noisy_utility
 from minialign.world.tasks import Instruction
@@ -104,7 +104,7 @@ def train_on_own_replies(
     on_step: Callable[[dict[str, float]], None] | None = None,
     checkpoint_dir: Path | None = None,
 ) -> list[History]:
-    """`own_rankings` and `train_preference` in turn; one history per round.
+    """`train_stepwise` on `own_rankings` of the policy itself; one history per round.
 
     Each round asks its part of the instructions and takes its part of the steps; its replies come
     from the policy as it is by then. The reference stays that of the start. One round is
@@ -129,21 +129,16 @@ def train_on_own_replies(
             f"rounds is {rounds}, with {config.steps} steps and {len(instructions)} instructions: "
             "each needs one at least"
         )
-    reference, histories = frozen_reference(policy), []
-    for i in range(rounds):
-        pairs = own_rankings(
+    sampled = (  # one round at a time, from the policy as it is when its turn comes
+        own_rankings(
             policy, tokenizer, instructions[i::rounds], values, least=0.1,
             max_new_tokens=max_new_tokens, seed=config.seed + i,
-        )  # fmt: skip
-        part = replace(config, steps=config.steps // rounds)
-        folder = None if checkpoint_dir is None else checkpoint_dir / f"round-{i}"
-        histories.append(
-            train_preference(
-                policy, tokenizer, pairs, part, reference=reference, on_step=on_step,
-                checkpoint_dir=folder,
-            )
-        )  # fmt: skip
-    return histories
+        )
+        for i in range(rounds)
+    )  # fmt: skip
+    part = replace(config, steps=config.steps // rounds)
+    saved = {"on_step": on_step, "checkpoint_dir": checkpoint_dir}
+    return train_stepwise(policy, tokenizer, sampled, part, share=0.0, **saved)
 
 
 def _rows(rollout: Rollout) -> list[Row]:

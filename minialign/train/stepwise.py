@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ def mix_into(reference: PreTrainedModel, policy: PreTrainedModel, share: float) 
 def train_stepwise(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rounds: Sequence[Sequence[Ranking]],
+    rounds: Iterable[Sequence[Ranking]],
     config: PreferenceConfig | None = None,
     *,
     share: float = 1.0,
@@ -48,9 +48,9 @@ def train_stepwise(
     Args:
         policy: trained in place; the first reference is what it is now.
         tokenizer: for its pad id.
-        rounds: the rankings of each round.
+        rounds: the rankings of each round; each is asked for when its turn comes.
         config: of every round; None is the default.
-        share: of the way that the reference moves to the policy after a round.
+        share: of the way that the reference moves to the policy after a round; 0 keeps it.
         on_step: called with each step's metrics.
         checkpoint_dir: a folder in it per round; an interrupted run goes on where it stopped.
     """
