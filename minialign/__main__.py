@@ -70,7 +70,8 @@ def _study(given: argparse.Namespace) -> int:
     with _refusing():
         studies.get(given.name)
         profiles.get(given.profile)
-    print(studies.run(given.name, seeds=given.seeds, profile=given.profile, out=given.out))
+    named = {key: getattr(given, key) for key in ("seeds", "profile", "out", "jobs")}
+    print(studies.run(given.name, **named))
     return 0
 
 
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--seeds", type=_at_least_1, help="runs per setting (the profile's)")
     study.add_argument("--profile", metavar="NAME", help="smoke, tiny or small (tiny)")
     study.add_argument("--out", type=Path, metavar="FOLDER", help="of the file (data/runs)")
+    study.add_argument("--jobs", type=_at_least_1, default=1, help="points at a time (1)")
     study.set_defaults(command=_study)
     return parser
 

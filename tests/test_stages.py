@@ -126,6 +126,15 @@ def test_a_recorded_point_is_not_run_again(tmp_path: Path, capsys):
         studies.run("x")
 
 
+def test_points_side_by_side_are_those_of_one_process(tmp_path: Path):
+    alone = pd.read_csv(studies.run("sft_seeds", profile=TINY, seeds=2, out=tmp_path / "a"))
+    both = studies.run("sft_seeds", profile=TINY, seeds=2, out=tmp_path / "b", jobs=2)
+    both = pd.read_csv(both).sort_values("seed", ignore_index=True)
+    assert both.hardware.str.endswith("1 threads").all() and list(both.seed) == [0, 1]
+    found = ["seed", "test_follows", "phrasings_follows", "families_follows"]
+    assert both[found].equals(alone[found])
+
+
 def test_a_table_by_seed():
     rows = pd.DataFrame({"a": ["y", "x", "y"], "gold": [1.0, 5.0, 2.0], "kl": [0.0, 1.0, 3.0]})
     found = studies.by_seed(rows, "a", "gold", ["kl"])

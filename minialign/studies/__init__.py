@@ -12,9 +12,11 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,6 +68,7 @@ def run(
     seeds: int | None = None,
     profile: str | Profile | None = None,
     out: Path | None = None,
+    jobs: int = 1,
 ) -> Path:
     """Run what is missing of a study and return its file.
 
@@ -74,6 +77,7 @@ def run(
         seeds: runs per setting; None is the profile's.
         profile: sizes of the runs; None is the default profile.
         out: folder of the file; None is data/runs.
+        jobs: points at a time; above 1, each in a process of one thread.
     """
     study = get(name)
     sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
@@ -84,13 +88,39 @@ def run(
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     missing = [point for point in points if not any(_same(point, row) for row in rows)]
     print(f"{name}: {study.question} {len(missing)} of {len(points)} points to run")
-    for point in tqdm(missing, name):
-        start = time.time()
-        found = study.measure(sizes, point)
-        minutes = (time.time() - start) / 60
-        rows.append({**point, **found, "minutes": round(minutes, 2), **_circumstances()})
+    for row in tqdm(_measured(study, sizes, missing, jobs), name, total=len(missing)):
+        rows.append(row)
         _write(rows, path)
     return path
+
+
+def _measured(study: Study, sizes: Profile, points: list[Point], jobs: int) -> Iterator[dict]:
+    """A row per point, as they are done.
+
+    Each process has a stretch of neighbouring points, which often share what is made first.
+    """
+    if jobs == 1:
+        yield from (_row(study.measure, sizes, point) for point in points)
+        return
+    with ExitStack() as stack:
+        pools = [
+            stack.enter_context(
+                ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (1,))
+            )
+            for _ in range(jobs)
+        ]
+        waiting = [
+            pools[i * jobs // len(points)].submit(_row, study.measure, sizes, point)
+            for i, point in enumerate(points)
+        ]
+        yield from (done.result() for done in as_completed(waiting))
+
+
+def _row(measure: Callable, sizes: Profile, point: Point) -> dict:
+    start = time.time()
+    found = measure(sizes, point)
+    minutes = (time.time() - start) / 60
+    return {**point, **found, "minutes": round(minutes, 2), **_circumstances()}
 
 
 def recorded(name: str) -> pd.DataFrame:
