@@ -8,8 +8,9 @@ field's common statistics. Methods never see any of this.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from minialign.kl import k1
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.models import ValueModel
 from minialign.rollout import Rollout, sample
+from minialign.verifiers import right_answer, right_format, sound_steps
 from minialign.world.annotator import flaws, gold_utility
 from minialign.world.tasks import Instruction
 
@@ -209,6 +211,72 @@ def read(instruction: Instruction, reply: str) -> dict:
         "utility": gold_utility(instruction, reply),
         **flaws(instruction, reply),
     }
+
+
+def solve(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    group_size: int = 8,
+    max_new_tokens: int = 64,
+    seed: int = 0,
+    batch_size: int = 32,
+    reference: PreTrainedModel | None = None,
+) -> pd.DataFrame:
+    """Several sampled solutions of each problem, and what the verifiers say of them.
+
+    Args:
+        policy: any causal language model.
+        tokenizer: its tokenizer, with a chat template.
+        rows: problems as `problem_rows` gives them.
+        group_size: solutions of each problem.
+        max_new_tokens: a solution that is longer is cut.
+        seed: of sampling.
+        batch_size: problems at a time.
+        reference: if given, how far each solution is from it is measured too.
+
+    Returns:
+        A row per solution, a problem's one after another: problem (its number), prompt, level,
+        reply, right and format (bool), sound (share of sound steps), stops (bool), tokens. With a
+        reference also kl, as in `judge`.
+    """
+    generator = torch.Generator(policy.device).manual_seed(seed)
+    found = []
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        rollout = sample(
+            policy,
+            tokenizer,
+            [row["prompt"] for row in part],
+            group_size=group_size,
+            max_new_tokens=max_new_tokens,
+            generator=generator,
+        )
+        each = [start + i for i in range(len(part)) for _ in range(group_size)]
+        columns = {name: [rows[i][name] for i in each] for name in ("answer", "numbers", "level")}
+        given = rollout.prompts, rollout.texts
+        seen = {
+            "problem": each,
+            "prompt": rollout.prompts,
+            "level": columns["level"],
+            "reply": rollout.texts,
+            "right": np.array(right_answer(*given, **columns), bool),
+            "format": np.array(right_format(*given), bool),
+            "sound": sound_steps(*given, **columns),
+            "stops": rollout.finished.tolist(),
+            "tokens": rollout.lengths.tolist(),
+        }
+        if reference is not None:
+            seen["kl"] = _distances(rollout, reference, 1.0)
+        found.append(pd.DataFrame(seen))
+    return pd.concat(found, ignore_index=True)
+
+
+def passed(solved: pd.DataFrame, k: int) -> list[float]:
+    """`pass_at_k` of each problem of `solve`."""
+    groups = solved.groupby("problem")["right"]
+    return [pass_at_k(int(right.sum()), len(right), k) for _, right in groups]
 
 
 def summary(

@@ -31,11 +31,14 @@ from minialign.session import pick_device
 from minialign.train.ppo import PpoConfig, train_ppo
 from minialign.train.preference import PreferenceConfig
 from minialign.train.reward import Ranking, RewardConfig, train_reward
+from minialign.train.rl import Data, RlConfig, train_rl
 from minialign.train.sft import SftConfig, train_sft
+from minialign.verifiers import right_answer
 from minialign.world import WORLD_VERSION
 from minialign.world.annotator import NEUTRAL_KINDNESS, WEIGHTS
 from minialign.world.demonstrations import demonstrations
 from minialign.world.preferences import COMPARED, Comparison, comparisons
+from minialign.world.problems import problem_rows
 from minialign.world.tasks import Instruction, instructions
 
 ENVIRONMENT = "MINIALIGN_RUNS"  # names the folder of what was trained
@@ -130,6 +133,24 @@ def dpo_prompts(profile: Profile, seed: int = 0) -> list[Instruction]:
     return ppo_prompts(profile, seed)[: profile.comparisons // 2]
 
 
+def rl_problems(profile: Profile, seed: int = 0) -> list[Data]:
+    """What GRPO's policy is asked: word problems, with the columns that verifiers read."""
+    return problem_rows(profile.comparisons // 4, seed=seed)
+
+
+def rl_config(profile: Profile, seed: int = 0) -> RlConfig:
+    """The settings of GRPO in a profile."""
+    rate = 1e-4 if profile.model == "tiny-base" else 2e-6
+    return RlConfig(
+        steps=max(2, profile.steps // 16),
+        prompts=profile.batch_size // 2,
+        learning_rate=rate,
+        beta=0.04,
+        max_new_tokens=profile.max_new_tokens,
+        seed=seed,
+    )
+
+
 def _train_sft(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
     policy, tokenizer = load_policy(profile.model, device=pick_device())  # float32, to be trained
     rows = demonstration_rows(tokenizer, profile.examples, seed=seed)
@@ -195,6 +216,20 @@ def _train_dpo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel
     return policy, tokenizer
 
 
+def _train_rl(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel, Any]:
+    policy, tokenizer = load_policy(stage("sft", profile=profile, seed=seed), device=pick_device())
+    history = train_rl(
+        policy,
+        tokenizer,
+        rl_problems(profile, seed),
+        right_answer,
+        rl_config(profile, seed),
+        checkpoint_dir=work / "checkpoint",
+    )
+    history.to_csv(work / "history.csv")
+    return policy, tokenizer
+
+
 @dataclass(frozen=True)
 class Stage:
     """One row of the course's pipeline."""
@@ -211,6 +246,7 @@ STAGES: dict[str, Stage] = {
     "reward": Stage(_train_reward, reward_config, "comparisons", after="sft", judged=True),
     "ppo": Stage(_train_ppo, ppo_config, "comparisons", after="reward"),
     "dpo": Stage(_train_dpo, dpo_config, "comparisons", after="reward"),
+    "grpo": Stage(_train_rl, rl_config, "comparisons", after="sft"),
 }
 
 
@@ -219,8 +255,9 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
 
     Args:
         name: "sft" (instruction-tuned policy), "reward" (reward model, started from it), "ppo"
-            (policy, started from "sft" and tuned on the score of "reward") or "dpo" (policy,
-            started from "sft" and tuned on its own replies, as "reward" ranks them).
+            (policy, started from "sft" and tuned on the score of "reward"), "dpo" (policy, started
+            from "sft" and tuned on its own replies, as "reward" ranks them) or "grpo" (policy,
+            started from "sft" and tuned on problems whose answers are verified).
         profile: whose sizes and model; None is the default profile.
         seed: of the data's draw and order.
 

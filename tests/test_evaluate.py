@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.evaluate import (
@@ -15,13 +16,17 @@ from minialign.evaluate import (
     judge,
     mean,
     pass_at_k,
+    passed,
     rank_correlation,
     read,
     share,
+    solve,
     summary,
     win_rate,
 )
 from minialign.models import RewardModel, ValueModel
+from minialign.rollout import Rollout
+from minialign.world.problems import problem_rows
 from minialign.world.tasks import instructions
 
 COLUMNS = ["family", "prompt", "reply", "follows", "utility"]
@@ -223,3 +228,42 @@ def test_credit_telescopes_to_the_score():
     assert sum(steps) == pytest.approx(returns[0], abs=1e-5)
     _, other = credit(critic, tokenizer, "hi", "a b", 3.0, lam=1.0)
     assert np.allclose(np.subtract(other, returns), 1.0, atol=1e-5)
+
+
+# --- solving
+
+
+def test_solutions_are_judged_by_their_own_problem(monkeypatch):
+    """Right replies to all problems but the first, in one draw of two."""
+    rows = problem_rows(5, levels=(1, 2))
+    right = {row["prompt"]: row["solution"] for row in rows[1:]}
+
+    def told(policy, tokenizer, prompts, group_size, **limits):
+        each = [p for p in prompts for _ in range(group_size)]
+        texts = [right.get(p, "I do not know.") if i % 2 else "" for i, p in enumerate(each)]
+        mask = torch.ones(len(each), 3, dtype=torch.long)
+        fields = {"input_ids": mask, "attention_mask": mask, "completion_mask": mask}
+        finished = torch.tensor([bool(text) for text in texts])
+        return Rollout(
+            **fields, logprobs=mask.float(), texts=texts, prompts=each, finished=finished,
+            group_size=group_size,
+        )  # fmt: skip
+
+    monkeypatch.setattr("minialign.evaluate.sample", told)
+    found = solve(tiny_llama(), small_tokenizer(), rows, group_size=2, batch_size=2)
+    assert list(found["problem"]) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert list(found["right"]) == [False, False] + [False, True] * 4
+    assert list(found["format"]) == list(found["right"]) == list(found["sound"] > 0)
+    assert list(found["level"]) == [1, 1, 2, 2, 1, 1, 2, 2, 1, 1] and (found["tokens"] == 3).all()
+    assert passed(found, 1) == [0, 0.5, 0.5, 0.5, 0.5] and passed(found, 2) == [0, 1, 1, 1, 1]
+
+
+def test_solving_is_seeded_and_measures_the_distance():
+    rows, settings = problem_rows(3), {"group_size": 2, "max_new_tokens": 6}
+    one, two = (
+        solve(tiny_llama(), small_tokenizer(), rows, reference=tiny_llama(), **settings)
+        for _ in range(2)
+    )
+    assert one.equals(two) and one["kl"].abs().max() < 1e-4 and len(one) == 6
+    other = solve(tiny_llama(), small_tokenizer(), rows, seed=1, **settings)
+    assert list(other["reply"]) != list(one["reply"]) and "kl" not in other

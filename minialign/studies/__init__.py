@@ -43,6 +43,9 @@ NAMES = {
     **dict.fromkeys(("ppo_frontier", "ppo_details", "ppo_faults"), "policy_optimisation"),
     **dict.fromkeys(("dpo_frontier", "dpo_noise", "dpo_faults"), "preference_optimisation"),
     **dict.fromkeys(("dpo_family", "dpo_feedback"), "preference_family"),
+    **dict.fromkeys(
+        ("rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults"), "verifiable_rewards"
+    ),
 }
 
 
@@ -90,7 +93,7 @@ def run(
     print(f"{name}: {study.question} {len(missing)} of {len(points)} points to run")
     for row in tqdm(_measured(study, sizes, missing, jobs), name, total=len(missing)):
         rows.append(row)
-        _write(rows, path)
+        _write(_in_order(rows, points), path)
     return path
 
 
@@ -158,6 +161,12 @@ def by_seed(
     table = groups[[value, *columns]].mean().round(2)
     table.insert(1, "by seed", groups[value].agg(lambda u: " ".join(f"{x:.2f}" for x in u)))
     return table.reset_index()
+
+
+def _in_order(rows: list[dict], points: list[Point]) -> list[dict]:
+    """Rows as the study lists their points, whichever was done first; others come after them."""
+    place = [next((i for i, p in enumerate(points) if _same(p, row)), len(points)) for row in rows]
+    return [rows[k] for k in sorted(range(len(rows)), key=place.__getitem__)]
 
 
 def _same(point: Point, row: dict) -> bool:

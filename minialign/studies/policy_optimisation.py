@@ -124,7 +124,7 @@ def _measure_detail(profile: Profile, point: Point) -> dict[str, float]:
     return measured(profile, point["seed"], **brief(profile), **DETAILS[point["detail"]])
 
 
-def _without_eos(*args: Any, **named: Any) -> Rollout:
+def without_eos(*args: Any, **named: Any) -> Rollout:
     """A rollout whose end of text is outside the mask, as with pad equal to EOS (trap 12)."""
     rollout = sample(*args, **named)
     last_column = rollout.completion_mask.shape[1] - 1
@@ -173,7 +173,7 @@ def planted(fault: str) -> Iterator[dict[str, Any]]:
 # Fault -> (changed settings, names of the loop's module and what replaces them).
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Callable]]] = {
     "healthy": ({}, {}),
-    "EOS outside the mask": ({}, {"sample": _without_eos}),
+    "EOS outside the mask": ({}, {"sample": without_eos}),
     "no whitening": ({}, {"whiten": lambda values, mask, shift_mean=True: values * mask}),
     "KL sign": ({}, {"k1": lambda logprobs, ref: ref - logprobs}),
     "dropout on": ({}, {"token_logprobs": _with_dropout}),

@@ -217,11 +217,11 @@ def problem_rows(
 ) -> list[dict[str, object]]:
     """`n` different problems of some levels in turn, as rows for rewards: prompt, answer, numbers.
 
-    The column level is for measuring.
+    The columns level and solution (a reference solution) are for measuring and for imitation.
 
     >>> row, _ = problem_rows(2, levels=(1,))
     >>> sorted(row), row["level"]
-    (['answer', 'level', 'numbers', 'prompt'], 1)
+    (['answer', 'level', 'numbers', 'prompt', 'solution'], 1)
     """
     rng, rows, seen = Random(f"problem rows {split} {seed}"), [], set()
     while len(rows) < n:
@@ -234,6 +234,7 @@ def problem_rows(
                     "answer": drawn.answer,
                     "numbers": drawn.numbers,
                     "level": drawn.level,
+                    "solution": solution(drawn),
                 }
             )
     return rows
