@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ from tiny_models import small_tokenizer, tiny_llama
 from minialign import registry
 from minialign.rollout import sample
 from minialign.train import rl
+from minialign.train.common import fast_matmul
 from minialign.train.rl import RlConfig, rewards_of, roll_out, train_rl
 
 TOKENIZER = small_tokenizer()
@@ -19,6 +21,12 @@ ROWS = [{"prompt": p, "numbers": (2, 3), "bonus": b} for p, b in (
 )]  # fmt: skip
 METRICS = ["reward", "signal", "entropy", "length", "stops", "loss", "grad_norm", "off",
            "learning_rate"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """Exact arithmetic wherever the tests run."""
+    monkeypatch.setattr(rl, "fast_matmul", lambda device: nullcontext())
 
 
 def vowels(prompts, completions, **columns) -> list[float]:
@@ -61,6 +69,12 @@ def test_the_first_ratio_is_1_and_later_ones_are_not():
     once = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
     twice = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(epochs=2))
     assert once["off"].max() < 1e-4 < twice["off"].max()
+
+
+def test_bfloat16_moves_a_ratio_by_little(monkeypatch):
+    monkeypatch.setattr(rl, "fast_matmul", fast_matmul)
+    history = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
+    assert history["off"].max() < 0.05
 
 
 def test_the_loss_is_near_0_while_its_gradient_is_not():

@@ -38,7 +38,7 @@ from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
 from minialign.rewards import Reward
 from minialign.rollout import Rollout, sample
-from minialign.train.common import due, linear_schedule, make_optimizer
+from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
 
 Data = Mapping[str, Any]  # a row: "prompt", and columns that the rewards read
 StepRewards = Callable[[Rollout, Sequence[Data]], Tensor]  # (B, T), nan where no step ends
@@ -179,7 +179,8 @@ def policy_update(
     """`epochs` steps on one rollout; returns loss, grad_norm and off, all of the last of them.
 
     Completions of like length are read together, in parts whose losses add up to the batch's: a
-    token mean is over the batch, not over a part. `off` is the mean of |ratio - 1| over tokens.
+    token mean is over the batch, not over a part. `off` is the mean of |ratio - 1| over tokens: 0
+    in the first update but for the rounding of `fast_matmul`.
     """
     average, objective = AVERAGES[config.average], OBJECTIVES[config.objective]
     seen, mask = rollout.attention_mask, rollout.completion_mask
@@ -190,7 +191,9 @@ def policy_update(
         for rows in parts:
             width = int(seen[rows].sum(1).max())  # beyond it there is padding only
             kept, old = mask[rows, :width], rollout.logprobs[rows, :width]
-            logprobs = token_logprobs(policy, rollout.input_ids[rows, :width], seen[rows, :width])
+            with fast_matmul(policy.device):
+                ids = rollout.input_ids[rows, :width]
+                logprobs = token_logprobs(policy, ids, seen[rows, :width])
             given = logprobs, old, advantages[rows, :width], kept
             cost = -objective(*given, **config.options)
             if ref_logprobs is not None:
@@ -297,7 +300,8 @@ def train_rl(
 def reference_logprobs(reference: PreTrainedModel, rollout: Rollout) -> tuple[Tensor, Tensor]:
     """(B, T) logprobs under the reference, and (B,) log pi - log pi_ref of each completion."""
     compute = partial(token_logprobs, reference)
-    found = by_length(compute, rollout.input_ids, rollout.attention_mask)
+    with fast_matmul(reference.device):
+        found = by_length(compute, rollout.input_ids, rollout.attention_mask)
     return found, masked_sum(k1(rollout.logprobs, found), rollout.completion_mask)
 
 
