@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from minialign.check_group import clipped, group_advantages
 from minialign.check_preference import dpo_loss, summed_logprobs
 from minialign.exercise import Exercise, same_code
 from minialign.logprobs import gather_logprobs
@@ -12,8 +13,9 @@ from minialign.losses import policy, reward, supervised
 from minialign.train.ppo import token_rewards as ppo_rewards
 
 __all__ = [
-    "Exercise", "bradley_terry", "cross_entropy", "dpo_loss", "last_token", "next_token_logprobs",
-    "same_code", "summed_logprobs", "token_rewards", "value_loss",
+    "Exercise", "bradley_terry", "clipped", "cross_entropy", "dpo_loss", "group_advantages",
+    "last_token", "next_token_logprobs", "same_code", "summed_logprobs", "token_rewards",
+    "value_loss",
 ]  # fmt: skip
 
 
