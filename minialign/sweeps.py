@@ -62,7 +62,8 @@ def frontier(
         ax.margins(y=0.18)
         set_title(ax, name)
     if len(groups) > 1:
-        axes[0].legend()
+        figure.set_size_inches(4.6 * len(columns) + 4.6, 4.6)
+        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     frame(figure, title, "a point: one run, its shape the seed; the line: means over seeds")
     return figure, axes
 
@@ -108,3 +109,47 @@ def traces(
         set_title(ax, setting)
     frame(figure, title, f"dashed: {baseline}")
     return figure, axes
+
+
+def dots(
+    rows: pd.DataFrame,
+    value: str,
+    *,
+    by: str,
+    beside: str | None = None,
+    colours: Mapping[str, str] | None = None,
+    baseline: float | None = None,
+    title: str | None = None,
+    unit: str | None = None,
+) -> tuple[Figure, Axes]:
+    """A row per setting, the highest mean above: a dot for each seed, a tick at their mean.
+
+    Args:
+        rows: one per run.
+        value: the column that is drawn.
+        by: the column of the setting.
+        beside: a column whose mean is written at the end of each row.
+        colours: setting -> colour or key of COLOURS; None is one colour for all.
+        baseline: where a dotted line is drawn.
+        title: the finding.
+        unit: of the value.
+    """
+    means = rows.groupby(by)[[value, *([beside] if beside else [])]].mean().sort_values(value)
+    figure, ax = plt.subplots(figsize=(7.6, 0.22 * len(means) + 1.2), layout="constrained")
+    for place, (setting, mean) in enumerate(means.iterrows()):
+        given = (colours or {}).get(setting, "policy")
+        colour = COLOURS.get(given, given)
+        found = rows[rows[by] == setting][value]
+        ax.plot(found, [place] * len(found), "o", color=colour, ms=4, alpha=0.7)
+        ax.plot(mean[value], place, "|", color=colour, ms=11, mew=2)
+        if beside:
+            end = ax.get_yaxis_transform()
+            ax.text(1.01, place, f"{mean[beside]:.1f}", transform=end, size=8, va="center")
+    if beside:
+        ax.text(1.01, len(means), spoken(beside), transform=end, size=8, va="center")
+    if baseline is not None:
+        ax.axvline(baseline, color=FAINT, linestyle=":", zorder=0)
+    ax.set_yticks(range(len(means)), means.index, size=8)
+    ax.set(xlabel=unit, ylim=(-1, len(means)))
+    set_title(ax, title or "")
+    return figure, ax

@@ -45,3 +45,15 @@ def test_traces_draw_each_setting_beside_the_baseline():
     assert baseline.get_ydata().tolist() == [0, 0] and baseline.get_linestyle() == "--"
     assert [line.get_ydata().tolist() for line in odd] == [[1, 2], [1, 3]]
     figure.canvas.draw()
+
+
+def test_dots_are_ordered_by_the_mean_and_say_what_is_beside():
+    runs = {"loss": ["a", "b"] * 2, "gold": [1.0, 5, 2, 3], "kl": [0.0, 1, 2, 3]}
+    rows = pd.DataFrame(runs)
+    figure, ax = plots.dots(rows, "gold", by="loss", beside="kl", colours={"a": "red"}, baseline=0)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    first, mean, second, *_ = ax.get_lines()
+    assert first.get_xdata().tolist() == [1, 2] and first.get_color() == "red"
+    assert mean.get_xdata().tolist() == [1.5] and second.get_xdata().tolist() == [5, 3]
+    assert [text.get_text() for text in ax.texts] == ["1.0", "2.0", "kl"]
+    figure.canvas.draw()

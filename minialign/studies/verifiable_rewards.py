@@ -40,7 +40,7 @@ Learn = Callable[[Policy, Tokenizer, Profile, int], History]
 LEVELS = (2, 3, 4)  # of the problems, unless a study is about them
 DRAWS = 8  # solutions of each held-out problem
 PARTS = 12  # parts of a run whose means are recorded as its curve
-CURVES = ("reward", "signal", "entropy", "length", "stops")
+CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
 METHODS = [method.name for method in registry.REGISTRY.values() if method.loop == "train_rl"]
 
 

@@ -199,7 +199,7 @@ def policy_update(
             if ref_logprobs is not None:
                 cost = cost + config.beta * k3(logprobs, ref_logprobs[rows, :width])
             tokens = config.average == "token"
-            share = (kept.sum() / mask.sum()).item() if tokens else len(rows) / len(mask)
+            share = kept.sum() / mask.sum() if tokens else len(rows) / len(mask)
             part = share * average(cost, kept, config.max_new_tokens)
             part.backward()
             loss += part.item()
@@ -256,14 +256,15 @@ def train_rl(
     optimizer = make_optimizer(policy, config.learning_rate, eps=EPS)
     generator = torch.Generator(policy.device).manual_seed(config.seed)
     history, first, settings = History(), 0, _settings(config, tokenizer, rows)
+    made = policy, optimizer, settings
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
-        state = load_checkpoint(checkpoint_dir, policy, optimizer, settings, (generator,))
+        state = load_checkpoint(checkpoint_dir, *made, (generator,))
         history, first = History.from_rows(state["history"]), state["step"]
     drawn = config.prompts * (OVERSAMPLING if config.dynamic else 1)
     batches = prompt_batches(len(rows), drawn, Random(config.seed))
     bar = tqdm(islice(batches, first, config.steps), "rl", config.steps, initial=first)
     for step, indices in enumerate(bar, start=first):
-        # 1. Roll out a group of completions for each prompt, and 2. reward them: (P, G).
+        # 1. Roll out a group of completions for each prompt; 2. reward them: (P, G).
         asked = [rows[i] for i in indices]
         rolled = roll_out(policy, tokenizer, asked, reward, config, generator)
         rollout, rewards, asked, signal = rolled
@@ -273,14 +274,16 @@ def train_rl(
             ref_logprobs, kl = reference_logprobs(reference, rollout)
             metrics["kl"] = kl.mean().item()
             if config.kl == "reward":
-                rewards, ref_logprobs = rewards - config.beta * rollout.grouped(kl), None
+                rewards = rewards - config.beta * rollout.grouped(kl)
+                ref_logprobs = None
         # 3. Advantage: of each completion within its group, (B, T).
         given = rollout, rewards, asked, reward, steps, config
         advantages = advantages_of(policy, tokenizer, *given)
         # 4. Update.
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, WARMUP)
-        metrics |= policy_update(policy, optimizer, rollout, advantages, ref_logprobs, config)
+        given = rollout, advantages, ref_logprobs, config
+        metrics |= policy_update(policy, optimizer, *given)
         # 5. Watch.
         metrics["learning_rate"] = rate
         for name, extra in (watch or {}).items():
@@ -292,7 +295,7 @@ def train_rl(
         # 6. Save, so that a kill loses little.
         if checkpoint_dir is not None and due(step + 1, config):
             state = {"step": step + 1, "history": history.to_rows()}
-            save_checkpoint(checkpoint_dir, policy, optimizer, settings, state, (generator,))
+            save_checkpoint(checkpoint_dir, *made, state, (generator,))
     return history
 
 
