@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
     chat = commands.add_parser("chat", help="talk with a model")
     chat.add_argument(
-        "--model", default="tiny-base", help="tiny-base, sft (instruction-tuned), or a folder"
+        "--model", default="tiny-base", help="tiny-base, sft, ppo, dpo, grpo, or a folder"
     )
     chat.add_argument("--seed", type=int, default=0)
     chat.add_argument("--temperature", type=float, default=0.7, help="0 takes the likeliest token")

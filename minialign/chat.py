@@ -14,6 +14,7 @@ from minialign.rollout import sample
 from minialign.session import start
 from minialign.terminal import plain
 
+POLICIES = ("sft", "ppo", "dpo", "grpo")  # stages that can be talked with
 HELP = "an empty line asks again, /new starts a new talk, /quit or Ctrl-D ends"
 
 
@@ -21,23 +22,23 @@ def load(model: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedT
     """The model to talk with.
 
     Args:
-        model: "tiny-base", "sft" (instruction-tuned; trained once if need be), a folder, or a
-            model of the hub.
+        model: "tiny-base", the policy of a stage in POLICIES (trained once if need be), a folder,
+            or a model of the hub.
         device: where to put it.
 
     Raises:
         ValueError: if it cannot be loaded, or has no chat template.
     """
-    if model == "sft":
+    if model in POLICIES:
         from minialign.stages import stage
 
-        model = str(stage("sft"))
+        model = str(stage(model))
     try:
         policy, tokenizer = load_policy(model, device=device)
     except OSError as error:
         raise ValueError(
-            f"model {model!r} cannot be loaded; use tiny-base, sft, a folder that "
-            f"save_pretrained wrote, or a model of the hub ({error})"
+            f"model {model!r} cannot be loaded; use tiny-base, {', '.join(POLICIES)}, a "
+            f"folder that save_pretrained wrote, or a model of the hub ({error})"
         ) from error
     if tokenizer.chat_template is None:
         raise ValueError(f"model {model!r} has no chat template; use one that is made for chat")

@@ -10,7 +10,7 @@ from importlib import metadata
 import pytest
 import torch
 
-from minialign import chat, doctor
+from minialign import chat, doctor, stages
 from minialign.__main__ import main
 
 
@@ -116,6 +116,14 @@ def test_the_command_line_needs_no_package_before_a_command_is_known():
 def model():
     torch.set_num_threads(1)
     return chat.load("tiny-base", torch.device("cpu"))
+
+
+def test_a_stage_is_talked_with_by_its_name(monkeypatch):
+    asked = []
+    monkeypatch.setattr(stages, "stage", lambda name: asked.append(name) or "tiny-base")
+    for name in chat.POLICIES:
+        chat.load(name, torch.device("cpu"))
+    assert tuple(asked) == chat.POLICIES and set(chat.POLICIES) == {*stages.STAGES} - {"reward"}
 
 
 def talk_of(model, seed: int = 0, new: int = 8) -> chat.Chat:
