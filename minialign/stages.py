@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,14 @@ def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
     )
 
 
+def own_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
+    """Those of DPO on own replies: a pair counts as much as the policy would still write it (WPO).
+
+    Such pairs grow old as the policy learns; written ones were never its own.
+    """
+    return replace(dpo_config(profile, seed), weigh=True)
+
+
 def dpo_prompts(profile: Profile, seed: int = 0) -> list[Instruction]:
     """What DPO's policy is asked for its own replies: half of PPO's prompts."""
     return ppo_prompts(profile, seed)[: profile.comparisons // 2]
@@ -207,7 +215,7 @@ def _train_dpo(profile: Profile, seed: int, work: Path) -> tuple[PreTrainedModel
         tokenizer,
         dpo_prompts(profile, seed),
         by_reward(reward_model_score(scorer, tokenizer)),
-        dpo_config(profile, seed),
+        own_config(profile, seed),
         max_new_tokens=profile.max_new_tokens,
         checkpoint_dir=work / "checkpoint",
     )
@@ -245,7 +253,7 @@ STAGES: dict[str, Stage] = {
     "sft": Stage(_train_sft, sft_config, "examples"),
     "reward": Stage(_train_reward, reward_config, "comparisons", after="sft", judged=True),
     "ppo": Stage(_train_ppo, ppo_config, "comparisons", after="reward"),
-    "dpo": Stage(_train_dpo, dpo_config, "comparisons", after="reward"),
+    "dpo": Stage(_train_dpo, own_config, "comparisons", after="reward"),
     "grpo": Stage(_train_rl, rl_config, "comparisons", after="sft"),
 }
 

@@ -39,7 +39,8 @@ from minialign.train.common import reference_sums
 from minialign.train.preference import Ranking, train_preference
 from minialign.world.tasks import instructions
 
-ROUNDS = "own, two rounds"  # the fourth source: sampled while it learns, so not ahead
+# Two more sources: sampled while the policy learns, so not ahead -> whether pairs are weighted.
+ROUNDS = {"own, two rounds": False, "two rounds, weighted": True}
 BETAS = (0.1, 0.3, 1.0, 3.0)  # reward per nat
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
 SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
@@ -176,28 +177,29 @@ def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
     return [
         {"pairs": source, "beta": beta, "seed": seed}
         for seed in range(seeds)
-        for source in ("written", "own, chosen", "own, scored", ROUNDS)
+        for source in ("written", "own, chosen", "own, scored", *ROUNDS)
         for beta in BETAS
     ]
 
 
-def _rounds(profile: Profile, seed: int, beta: float, policy, tokenizer) -> None:
-    """Stage "dpo" at another beta."""
+def _rounds(profile: Profile, point: Point, policy, tokenizer) -> None:
+    """Stage "dpo" at another beta, or without its weights."""
+    seed, changes = point["seed"], {"options": {"beta": point["beta"]}}
     *_, scorer = policy_and_scorer(profile, seed)
     train_on_own_replies(
         policy,
         tokenizer,
         dpo_prompts(profile, seed),
         by_reward(reward_model_score(scorer, tokenizer)),
-        replace(dpo_config(profile, seed), options={"beta": beta}),
+        replace(dpo_config(profile, seed), weigh=ROUNDS[point["pairs"]], **changes),
         max_new_tokens=profile.max_new_tokens,
     )
 
 
 def _measure_frontier(profile: Profile, point: Point) -> dict[str, float]:
     source, seed = point["pairs"], point["seed"]
-    if source == ROUNDS:
-        return measured(profile, seed, partial(_rounds, profile, seed, point["beta"]))
+    if source in ROUNDS:
+        return measured(profile, seed, partial(_rounds, profile, point))
     _, minutes = pairs_from(source, profile, seed)
     known_sums(source, profile, seed)
     learn = partial(
