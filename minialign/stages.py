@@ -131,9 +131,10 @@ def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
 def own_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
     """Those of DPO on own replies: a pair counts as much as the policy would still write it (WPO).
 
-    Such pairs grow old as the policy learns; written ones were never its own.
+    Such pairs grow old as the policy learns; written ones were never its own. A reward model's
+    choices are consistent, so the leash is shorter than for those of people.
     """
-    return replace(dpo_config(profile, seed), weigh=True)
+    return replace(dpo_config(profile, seed), weigh=True, options={"beta": 1.0})
 
 
 def dpo_prompts(profile: Profile, seed: int = 0) -> list[Instruction]:
