@@ -116,7 +116,11 @@ def _measured(study: Study, sizes: Profile, points: list[Point], jobs: int) -> I
             pools[i * jobs // len(points)].submit(_row, study.measure, sizes, point)
             for i, point in enumerate(points)
         ]
-        yield from (done.result() for done in as_completed(waiting))
+        try:
+            yield from (done.result() for done in as_completed(waiting))
+        finally:  # a point that fails, or Ctrl-C, ends the study and not only its own process
+            for point in waiting:
+                point.cancel()
 
 
 def _row(measure: Callable, sizes: Profile, point: Point) -> dict:
