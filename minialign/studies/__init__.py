@@ -44,7 +44,8 @@ NAMES = {
     **dict.fromkeys(("dpo_frontier", "dpo_noise", "dpo_faults"), "preference_optimisation"),
     **dict.fromkeys(("dpo_family", "dpo_feedback"), "preference_family"),
     **dict.fromkeys(
-        ("rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults"), "verifiable_rewards"
+        ("rl_seeds", "rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults"),
+        "verifiable_rewards",
     ),
 }
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -40,6 +41,7 @@ Learn = Callable[[Policy, Tokenizer, Profile, int], History]
 LEVELS = (2, 3, 4)  # of the problems, unless a study is about them
 DRAWS = 8  # solutions of each held-out problem
 PARTS = 12  # parts of a run whose means are recorded as its curve
+ROUNDING = 1e-6  # between rewards of a group that should be equal
 CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
 METHODS = [method.name for method in registry.REGISTRY.values() if method.loop == "train_rl"]
 
@@ -167,6 +169,15 @@ def _method(
     return _rl(policy, tokenizer, profile, seed, **{"beta": 0.0, **settings})
 
 
+def _seed_points(profile: Profile, seeds: int) -> list[Point]:
+    return [{"seed": seed} for seed in range(seeds)]
+
+
+def _measure_seed(profile: Profile, point: Point) -> dict[str, float]:
+    """The stage's own run."""
+    return measured(profile, point["seed"], partial(_rl, steps=rl_config(profile).steps))
+
+
 OTHERS: dict[str, Learn] = {
     "no training": lambda *_: History(),
     "supervised": _imitate,
@@ -252,6 +263,8 @@ def _wrong(*args: Any, **columns: Any) -> list[float]:
 
 
 def _without_epsilon(rewards: Tensor) -> Tensor:
+    """The z-score of rewards that differ by rounding within a tied group; exact ties are 0 / 0."""
+    rewards = rewards + ROUNDING * torch.linspace(0, 1, rewards.shape[1])
     return group_centred(rewards) / rewards.std(1, keepdim=True)
 
 
@@ -278,6 +291,7 @@ def _measure_fault(profile: Profile, point: Point) -> dict[str, float]:
 
 
 STUDIES = {
+    "rl_seeds": Study("does GRPO work with every seed?", _seed_points, _measure_seed),
     "rl_methods": Study(
         "how do the methods differ on the same problems?", _method_points, _measure_method
     ),
