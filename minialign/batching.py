@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -61,10 +63,18 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> li
     """Ids of a prompt in the tokenizer's chat format, up to where the reply begins.
 
     A plain string is one user turn. This is the only call of `apply_chat_template`: the template
-    writes every special token, so none is added twice.
+    writes every special token, so none is added twice. A template that refuses system turns, such
+    as Gemma's, gets the system's words before the user's.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+    render = partial(tokenizer.apply_chat_template, add_generation_prompt=True, return_dict=True)
+    try:
+        encoded = render(messages)
+    except TemplateError:
+        if len(messages) < 2 or messages[0]["role"] != "system":
+            raise
+        first = f"{messages[0]['content']}\n\n{messages[1]['content']}"
+        encoded = render([{**messages[1], "content": first}, *messages[2:]])
     return list(encoded["input_ids"])
 
 

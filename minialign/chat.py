@@ -27,7 +27,7 @@ def load(model: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedT
         device: where to put it.
 
     Raises:
-        ValueError: if it cannot be loaded, or has no chat template.
+        ValueError: if it cannot be loaded.
     """
     if model in POLICIES:
         from minialign.stages import stage
@@ -40,8 +40,6 @@ def load(model: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedT
             f"model {model!r} cannot be loaded; use tiny-base, {', '.join(POLICIES)}, a "
             f"folder that save_pretrained wrote, or a model of the hub ({error})"
         ) from error
-    if tokenizer.chat_template is None:
-        raise ValueError(f"model {model!r} has no chat template; use one that is made for chat")
     return policy.eval(), tokenizer
 
 

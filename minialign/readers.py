@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+
+from minialign.row_files import numbered
 
 Messages = list[dict[str, str]]  # [{"role": "user", "content": "Hello."}, ...]
 
@@ -92,7 +95,7 @@ class Rows(list[T]):
         return f"kept {len(self)}, dropped {', '.join(reasons) or 0}"
 
 
-class _BadRow(Exception):
+class BadRow(Exception):
     """Why a row is refused: `reason` is counted, `message` tells value, rule and repair."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -106,6 +109,8 @@ def read(
     *,
     on_bad: str = "refuse",
     max_prompt_chars: int | None = 8000,
+    convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    limit: int | None = None,
 ) -> Rows[T]:
     """Rows as examples of one shape, each row checked; columns that the shape lacks are ignored.
 
@@ -120,14 +125,17 @@ def read(
     kept 1, dropped 1 (equal completions)
 
     Args:
-        source: a list of dicts, one split of a Dataset, or the path of a UTF-8 .jsonl file (whose
-            blank lines are skipped, but counted).
+        source: a list of dicts, one split of a Dataset, or the path of a file: .jsonl (UTF-8; blank
+            lines are skipped, but counted), .json, either of them with .gz, or .parquet.
         shape: Demonstration, Pair, Feedback, Prompt, Ranking or Steps.
         on_bad: "refuse" raises at the first bad row; "drop" leaves bad rows out and keeps their
             numbers. Bad is: a missing column, a wrong type, a blank completion, equal completions,
             steps without a label each, a long prompt, broken JSON, text that is not UTF-8.
         max_prompt_chars: the longest prompt, in characters (of messages, their contents); None is
             no limit.
+        convert: a row -> a dict with the shape's columns, for rows that have others; raises
+            `BadRow`. `formats` holds those of public data.
+        limit: rows to read, bad ones among them; None is all.
 
     Returns:
         The examples, a list whose `dropped` holds, by reason, the numbers of the rows left out:
@@ -142,11 +150,11 @@ def read(
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; use one of {', '.join(s.__name__ for s in SHAPES)}")
     examples: Rows[T] = Rows()
-    place, numbered = _numbered(source)
-    for number, row in numbered:
+    place, rows = numbered(source)
+    for number, row in islice(rows, limit):
         try:
-            examples.append(_example(row, shape, max_prompt_chars))
-        except _BadRow as bad:
+            examples.append(_example(row, shape, max_prompt_chars, convert))
+        except BadRow as bad:
             if on_bad == "refuse":
                 raise ValueError(
                     f"{place} {number}: {bad.message} (or leave bad rows out: on_bad='drop')"
@@ -155,60 +163,43 @@ def read(
     return examples
 
 
-def _numbered(source: Any) -> tuple[str, Iterator[tuple[int, Any]]]:
-    """What a number counts, and the numbered rows: of a file, undecoded lines."""
-    if isinstance(source, Mapping):
-        raise ValueError(
-            f"source is a {type(source).__name__} of {', '.join(map(str, source))}; use one split "
-            "of a DatasetDict, or a list of rows"
-        )
-    if not isinstance(source, str | Path):
-        return "row", iter(enumerate(source, 1))
-    path = Path(source)
-    if path.suffix != ".jsonl":
-        raise ValueError(f"source is {str(source)!r}; use a .jsonl file, a Dataset or a list")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; its folder or name may be misspelt")
-    return f"{path.name} line", numbered_lines(path)
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank, counted from 1; only b"\\n" ends one: JSON may hold U+2028."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line  # a byte order mark
-            if line.strip():
-                yield number, line
-
-
-def _example(row: Any, shape: type[T], max_prompt_chars: int | None) -> T:
-    """A row, or a line of JSON, as an example; raises _BadRow."""
+def _example(
+    row: Any, shape: type[T], max_prompt_chars: int | None, convert: Callable | None
+) -> T:
+    """A row, or a line of JSON, as an example; raises BadRow."""
     if isinstance(row, bytes):
-        row = _decoded(row)
+        row = decoded(row)
     if not isinstance(row, Mapping):
-        raise _BadRow("wrong type", f"the row is {_shown(row)}; use a dict of columns")
+        raise BadRow("wrong type", f"the row is {_shown(row)}; use a dict of columns")
+    row = row if convert is None else convert(row)
     values = {}
     for field in fields(shape):
         value = row.get(field.name)
         if value is not None:
             values[field.name] = _CHECKS[field.name](field.name, value)
         elif field.name != "answer":
-            columns = ", ".join(map(repr, row)) or "no columns"
-            problem = "is null" if field.name in row else f"is missing among {columns}"
-            raise _BadRow("missing column", f"column {field.name!r} {problem}; fill or rename it")
+            raise missing(row, field.name)
     _check_together(values, shape, max_prompt_chars)
     return shape(**values)
 
 
-def _decoded(line: bytes) -> Any:
+def missing(row: Mapping[str, Any], column: str) -> BadRow:
+    """The error of a row that lacks a column."""
+    columns = ", ".join(map(repr, row)) or "no columns"
+    problem = "is null" if column in row else f"is missing among {columns}"
+    return BadRow("missing column", f"column {column!r} {problem}; fill or rename it")
+
+
+def decoded(line: bytes) -> Any:
+    """A line of JSON; raises BadRow."""
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise _BadRow(
+        raise BadRow(
             "not UTF-8", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"
         ) from None
     except (ValueError, RecursionError) as error:  # RecursionError: brackets nested without end
-        raise _BadRow(
+        raise BadRow(
             "broken JSON", f"not JSON ({getattr(error, 'msg', error)}); write one object per line"
         ) from None
 
@@ -216,24 +207,24 @@ def _decoded(line: bytes) -> Any:
 def _text(column: str, value: Any) -> str:
     if not isinstance(value, str):
         repair = "the 'content' of its message" if isinstance(value, list) else "a string"
-        raise _BadRow("wrong type", f"column {column!r} is {_shown(value)}; use {repair}")
+        raise BadRow("wrong type", f"column {column!r} is {_shown(value)}; use {repair}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         half = f"half a surrogate pair at character {error.start + 1}"
-        raise _BadRow("not UTF-8", f"column {column!r} has {half}; remove it") from None
+        raise BadRow("not UTF-8", f"column {column!r} has {half}; remove it") from None
     return value
 
 
 def _completion(column: str, value: Any) -> str:
     if not _text(column, value).strip():
-        raise _BadRow("blank completion", f"column {column!r} is blank; write a reply")
+        raise BadRow("blank completion", f"column {column!r} is blank; write a reply")
     return value
 
 
 def _label(column: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _BadRow("wrong type", f"column {column!r} is {_shown(value)}; use true or false")
+        raise BadRow("wrong type", f"column {column!r} is {_shown(value)}; use true or false")
     return value
 
 
@@ -243,14 +234,14 @@ def _prompt(column: str, value: Any) -> str | Messages:
         return _text(column, value)
     if not value or not all(isinstance(m, Mapping) and m.keys() >= _MESSAGE for m in value):
         rule = "use a string or one or more messages, dicts of 'role' and 'content'"
-        raise _BadRow("wrong type", f"column {column!r} is {_shown(value)}; {rule}")
+        raise BadRow("wrong type", f"column {column!r} is {_shown(value)}; {rule}")
     return [{key: _text(f"{column}.{key}", m[key]) for key in ("role", "content")} for m in value]
 
 
 def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple]:
     def checked(column: str, values: Any) -> tuple:
         if not isinstance(values, list | tuple):
-            raise _BadRow("wrong type", f"column {column!r} is {_shown(values)}; use a list")
+            raise BadRow("wrong type", f"column {column!r} is {_shown(values)}; use a list")
         return tuple(check(f"{column}[{i}]", value) for i, value in enumerate(values))
 
     return checked
@@ -272,16 +263,16 @@ def _check_together(values: dict[str, Any], shape: type, max_prompt_chars: int |
     size = len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
     if max_prompt_chars is not None and size > max_prompt_chars:
         rule = f"more than max_prompt_chars={max_prompt_chars}; shorten it or raise the limit"
-        raise _BadRow("long prompt", f"the prompt has {size} characters, {rule}")
+        raise BadRow("long prompt", f"the prompt has {size} characters, {rule}")
     replies = values.get("completions", ())
     if shape is Pair and values["chosen"] == values["rejected"]:
-        raise _BadRow("equal completions", "chosen equals rejected, which teaches nothing; drop it")
+        raise BadRow("equal completions", "chosen equals rejected, which teaches nothing; drop it")
     if shape is Ranking and len(set(replies)) < max(2, len(replies)):
         rule = f"{len(replies)} completions, {len(set(replies))} of them different"
-        raise _BadRow("equal completions", f"{rule}; a ranking needs 2 or more, all different")
+        raise BadRow("equal completions", f"{rule}; a ranking needs 2 or more, all different")
     if shape is Steps and (not replies or len(replies) != len(values["labels"])):
         rule = f"{len(replies)} steps and {len(values['labels'])} labels"
-        raise _BadRow("steps without labels", f"{rule}; use 1 or more steps with one label each")
+        raise BadRow("steps without labels", f"{rule}; use 1 or more steps with one label each")
 
 
 def _shown(value: Any) -> str:

@@ -284,7 +284,7 @@ def test_wrong_calls_are_refused(tmp_path: Path):
     for source, message in (
         (DatasetDict(train=Dataset.from_list([GOOD[Pair]])), "DatasetDict of train; use one split"),
         (GOOD[Pair], "a dict of prompt, chosen, rejected; use .* a list of rows"),
-        ("pairs.pkl", "'pairs.pkl'; use a .jsonl file"),
+        ("pairs.pkl", "'pairs.pkl'; use a file that ends in .jsonl"),
     ):
         with pytest.raises(ValueError, match=message):
             read(source, Pair)

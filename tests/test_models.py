@@ -9,6 +9,7 @@ import torch
 from tiny_models import FAMILIES, gpt2_with_dropout, small_tokenizer, tiny, tiny_llama
 from transformers import OPTConfig, OPTForCausalLM
 
+from minialign import hub, models
 from minialign.logprobs import token_logprobs
 from minialign.models import (
     add_lora,
@@ -86,11 +87,28 @@ def test_a_pad_token_that_is_there_stays(tmp_path):
 def test_the_shipped_model_loads_by_its_name():
     policy, tokenizer = load_policy("tiny-base")
     assert model_path("tiny-base").endswith("tiny-base")
-    assert model_path("someone/some-model") == "someone/some-model"
     assert policy.dtype == torch.float32 and tokenizer.chat_template
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
     trainable, every = parameter_counts(policy)
     assert trainable == every > 1e6
+
+
+def test_a_model_of_the_hub_is_its_name(monkeypatch):
+    monkeypatch.setattr(hub, "answers", lambda: True)
+    assert model_path("someone/some-model") == "someone/some-model"
+
+
+def test_a_silent_hub_is_one_sentence_at_once(monkeypatch):
+    """A library would retry for a minute and end in a page of trace."""
+    monkeypatch.setattr(hub, "answers", lambda: False)
+    with pytest.raises(ConnectionError, match=r"someone/some-model is .*smollm2-135m-instruct"):
+        load_policy("someone/some-model")
+
+
+def test_a_cached_model_needs_no_hub(monkeypatch):
+    monkeypatch.setattr(hub, "answers", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(models, "is_cached", lambda name: True)
+    assert model_path("someone/some-model") == "someone/some-model"
 
 
 # --- dropout
