@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from minialign.logprobs import token_logprobs
 from minialign.memory import Shape, tokens_that_fit, update_bytes
 from minialign.models import RewardModel
-from minialign.train.common import make_optimizer
+from minialign.train import common
+from minialign.train.common import make_optimizer, part_size
 
 SMALL = {"vocab_size": 16000, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3,
          "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
@@ -122,3 +123,15 @@ def test_tokens_that_fit_fit():
     assert update_bytes(shape, tokens)["activations"] <= 2**28
     assert update_bytes(shape, tokens + 1)["activations"] > 2**28
     assert tokens_that_fit(1, shape, torch.float32) == 1
+
+
+def test_a_large_model_is_updated_in_smaller_parts(monkeypatch: pytest.MonkeyPatch):
+    model, length = built("eager"), 96
+    assert part_size(model, length, most=64) == 64
+    monkeypatch.setattr(common, "PART_BYTES", 2**27)
+    size = part_size(model, length, most=64)
+    kept = {"length": length, "dtype": common.fast_dtype(model.device)}
+    assert 1 < size < 64
+    assert update_bytes(Shape.of(model), size * length, **kept)["activations"] <= 2**27
+    monkeypatch.setattr(common, "PART_BYTES", 1)
+    assert part_size(model, length, most=64) == 1

@@ -14,6 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.batching import Batch, Row, collate
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.preference_scores import length_desensitised
+from minialign.memory import GIB, Shape, tokens_that_fit
+
+PART_BYTES = 3 * GIB  # of activations in one backward pass: fits a card of 8 GB beside the weights
 
 
 def make_optimizer(
@@ -43,18 +46,34 @@ def linear_schedule(
     return rate
 
 
-def fast_matmul(device: torch.device) -> contextlib.AbstractContextManager:
-    """bfloat16 autocast where the hardware multiplies bfloat16 natively, else plain float32.
-
-    For losses that need no exact logprobs. A ratio to the float32 of the sampler is then off by
-    0.3% per token (tiny-base): little beside a clip of 20%.
-    """
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
     native = (
         torch.cuda.is_bf16_supported(including_emulation=False)
         if device.type == "cuda"
         else device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
     )
-    return torch.autocast(device.type, torch.bfloat16) if native else contextlib.nullcontext()
+    return torch.bfloat16 if native else torch.float32
+
+
+def fast_matmul(device: torch.device) -> contextlib.AbstractContextManager:
+    """Autocast to `fast_dtype`.
+
+    For losses that need no exact logprobs. A ratio to the float32 of the sampler is then off by
+    0.3% per token (tiny-base): little beside a clip of 20%.
+    """
+    dtype = fast_dtype(device)
+    if dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype)
+
+
+def part_size(model: PreTrainedModel, width: int, most: int) -> int:
+    """Sequences of `width` tokens whose backward pass keeps at most PART_BYTES, or `most`."""
+    length = width if model.config._attn_implementation == "eager" else 0
+    dtype = fast_dtype(model.device)
+    tokens = tokens_that_fit(PART_BYTES, Shape.of(model), dtype, length=length)
+    return min(most, max(1, tokens // width))
 
 
 def due(step: int, config: Any) -> bool:

@@ -38,7 +38,13 @@ from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
 from minialign.rewards import Reward
 from minialign.rollout import Rollout, sample
-from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import (
+    due,
+    fast_matmul,
+    linear_schedule,
+    make_optimizer,
+    part_size,
+)
 
 Data = Mapping[str, Any]  # a row: "prompt", and columns that the rewards read
 StepRewards = Callable[[Rollout, Sequence[Data]], Tensor]  # (B, T), nan where no step ends
@@ -58,7 +64,7 @@ ADVANTAGES = (*GROUP_ADVANTAGES, "greedy", "process")
 EPS = 1e-5  # of Adam
 WARMUP = 5  # steps until the learning rate's peak
 MAX_GRAD_NORM = 1.0
-PART = 64  # completions in one forward pass of an update
+PART = 64  # completions in one forward pass of an update, fewer of a large model
 OVERSAMPLING = 2  # times the prompts, of which those with a signal are kept
 
 
@@ -184,7 +190,7 @@ def policy_update(
     """
     average, objective = AVERAGES[config.average], OBJECTIVES[config.objective]
     seen, mask = rollout.attention_mask, rollout.completion_mask
-    parts = seen.sum(1).argsort().split(PART)
+    parts = seen.sum(1).argsort().split(part_size(policy, seen.shape[1], PART))
     for _ in range(config.epochs):
         optimizer.zero_grad(set_to_none=True)
         loss, off = 0.0, 0.0
