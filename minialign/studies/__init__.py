@@ -47,6 +47,7 @@ NAMES = {
         ("rl_seeds", "rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults"),
         "verifiable_rewards",
     ),
+    **dict.fromkeys(("real_stages", "real_constraints"), "real_models"),
 }
 
 
