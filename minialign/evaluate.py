@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -277,6 +277,13 @@ def passed(solved: pd.DataFrame, k: int) -> list[float]:
     """`pass_at_k` of each problem of `solve`."""
     groups = solved.groupby("problem")["right"]
     return [pass_at_k(int(right.sum()), len(right), k) for _, right in groups]
+
+
+def pass_rate(solved: pd.DataFrame, k: int) -> Estimate:
+    """Mean of `passed`, with an interval over problems: tries at one problem are alike."""
+    found = mean(passed(solved, k))
+    low, high = found.interval
+    return replace(found, interval=(max(0.0, low), min(1.0, high)))
 
 
 def summary(

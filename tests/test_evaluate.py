@@ -16,6 +16,7 @@ from minialign.evaluate import (
     judge,
     mean,
     pass_at_k,
+    pass_rate,
     passed,
     rank_correlation,
     read,
@@ -256,6 +257,9 @@ def test_solutions_are_judged_by_their_own_problem(monkeypatch):
     assert list(found["format"]) == list(found["right"]) == list(found["sound"] > 0)
     assert list(found["level"]) == [1, 1, 2, 2, 1, 1, 2, 2, 1, 1] and (found["tokens"] == 3).all()
     assert passed(found, 1) == [0, 0.5, 0.5, 0.5, 0.5] and passed(found, 2) == [0, 1, 1, 1, 1]
+    rate = pass_rate(found, 2)
+    assert rate.mean == 0.8 and rate.n == 5
+    assert 0.0 <= rate.interval[0] < 0.8 < rate.interval[1] == 1.0
 
 
 def test_solving_is_seeded_and_measures_the_distance():

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign import registry
 from minialign.batching import encode
-from minialign.evaluate import judge, mean, passed, solve
+from minialign.evaluate import judge, pass_rate, solve
 from minialign.group_advantages import GROUP_ADVANTAGES, group_centred
 from minialign.history import History
 from minialign.models import ValueModel, frozen_reference
@@ -66,8 +66,8 @@ def examine(
     judged = judge(policy, tokenizer, asked, max_new_tokens=profile.max_new_tokens, seed=1)
     right = solved["right"]
     return {
-        **{f"pass_{k}": mean(passed(solved, k)).mean for k in (1, DRAWS)},
-        **{f"new_pass_{k}": mean(passed(new, k)).mean for k in (1, DRAWS)},
+        **{f"pass_{k}": pass_rate(solved, k).mean for k in (1, DRAWS)},
+        **{f"new_pass_{k}": pass_rate(new, k).mean for k in (1, DRAWS)},
         **solved[["format", "sound", "stops", "tokens", "kl"]].mean().to_dict(),
         "tokens_right": float(solved["tokens"][right].mean()),
         "tokens_wrong": float(solved["tokens"][~right].mean()),

@@ -81,7 +81,7 @@ class RlConfig:
     objective: str = "clipped"  # a name of OBJECTIVES
     average: str = "sequence"  # a name of AVERAGES
     options: Mapping[str, float | bool] = field(default_factory=dict)  # the objective's keywords
-    beta: float = 0.0  # KL penalty: reward per nat
+    beta: float = 0.0  # price of a nat, in reward, or for kl="loss" in advantage
     kl: str = "loss"  # where the penalty is: "loss" (k3 per token) or "reward" (k1, summed)
     dynamic: bool = False  # twice the prompts are drawn, and those with a signal kept
     max_new_tokens: int = 64  # a completion is cut there
