@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from minialign.exercise import Exercise
-from minialign.group_advantages import EPS, group_centred, group_zscore
+from minialign.group_advantages import STD_EPS, group_centred, group_zscore
 from minialign.losses import policy
 
 
@@ -21,23 +21,23 @@ group_advantages = Exercise(
     (_groups(), (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),)),
     {
         "mean and deviation are the whole batch's: each prompt is its own group": (
-            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + EPS)
+            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS)
         ),
         "the deviation is the whole batch's: each prompt is its own group": (
-            lambda rewards: group_centred(rewards) / (rewards.std() + EPS)
+            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS)
         ),
         "it is not divided by the deviation": group_centred,
-        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + EPS),
+        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
         "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation": (
             lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True)
         ),
         "the deviation is the population's: use std with Bessel's correction, torch's default": (
             lambda rewards: (
-                group_centred(rewards) / (rewards.std(1, keepdim=True, correction=0) + EPS)
+                group_centred(rewards) / (rewards.std(1, keepdim=True, correction=0) + STD_EPS)
             )
         ),
         "groups are rows, (P, G), and not columns": (
-            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + EPS)
+            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS)
         ),
     },
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-EPS = 1e-4  # beside a standard deviation, so that rounding in a tied group stays small
+STD_EPS = 1e-4  # beside a standard deviation, so that rounding in a tied group stays small
 
 
 def no_baseline(rewards: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def group_zscore(rewards: Tensor) -> Tensor:
             [ 0.0000,  0.0000,  0.0000,  0.0000]])
     """
     _group_size(rewards)
-    return group_centred(rewards) / (rewards.std(1, keepdim=True) + EPS)
+    return group_centred(rewards) / (rewards.std(1, keepdim=True) + STD_EPS)
 
 
 def batch_zscore(rewards: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def batch_zscore(rewards: Tensor) -> Tensor:
     """
     if rewards.numel() < 2:
         raise ValueError("one completion has no deviation; use 2 or more")
-    return (rewards - rewards.mean()) / (rewards.std() + EPS)
+    return (rewards - rewards.mean()) / (rewards.std() + STD_EPS)
 
 
 def batch_scaled(rewards: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ def process_zscore(step_rewards: Tensor, group_size: int) -> Tensor:
     mean = filled.sum(1, keepdim=True) / count.clamp(min=1)
     squares = torch.where(known, (grouped - mean).square(), 0.0).sum(1, keepdim=True)
     deviation = (squares / (count - 1).clamp(min=1)).sqrt()
-    scaled = torch.where(known, (grouped - mean) / (deviation + EPS), 0.0)
+    scaled = torch.where(known, (grouped - mean) / (deviation + STD_EPS), 0.0)
     return scaled.view_as(step_rewards).flip(1).cumsum(1).flip(1)
 
 

@@ -114,7 +114,7 @@ def test_process_rewards_by_hand():
     steps = torch.tensor([[1.0, nan, 0.0], [nan, 1.0, nan], [nan, nan, nan], [5.0, 5.0, nan]])
     found = g.process_zscore(steps, 2)
     scaled = torch.tensor([1.0, 0.0, 1.0])
-    scaled = (scaled - scaled.mean()) / (scaled.std() + g.EPS)
+    scaled = (scaled - scaled.mean()) / (scaled.std() + g.STD_EPS)
     first = [scaled[0] + scaled[1], scaled[1], scaled[1]]
     torch.testing.assert_close(found[0], torch.stack(first))
     torch.testing.assert_close(found[1], scaled[2] * torch.tensor([1.0, 1.0, 0.0]))
