@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from huggingface_hub import constants, get_session, try_to_load_from_cache
 
 PATIENCE = 5  # seconds until the hub counts as silent
@@ -25,6 +27,15 @@ def answers() -> bool:
 def is_cached(name: str) -> bool:
     """Whether a model of the hub is on disk already."""
     return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def is_name(name: str) -> bool:
+    """Whether a model of the hub could be called so; a path could not.
+
+    >>> is_name("owner/model"), is_name("../model"), is_name("/a/folder")
+    (True, False, False)
+    """
+    return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
 
 
 def require_hub(what: str) -> None:

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from minialign.data import data_folder
-from minialign.hub import is_cached, require_hub
+from minialign.hub import is_cached, is_name, require_hub
 from minialign.logprobs import position_ids
 from minialign.offline_models import WHEELS, offline_model
 
@@ -47,7 +47,7 @@ def model_path(name: str | Path) -> str:
         return str(shipped)
     if str(name) in WHEELS:
         return str(offline_model(str(name)))
-    if not Path(name).is_dir() and not is_cached(str(name)):
+    if is_name(str(name)) and not Path(name).is_dir() and not is_cached(str(name)):
         require_hub(f"the model {name}")
     return str(name)
 

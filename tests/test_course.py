@@ -284,7 +284,12 @@ def test_interrupt_stops_the_kernel_and_writes_the_page(tmp_path):
     environment = os.environ | {"MINIALIGN_NOTEBOOKS": str(tmp_path / "notebooks")}
     command = [sys.executable, "-m", "minialign", "course", "--out", "out"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
     )
     for _ in range(3000):  # ends far earlier, except on a very busy machine
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
