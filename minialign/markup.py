@@ -169,7 +169,7 @@ def table(
         "<tr>"
         + "".join(
             f'<td style="{cell};text-align:{side};white-space:pre-wrap;max-width:32em;'
-            f'overflow-wrap:anywhere">{_cell(x, max_chars)}</td>'
+            f'overflow-wrap:break-word">{_cell(x, max_chars)}</td>'
             for x, side in zip(row, sides, strict=True)
         )
         + "</tr>"

@@ -12,6 +12,7 @@ import torch
 
 import minialign
 from minialign import profiles
+from minialign.colab import NO_GPU, in_colab, keep_on_drive
 from minialign.profiles import Profile
 
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
@@ -59,7 +60,7 @@ def start(
 
     Returns:
         A `Session`. Weights are float32, except in the small profile on a CUDA device that computes
-        in bfloat16 by itself.
+        in bfloat16 by itself. In Colab, runs are kept on Drive if MINIALIGN_DRIVE asks for it.
 
     Raises:
         ValueError: if the seed or the profile does not exist.
@@ -68,6 +69,7 @@ def start(
         raise ValueError(f"seed is {seed!r}, but must be a whole number from 0 to {MAX_SEED}")
     chosen = profiles.get(profile)
     _hush_libraries()
+    keep_on_drive()
     seed_everything(seed)
     device = pick_device()
     session = Session(
@@ -80,6 +82,8 @@ def start(
     )
     if not quiet:
         print(session)
+        if device.type == "cpu" and in_colab() and chosen.name == "small":
+            print(NO_GPU)
     return session
 
 
