@@ -35,7 +35,7 @@ class Format:
     shape: type
     columns: tuple[str, ...]  # those by which it is told
     convert: Callable[[Row], Row]
-    example: str  # a data set of the hub in this format
+    example: str  # a data set of the hub in this format, if there is a well-known one
 
 
 def _column(row: Row, name: str) -> Any:
@@ -240,7 +240,7 @@ FORMATS: dict[str, Format] = {
     ),
     "worked": Format(Prompt, ("question", "answer"), _worked, "openai/gsm8k"),
     "boxed": Format(Prompt, ("problem", "solution"), _boxed, "HuggingFaceH4/MATH-500"),
-    "problems": Format(Prompt, ("prompt", "answer"), _problem, "trl's prompts with an answer"),
+    "problems": Format(Prompt, ("prompt", "answer"), _problem, ""),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ out what is malformed or too long, and says how much that was.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,18 +64,13 @@ def problems_of(dataset: str | Path, n: int) -> list[Data]:
 
 def _kept(rows: Rows, convert: Callable[..., T]) -> list[T]:
     """What can be converted; the rest is counted and its first reason printed."""
-    kept, refused = _sorted_out(rows, convert)
-    print(rows.report() + (f"; {len(refused)} more: {refused[0]}" if refused else ""))
-    if not kept:
-        raise ValueError("no row is left; use other data, or more rows")
-    return kept
-
-
-def _sorted_out(rows: Iterable, convert: Callable[..., T]) -> tuple[list[T], list[str]]:
     kept, refused = [], []
     for row in rows:
         try:
             kept.append(convert(row))
         except ValueError as error:
             refused.append(str(error))
-    return kept, refused
+    print(rows.report() + (f"; {len(refused)} more: {refused[0]}" if refused else ""))
+    if not kept:
+        raise ValueError("no row is left; use other data, or more rows")
+    return kept

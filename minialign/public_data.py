@@ -72,4 +72,5 @@ def _first(source: Iterable | str | Path) -> Mapping[str, Any]:
 
 
 def _such_as(shape: type) -> str:
-    return ", ".join(known.example for known in FORMATS.values() if known.shape is shape)
+    examples = (known.example for known in FORMATS.values() if known.shape is shape)
+    return ", ".join(filter(None, examples)) or "a file of your own"
