@@ -69,11 +69,20 @@ def share(successes: Sequence[bool]) -> Estimate:
     n, hits = len(successes), int(sum(bool(s) for s in successes))
     if n == 0:
         raise ValueError("successes is empty, so there is no share; give at least one")
-    p, z2 = hits / n, Z95 * Z95
+    return share_of(hits / n, n)
+
+
+def share_of(p: float, n: int) -> Estimate:
+    """A share `p` of `n` trials with Wilson's interval; `p` may be a mean over several runs.
+
+    >>> str(share_of(0.8, 10))
+    '0.800 [0.490, 0.943] (n = 10)'
+    """
+    z2 = Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     # At 0 and 1 the interval ends there exactly, but rounding may miss it.
-    interval = centre - half if hits else 0.0, centre + half if hits < n else 1.0
+    interval = centre - half if p > 0 else 0.0, centre + half if p < 1 else 1.0
     return Estimate(p, math.sqrt(p * (1 - p) / n), n, interval)
 
 

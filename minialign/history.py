@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable, Mapping
+from itertools import count
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,3 +167,20 @@ def _number(name: str, value: object) -> float:
     if not isinstance(number, Real):
         raise TypeError(f"{name!r} is {value!r}, but a metric is a number; leave it out if unknown")
     return float(number)
+
+
+def log_scalars(writer: Any, first: int = 0) -> Callable[[Mapping[str, float]], None]:
+    """A callback for a loop's `on_step` that writes every metric of every step.
+
+    Args:
+        writer: with add_scalar(name, value, step), such as TensorBoard's SummaryWriter.
+        first: number of the first step; that of a resumed run is where it goes on.
+    """
+    steps = count(first)
+
+    def log(metrics: Mapping[str, float]) -> None:
+        step = next(steps)
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
+
+    return log

@@ -12,6 +12,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML, display
 
 from minialign.drawing import COLOURS
 
@@ -182,6 +183,11 @@ def table(
         f'<div class="{PLAIN}">{caption}<table style="border-collapse:collapse;font-size:13px;'
         f'line-height:1.4"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
+
+
+def show(rows: pd.DataFrame | Iterable[Mapping[str, object]], title: str | None = None) -> None:
+    """Display `table` in a notebook."""
+    display(HTML(table(rows, title=title)))
 
 
 def _side(column: pd.Series) -> str:

@@ -28,12 +28,12 @@ from minialign.drawing import (
     style,
 )
 from minialign.history import History
-from minialign.markup import KINDS, table, token_spans
+from minialign.markup import KINDS, show, table, token_spans
 from minialign.sweeps import dots, frontier, traces
 
 __all__ = [
     "COLOURS", "KINDS", "bars", "compare", "curves", "dots", "flow", "frontier", "role",
-    "style", "table", "token_spans", "traces",
+    "show", "style", "table", "token_spans", "traces",
 ]  # fmt: skip
 
 LINES = {"reference": "--", "kl": ":"}  # dashed and dotted, so that they differ without colour too

@@ -23,6 +23,7 @@ from minialign import profiles
 from minialign.batching import Row, encode
 from minialign.data import data_folder
 from minialign.models import RewardModel, ValueModel, load_policy, model_path
+from minialign.own_data import comparisons_of, demonstrations_of, problems_of
 from minialign.own_replies import by_reward, train_on_own_replies
 from minialign.profiles import Profile
 from minialign.rewards import reward_model_score, set_zero
@@ -54,9 +55,12 @@ def runs_folder() -> Path:
 
 
 def demonstration_rows(
-    tokenizer: PreTrainedTokenizerBase, n: int, *, seed: int = 0, max_length: int = 512
-) -> list[Row]:
-    """`n` demonstrations of mixed quality of the embedded world, encoded for training."""
+    tokenizer: PreTrainedTokenizerBase, n: int, *, seed: int = 0, max_length: int = 512,
+    dataset: str | None = None,
+) -> list[Row]:  # fmt: skip
+    """`n` demonstrations, encoded: of mixed quality and the embedded world, or of `dataset`."""
+    if dataset is not None:
+        return demonstrations_of(dataset, tokenizer, n, max_length)
     return [
         encode(tokenizer, d.instruction.prompt, d.completion, max_length)
         for d in demonstrations(n, "train", seed)
@@ -65,16 +69,19 @@ def demonstration_rows(
 
 def sft_config(profile: Profile, seed: int = 0) -> SftConfig:
     """The settings of instruction tuning in a profile."""
-    rate = 5e-4 if profile.model == "tiny-base" else 2e-5
+    rate = 5e-4 if profile.model == "tiny-base" else 1e-4
     return SftConfig(
         steps=profile.steps, batch_size=profile.batch_size, learning_rate=rate, seed=seed
     )
 
 
 def comparison_rows(
-    tokenizer: PreTrainedTokenizerBase, n: int, *, seed: int = 0, split: str = "train"
-) -> list[Ranking]:
-    """`n` comparisons by the crowd of annotators, encoded: (chosen, rejected) each."""
+    tokenizer: PreTrainedTokenizerBase, n: int, *, seed: int = 0, split: str = "train",
+    dataset: str | None = None,
+) -> list[Ranking]:  # fmt: skip
+    """`n` comparisons by the crowd of annotators, or of `dataset`: (chosen, rejected) each."""
+    if dataset is not None:
+        return comparisons_of(dataset, tokenizer, n)
     return encode_comparisons(tokenizer, comparisons(n, split, seed))
 
 
@@ -90,7 +97,7 @@ def encode_comparisons(
 
 def reward_config(profile: Profile, seed: int = 0) -> RewardConfig:
     """The settings of reward modeling in a profile."""
-    rate = 3e-4 if profile.model == "tiny-base" else 1e-5
+    rate = 3e-4 if profile.model == "tiny-base" else 2e-5
     steps = max(1, profile.steps // 4)  # one pass in profile tiny: noise is learnt by heart
     return RewardConfig(
         steps=steps, batch_size=profile.batch_size, learning_rate=rate, seed=seed
@@ -104,12 +111,12 @@ def ppo_prompts(profile: Profile, seed: int = 0) -> list[Instruction]:
 
 def ppo_config(profile: Profile, seed: int = 0) -> PpoConfig:
     """The settings of PPO in a profile."""
-    rate = 1.5e-4 if profile.model == "tiny-base" else 3e-6  # twice it, and replies fall apart
+    tiny = profile.model == "tiny-base"
     return PpoConfig(
         epochs=1,  # more passes find the reward model's holes sooner
-        steps=max(2, profile.steps // 16),
+        steps=max(2, profile.steps // (16 if tiny else 6)),
         prompts=2 * profile.batch_size,
-        learning_rate=rate,
+        learning_rate=1.5e-4 if tiny else 3e-5,  # twice it, and replies of tiny-base fall apart
         beta=0.1,
         max_new_tokens=profile.max_new_tokens,
         seed=seed,
@@ -118,7 +125,7 @@ def ppo_config(profile: Profile, seed: int = 0) -> PpoConfig:
 
 def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
     """The settings of DPO in a profile."""
-    rate = 1e-4 if profile.model == "tiny-base" else 1e-6
+    rate = 1e-4 if profile.model == "tiny-base" else 2e-5
     return PreferenceConfig(
         steps=max(2, profile.steps // 5),
         batch_size=profile.batch_size,
@@ -142,14 +149,15 @@ def dpo_prompts(profile: Profile, seed: int = 0) -> list[Instruction]:
     return ppo_prompts(profile, seed)[: profile.comparisons // 2]
 
 
-def rl_problems(profile: Profile, seed: int = 0) -> list[Data]:
-    """What GRPO's policy is asked: word problems, with the columns that verifiers read."""
-    return problem_rows(profile.comparisons // 4, seed=seed)
+def rl_problems(profile: Profile, seed: int = 0, dataset: str | None = None) -> list[Data]:
+    """What GRPO's policy is asked, with the columns that verifiers read: of the world, or yours."""
+    n = profile.comparisons // 4
+    return problem_rows(n, seed=seed) if dataset is None else problems_of(dataset, n)
 
 
 def rl_config(profile: Profile, seed: int = 0) -> RlConfig:
     """The settings of GRPO in a profile."""
-    rate = 1e-4 if profile.model == "tiny-base" else 2e-6
+    rate = 1e-4 if profile.model == "tiny-base" else 3e-5
     return RlConfig(
         steps=max(2, profile.steps // 16),
         prompts=profile.batch_size // 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minialign.history import History
+from minialign.history import History, log_scalars
 
 
 @pytest.fixture
@@ -145,3 +146,12 @@ def test_repr_shows_the_last_values(history: History):
         "  kl      0  (step 0)",
         "  reward  0.25",
     ]
+
+
+def test_a_callback_writes_every_metric_with_its_step():
+    written = []
+    writer = SimpleNamespace(add_scalar=lambda *row: written.append(row))
+    log = log_scalars(writer, first=3)
+    log({"loss": 2.0, "kl": 0.1})
+    log({"loss": 1.0})
+    assert written == [("loss", 2.0, 3), ("kl", 0.1, 3), ("loss", 1.0, 4)]

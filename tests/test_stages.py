@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from minialign import profiles, stages, studies
+from minialign.batching import encode
 from minialign.models import RewardModel, load_policy
 from minialign.rewards import ensemble_score, reward_model_score
 from minialign.studies.reward_modeling import best_of_n, paid
@@ -116,7 +118,7 @@ def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path:
     wanted |= dict.fromkeys((n for n in studies.NAMES if n.startswith("dpo")), held_out)
     wanted |= dict.fromkeys((n for n in studies.NAMES if n.startswith("rl")), solved)
     assert wanted["sft" if name.startswith("sft") else name] <= set(found)
-    texts = {"model", "samples"}  # of real models
+    texts = {"model", "samples", "settings"}  # of real models
     assert all(isinstance(value, float) for key, value in found.items() if key not in texts)
 
 
@@ -175,3 +177,19 @@ def test_prices_that_a_score_pays_are_recovered():
     leads = np.array([c.gap for c in pairs]) + 2 * doublings + 3 * np.array(agreement)
     prices = {"per_utility": 1.0, "per_doubling": 2.0, "per_agreement": 3.0}
     assert paid(leads, pairs) == pytest.approx(prices)
+
+
+def test_a_learners_own_data_take_the_place_of_the_worlds(tmp_path: Path, tokenizer):
+    def written(row: dict) -> str:
+        path = tmp_path / "rows.jsonl"
+        path.write_text(json.dumps(row) + "\n")
+        return str(path)
+
+    asked = encode(tokenizer, "Name a dog.", "Rex.")
+    own = written({"instruction": "Name a dog.", "input": "", "output": "Rex."})
+    assert stages.demonstration_rows(tokenizer, 9, dataset=own) == [asked]
+    own = written({"prompt": "Name a dog.", "chosen": "Rex.", "rejected": "No."})
+    assert stages.comparison_rows(tokenizer, 9, dataset=own)[0][0] == asked
+    own = written({"question": "How many?", "answer": "#### 7"})
+    (problem,) = stages.rl_problems(TINY, dataset=own)
+    assert problem["answer"] == 7

@@ -1,7 +1,7 @@
 """Studies on a real language model: the course's pipeline, and constraints that are verified.
 
 With `--profile small` they run SmolLM2-135M-Instruct, which needs no hub, at sizes that two cores
-manage in half an hour a point; a smaller profile runs its own model, for tests.
+manage in minutes a point; a smaller profile runs its own model, for tests.
 """
 
 from __future__ import annotations
@@ -9,29 +9,38 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.constraints import constraint_kept, constraint_rows
-from minialign.evaluate import judge
+from minialign.evaluate import judge, mean
 from minialign.models import RewardModel, load_policy
 from minialign.profiles import Profile, override
 from minialign.rollout import sample
 from minialign.session import pick_device
-from minialign.stages import stage
+from minialign.stages import STAGES, stage
 from minialign.studies import Point, Study, reward_modeling
 from minialign.studies.verifiable_rewards import curves
 from minialign.train.rl import RlConfig, train_rl
 from minialign.world.tasks import instructions
 
 MODEL = "smollm2-135m-instruct"
-TWO_CORES = {"examples": 1600, "comparisons": 1600, "steps": 160, "batch_size": 16,
+TWO_CORES = {"examples": 1920, "comparisons": 800, "steps": 120, "batch_size": 16,
              "eval_prompts": 96, "max_new_tokens": 64}  # fmt: skip
 SHARES = ("follows", "stops", "any", "rude", "too_long")
 SAMPLES = 4  # replies that are kept to be read
 DRAWS = 4  # replies to each held-out constraint
+CURVES = {
+    "sft": ("loss",),
+    "reward": ("loss", "accuracy"),
+    "dpo": ("loss", "accuracy", "margin"),
+    "ppo": ("reward", "kl", "entropy", "length"),
+}  # of a stage's log
 
 
 def two_cores(profile: Profile) -> Profile:
@@ -39,49 +48,60 @@ def two_cores(profile: Profile) -> Profile:
     return override(profile, model=MODEL, **TWO_CORES) if profile.name == "small" else profile
 
 
-def _samples(before: Sequence[str], after: Sequence[str], prompts: Sequence[str]) -> str:
+def _samples(prompts: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> str:
     """A few prompts with replies before and after, as JSON: one cell of a table."""
-    kept = zip(prompts[:SAMPLES], before[:SAMPLES], after[:SAMPLES], strict=True)
-    return json.dumps([list(row) for row in kept])
+    kept = zip(prompts, before["reply"], after["reply"], strict=True)
+    return json.dumps([list(row) for row in islice(kept, SAMPLES)])
 
 
-def _both(before: pd.DataFrame, after: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
-    """Means of columns before and after."""
-    pairs = {"before": before, "after": after}
-    return {f"{name}_{when}": float(t[name].mean()) for name in names for when, t in pairs.items()}
+def _change(before: pd.DataFrame, after: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """Means of columns before and after, and the standard error of their paired difference."""
+    found = {}
+    for name in names:
+        first, then = before[name].astype(float), after[name].astype(float)
+        found |= {f"{name}_before": first.mean(), f"{name}_after": then.mean()}
+        found[f"{name}_error"] = mean((then - first).tolist()).error
+    return found
 
 
 def _stage_points(profile: Profile, seeds: int) -> list[Point]:
-    names = ("sft", "reward", "dpo", "ppo")
-    return [{"stage": name, "seed": seed} for seed in range(seeds) for name in names]
+    return [{"stage": name, "seed": seed} for seed in range(seeds) for name in CURVES]
+
+
+def _log(folder: Path) -> pd.DataFrame:
+    """A row per update of a stage, its rounds one after the other."""
+    return pd.concat([pd.read_csv(part) for part in sorted(folder.glob("history*.csv"))])
 
 
 def _measure_stage(profile: Profile, point: Point) -> dict[str, Any]:
     """A stage of the pipeline, trained, and what it changed on held-out phrasings."""
     sizes, name, seed = two_cores(profile), point["stage"], point["seed"]
-    if name != "sft":
-        stage("sft", profile=sizes, seed=seed)  # its minutes are its own
+    before = STAGES[name].after and stage(STAGES[name].after, profile=sizes, seed=seed)
     began = time.time()
     folder = stage(name, profile=sizes, seed=seed)
-    spent = {"model": sizes.model, "train_minutes": round((time.time() - began) / 60, 2)}
+    found = {
+        "model": sizes.model,
+        "train_minutes": round((time.time() - began) / 60, 2),
+        "settings": json.dumps(asdict(STAGES[name].config(sizes, seed))),
+        **curves(_log(folder), CURVES[name]),
+    }
+    tuned = stage("sft", profile=sizes, seed=seed)
     if name == "reward":
         model = RewardModel.from_pretrained(folder, device=pick_device()).eval()
-        _, tokenizer = load_policy(stage("sft", profile=sizes, seed=seed))
-        return {**spent, **reward_modeling.examine(model, tokenizer, sizes.eval_prompts)}
-    first = sizes.model if name == "sft" else stage("sft", profile=sizes, seed=seed)
+        _, tokenizer = load_policy(tuned)
+        return {**found, **reward_modeling.examine(model, tokenizer, sizes.eval_prompts)}
     asked = instructions(sizes.eval_prompts, "phrasings", seed=5)
-    settings = {"max_new_tokens": sizes.max_new_tokens, "seed": 1}
-    found = []
-    for path in (first, folder):
+    settings, judged = {"max_new_tokens": sizes.max_new_tokens, "seed": 1}, []
+    for path in (tuned if before else sizes.model, folder):
         policy, tokenizer = load_policy(path, device=pick_device())
-        found.append(judge(policy, tokenizer, asked, **settings))
-    before, after = found
+        judged.append(judge(policy, tokenizer, asked, **settings))
+    before, after = judged
     return {
-        **spent,
+        **found,
         "n": float(len(asked)),
-        **_both(before, after, (*SHARES, "utility", "tokens")),
-        "utility_sd_before": float(before["utility"].std()),
-        "samples": _samples(list(before["reply"]), list(after["reply"]), list(before["prompt"])),
+        **_change(before, after, (*SHARES, "utility", "tokens")),
+        "utility_sd": float(before["utility"].std()),
+        "samples": _samples(list(before["prompt"]), before, after),
     }
 
 
@@ -90,7 +110,7 @@ def constraint_config(profile: Profile, seed: int = 0) -> RlConfig:
     return RlConfig(
         steps=max(2, profile.steps // 4),
         prompts=profile.batch_size // 2,
-        learning_rate=1e-4 if profile.model == "tiny-base" else 1e-5,
+        learning_rate=1e-4 if profile.model == "tiny-base" else 3e-5,
         max_new_tokens=min(48, profile.max_new_tokens),
         seed=seed,
     )
@@ -99,16 +119,16 @@ def constraint_config(profile: Profile, seed: int = 0) -> RlConfig:
 def _replies(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[dict], config: RlConfig
 ) -> pd.DataFrame:
-    """DRAWS replies to each row, and whether they keep its rule."""
+    """The share of DRAWS replies that keep a row's rule, their mean length, and one of them."""
     prompts = [row["prompt"] for row in rows]
     settings = {"group_size": DRAWS, "max_new_tokens": config.max_new_tokens}
     rollout = sample(policy, tokenizer, prompts, **settings)
     each = [row for row in rows for _ in range(DRAWS)]
     columns = {name: [row[name] for row in each] for name in ("kind", "value")}
     kept = constraint_kept(rollout.prompts, rollout.texts, **columns)
-    tokens = rollout.lengths.tolist()
-    return pd.DataFrame({"prompt": rollout.prompts, "reply": rollout.texts, "kept": kept,
-                         "kind": columns["kind"], "tokens": tokens})  # fmt: skip
+    found = pd.DataFrame({"kept": kept, "tokens": rollout.lengths.tolist()})
+    means = found.groupby(found.index // DRAWS).mean()
+    return means.assign(kind=columns["kind"][::DRAWS], reply=rollout.texts[::DRAWS])
 
 
 def _constraint_points(profile: Profile, seeds: int) -> list[Point]:
@@ -127,20 +147,19 @@ def _measure_constraints(profile: Profile, point: Point) -> dict[str, Any]:
     history = train_rl(policy, tokenizer, rows, constraint_kept, config)
     minutes = (time.time() - began) / 60
     after = _replies(policy, tokenizer, held_out, config)
-    by_kind = {
-        f"{kind}_{when}": float(share)
-        for when, found in (("before", before), ("after", after))
-        for kind, share in found.groupby("kind")["kept"].mean().items()
-    }
-    said = (list(found["reply"][::DRAWS]) for found in (before, after))
+    by_kind = {}
+    for kind, at in before.groupby("kind").groups.items():
+        change = _change(before.loc[at], after.loc[at], ("kept",))
+        by_kind |= {name.replace("kept", kind): value for name, value in change.items()}
     return {
         "model": sizes.model,
         "n": float(len(held_out)),
         "train_minutes": round(minutes, 2),
-        **_both(before, after, ("kept", "tokens")),
+        "settings": json.dumps(asdict(config)),
+        **_change(before, after, ("kept", "tokens")),
         **by_kind,
         **curves(history, ("reward", "signal", "entropy", "length")),
-        "samples": _samples(*said, [row["prompt"] for row in held_out]),
+        "samples": _samples([row["prompt"] for row in held_out], before, after),
     }
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -75,7 +76,7 @@ def examine(
     }
 
 
-def curves(history: History, names: tuple[str, ...]) -> dict[str, float]:
+def curves(history: History | pd.DataFrame, names: tuple[str, ...]) -> dict[str, float]:
     """Means of the parts of a run: reward_0, reward_1, ..."""
     return {
         f"{name}_{k}": float(part.mean())

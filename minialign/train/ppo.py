@@ -238,10 +238,10 @@ def update(
         width = int(lengths[rows].max())  # beyond it there is padding only
         part = (x[rows, :width] for x in every)
         ids, seen, kept, old, advantages, returns, old_values = part
-        logprobs = token_logprobs(models["policy"], ids, seen)
-        gain = clipped(logprobs, old, advantages, kept, clip=config.clip)
-        with fast_matmul(ids.device):  # the critic needs no exact ratio
+        with fast_matmul(ids.device):
+            logprobs = token_logprobs(models["policy"], ids, seen)
             new_values = models["value"](ids, seen)
+        gain = clipped(logprobs, old, advantages, kept, clip=config.clip)
         error = value_loss(new_values, old_values, returns, kept, clip=config.clip)
         loss = masked_mean(error - gain, kept)
         if imitate is not None:
@@ -308,10 +308,9 @@ def train_ppo(
     bar = tqdm(islice(batches, first, config.steps), "ppo", config.steps, initial=first)
     for step, indices in enumerate(bar, start=first):
         # 1. Roll out: one completion of each prompt, with its logprobs.
-        rollout = sample(policy, tokenizer, [prompts[i] for i in indices], **limits)
-        ids, seen = rollout.input_ids, rollout.attention_mask
-        mask = rollout.completion_mask
-        with torch.no_grad():
+        with torch.no_grad(), fast_matmul(policy.device):  # as in the update, or ratios leave 1
+            rollout = sample(policy, tokenizer, [prompts[i] for i in indices], **limits)
+            ids, seen, mask = rollout.input_ids, rollout.attention_mask, rollout.completion_mask
             ref_logprobs = by_length(partial(token_logprobs, reference), ids, seen)
             values = by_length(value_model, ids, seen)
         # 2. Reward: the score at the last token, the KL penalty at every token.

@@ -142,7 +142,8 @@ def roll_out(
     """
     limits = {"max_new_tokens": config.max_new_tokens, "generator": generator}
     prompts = [row["prompt"] for row in rows]
-    rollout = sample(policy, tokenizer, prompts, group_size=config.group_size, **limits)
+    with fast_matmul(policy.device):  # as in the update, or its ratios leave 1
+        rollout = sample(policy, tokenizer, prompts, group_size=config.group_size, **limits)
     rewards = rewards_of(reward, rollout, rows)
     signal = has_signal(rewards)
     if not config.dynamic:
@@ -186,7 +187,7 @@ def policy_update(
 
     Completions of like length are read together, in parts whose losses add up to the batch's: a
     token mean is over the batch, not over a part. `off` is the mean of |ratio - 1| over tokens: 0
-    in the first update but for the rounding of `fast_matmul`.
+    in the first update but for rounding, which differs a little between sampling and update.
     """
     average, objective = AVERAGES[config.average], OBJECTIVES[config.objective]
     seen, mask = rollout.attention_mask, rollout.completion_mask
