@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 from random import Random
 
@@ -88,6 +89,12 @@ def test_a_value_is_of_the_prefix_before_its_column(kind: str, side: str):
     assert torch.equal(values[kept], again[kept])  # the last token's value has not read it
 
 
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """Exact arithmetic wherever the tests run."""
+    monkeypatch.setattr(ppo, "fast_matmul", lambda device: nullcontext())
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_the_critic_applies_the_final_norm_once(kind: str):
     """Trap 23: the body's states are those that the language model's head reads."""
@@ -110,6 +117,14 @@ def test_the_first_pass_has_ratio_1_for_any_padding():
     _, _, history = trained(settings(epochs=1, minibatches=1, steps=2))
     assert (history["clip_fraction"] == 0).all()
     assert history["kl"][0] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_sampling_update_and_reference_round_alike(monkeypatch):
+    """In bfloat16 the ratio of a fresh sample leaves no clip, and its KL is little."""
+    monkeypatch.setattr(ppo, "fast_matmul", lambda device: torch.autocast("cpu", torch.bfloat16))
+    _, _, history = trained(settings(epochs=1, minibatches=1, steps=2))
+    assert (history["clip_fraction"] == 0).all()
+    assert history["kl"][0] == pytest.approx(0.0, abs=0.02)
 
 
 def test_two_steps_log_the_metrics_and_leave_the_reference_alone(monkeypatch):

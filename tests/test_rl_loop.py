@@ -12,7 +12,6 @@ from tiny_models import small_tokenizer, tiny_llama
 from minialign import registry
 from minialign.rollout import sample
 from minialign.train import rl
-from minialign.train.common import fast_matmul
 from minialign.train.rl import RlConfig, rewards_of, roll_out, train_rl
 
 TOKENIZER = small_tokenizer()
@@ -71,10 +70,15 @@ def test_the_first_ratio_is_1_and_later_ones_are_not():
     assert once["off"].max() < 1e-4 < twice["off"].max()
 
 
-def test_bfloat16_moves_a_ratio_by_little(monkeypatch):
-    monkeypatch.setattr(rl, "fast_matmul", fast_matmul)
-    history = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
-    assert history["off"].max() < 0.05
+def test_samples_and_update_round_alike(monkeypatch):
+    """Samples in float32 and an update in bfloat16 are off by more than both in bfloat16."""
+    monkeypatch.setattr(rl, "fast_matmul", lambda device: torch.autocast("cpu", torch.bfloat16))
+    alike = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
+    assert alike["off"].max() < 0.05
+    with_float32 = torch.autocast("cpu", enabled=False)(rl.sample)
+    monkeypatch.setattr(rl, "sample", with_float32)
+    apart = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
+    assert alike["off"].mean() < 0.8 * apart["off"].mean()
 
 
 def test_the_loss_is_near_0_while_its_gradient_is_not():

@@ -179,7 +179,9 @@ def test_prices_that_a_score_pays_are_recovered():
     assert paid(leads, pairs) == pytest.approx(prices)
 
 
-def test_a_learners_own_data_take_the_place_of_the_worlds(tmp_path: Path, tokenizer):
+def test_a_learners_own_data_take_the_place_of_the_worlds(tmp_path: Path):
+    _, tokenizer = load_policy("tiny-base")
+
     def written(row: dict) -> str:
         path = tmp_path / "rows.jsonl"
         path.write_text(json.dumps(row) + "\n")
