@@ -19,6 +19,7 @@ from minialign.drawing import COLOURS
 KINDS = COLOURS | {
     "completion": COLOURS["policy"],  # what the policy wrote
     "prompt": COLOURS["reference"],
+    "special": COLOURS["kl"],
     "tool": COLOURS["value"],
     "padding": None,  # faint letters, no colour
 }

@@ -13,8 +13,10 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from minialign.logprobs import MAX_CHUNK
+from minialign.profiles import Profile
 
 GIB = 2**30
+PART_BYTES = 3 * GIB  # of activations that RL's backward pass keeps: beside weights, fits 8 GB
 ENDS = 14  # bytes per width outside the layers
 ADAM = 8  # bytes of a trained parameter: two averages in float32
 # Bytes per element that autograd keeps: in float32, and under bfloat16 autocast, where norms and
@@ -115,3 +117,28 @@ def tokens_that_fit(budget: float, shape: Shape, dtype: torch.dtype, **where: in
     """Tokens of one backward pass whose activations take at most `budget` bytes; at least 1."""
     left = budget - KEPT[dtype]["chunk"] * MAX_CHUNK
     return max(1, int(left / token_bytes(shape, dtype, **where)))
+
+
+def stage_bytes(
+    stage: str, profile: Profile, shape: Shape, length: int, dtype: torch.dtype = torch.float32
+) -> float:
+    """Bytes at the peak of a stage of the course, on a device where attention keeps no scores.
+
+    Args:
+        stage: "sft", "reward", "ppo", "dpo" or "grpo".
+        profile: whose batches.
+        shape: of its model.
+        length: of the longest row, in tokens; every row is taken to be as long.
+        dtype: of the multiplications.
+    """
+    size, given = profile.batch_size, {"dtype": dtype}
+
+    def peak(rows: float, **which: int | bool) -> float:
+        return sum(update_bytes(shape, int(rows * length), **given, **which).values())
+
+    if stage == "grpo":  # its update is cut into parts
+        return peak(0, frozen=1) + PART_BYTES
+    if stage == "ppo":  # policy and critic learn; reference and scorer are held; four minibatches
+        return peak(2 * size / 4, frozen=2) + peak(2 * size / 4, head=False)
+    pairs = {"reward": {"head": False}, "dpo": {"frozen": 2}}
+    return peak(2 * size, **pairs[stage]) if stage in pairs else peak(size)

@@ -86,14 +86,15 @@ def get(name: str | Profile | None = None) -> Profile:
     """A profile by name; a profile is returned as it is.
 
     Args:
-        name: "smoke", "tiny" or "small"; None is the one that the environment variable
-            MINIALIGN_PROFILE names, else tiny.
+        name: "smoke", "tiny" or "small", and after commas what is changed in it, such as
+            "small, batch_size=8"; None is what the environment variable MINIALIGN_PROFILE says,
+            else tiny.
 
     Raises:
-        ValueError: if there is no such profile.
+        ValueError: if there is no such profile, or nothing of it can be changed so.
 
-    >>> get("smoke").steps
-    6
+    >>> get("smoke").steps, get("smoke, steps=4").steps, get("smoke, steps=4").name
+    (6, 4, 'smoke, steps=4')
     """
     if isinstance(name, Profile):
         return name
@@ -101,11 +102,21 @@ def get(name: str | Profile | None = None) -> Profile:
     if name is None:
         name = os.environ.get(ENVIRONMENT) or DEFAULT
         source = ENVIRONMENT if os.environ.get(ENVIRONMENT) else source
-    if name not in PROFILES:
+    known, *changes = (part.strip() for part in name.split(","))
+    if known not in PROFILES:
         raise ValueError(
             f"{source} is {name!r}, but there is only {', '.join(PROFILES)}; use one of them"
         )
-    return PROFILES[name]
+    named = {"name": ", ".join([known, *changes])} if changes else {}
+    return override(PROFILES[known], **named, **dict(_change(part) for part in changes))
+
+
+def _change(text: str) -> tuple[str, int | str]:
+    """ "steps=4" as ("steps", 4)."""
+    field, equals, value = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise ValueError(f"a change of a profile is {text!r}, but is written like steps=4")
+    return field, int(value) if value.isdecimal() else value
 
 
 def override(profile: Profile, **not_none: int | str | None) -> Profile:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from minialign.drawing import spoken
-from minialign.evaluate import Z95, Estimate, share, share_of
+from minialign.evaluate import Z95, Estimate, pass_rate, share, share_of
 from minialign.history import History
 from minialign.plots import compare, curves, show
 from minialign.studies import recorded
@@ -113,14 +113,20 @@ def show_reward(accuracy: float, gold: float, model: str) -> None:
     show(rows[["seed", *columns]].round(3), "the real model; test: unseen contents")
 
 
-def show_constraints(before: Estimate, after: Estimate, model: str) -> None:
-    """GRPO on a real model with rules that a program checks, beside the problems solved here."""
+def show_constraints(before: pd.DataFrame, after: pd.DataFrame, model: str) -> None:
+    """GRPO on a real model with rules that a program checks, beside the problems solved here.
+
+    Args:
+        before: tries that `evaluate.solve` verified before training.
+        after: and after.
+        model: that wrote them.
+    """
     rows = runs("real_constraints")
     kinds = ["kept", "lower case", "items", "mentions", "length"]
     real = [_shares(rows, kind) for kind in kinds]
-    groups = {"before": [before], "after": [after]}
-    groups = {w: [*first, *(x[w] for x in real)] for w, first in groups.items()}
-    labels = [f"sums solved: {model}", "all rules kept", *kinds[1:]]
+    solved = {"before": pass_rate(before, 1), "after": pass_rate(after, 1)}
+    groups = {w: [first, *(x[w] for x in real)] for w, first in solved.items()}
+    labels = [f"problems solved: {model}", "all rules kept", *kinds[1:]]
     title = f"{rows['model'].iloc[0]} keeps {real[0]['before'].mean:.0%}, then "
     title += f"{real[0]['after'].mean:.0%} of held-out rules"
     compare(labels, groups, form="{:.0%}", title=title)

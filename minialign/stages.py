@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -289,7 +290,7 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
         raise ValueError(f"stage {name!r} is unknown; use one of {', '.join(STAGES)}")
     sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
     settings = _settings(name, sizes, seed)
-    folder = runs_folder() / "stages" / f"{name}-{sizes.name}-{seed}"
+    folder = runs_folder() / "stages" / f"{name}-{re.sub('[^a-z0-9]+', '-', sizes.name)}-{seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):  # a second process waits, then reads
         if not _made_by(folder, settings):

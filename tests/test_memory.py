@@ -10,9 +10,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from minialign import profiles
 from minialign.logprobs import token_logprobs
-from minialign.memory import Shape, tokens_that_fit, update_bytes
+from minialign.memory import Shape, stage_bytes, tokens_that_fit, update_bytes
 from minialign.models import RewardModel
+from minialign.stages import STAGES
 from minialign.train import common
 from minialign.train.common import make_optimizer, part_size
 
@@ -123,6 +125,15 @@ def test_tokens_that_fit_fit():
     assert update_bytes(shape, tokens)["activations"] <= 2**28
     assert update_bytes(shape, tokens + 1)["activations"] > 2**28
     assert tokens_that_fit(1, shape, torch.float32) == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_needs_more_than_its_models_and_their_training(stage: str):
+    shape, small = Shape.of(built("sdpa")), profiles.get("small")
+    needs = [stage_bytes(stage, small, shape, length) for length in (64, 128)]
+    held = {"ppo": 4 + 2 * 3, "dpo": 3 + 3, "grpo": 2 + 3}.get(stage, 1 + 3)
+    assert needs[0] > 4 * shape.parameters * held
+    assert needs[1] > needs[0] or stage == "grpo"
 
 
 def test_a_large_model_is_updated_in_smaller_parts(monkeypatch: pytest.MonkeyPatch):

@@ -126,6 +126,27 @@ def test_an_unknown_profile_names_the_known_ones():
         profiles.get("medium")
 
 
+def test_a_profile_with_changes_by_name():
+    changed = profiles.get(" small, batch_size=8,model=x/y ")
+    assert changed.name == "small, batch_size=8, model=x/y"  # its results are not those of small
+    small = profiles.get("small")
+    assert changed == profiles.override(small, name=changed.name, batch_size=8, model="x/y")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("small, 8", "'8', but is written like steps=4"),
+        ("small,size=8", "no 'size'"),
+        ("small, steps=0", "at least 1"),
+        ("huge, steps=4", "there is only"),
+    ],
+)
+def test_a_wrong_change_of_a_profile_is_refused(spec, said):
+    with pytest.raises(ValueError, match=said):
+        profiles.get(spec)
+
+
 def test_override_keeps_what_is_none():
     tiny = profiles.get("tiny")
     changed = profiles.override(tiny, steps=7, seeds=None, model="x/y")

@@ -14,9 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.batching import Batch, Row, collate
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.preference_scores import length_desensitised
-from minialign.memory import GIB, Shape, tokens_that_fit
-
-PART_BYTES = 3 * GIB  # of activations in one backward pass: fits a card of 8 GB beside the weights
+from minialign.memory import PART_BYTES, Shape, tokens_that_fit
 
 
 def make_optimizer(

@@ -308,9 +308,10 @@ def train_ppo(
     bar = tqdm(islice(batches, first, config.steps), "ppo", config.steps, initial=first)
     for step, indices in enumerate(bar, start=first):
         # 1. Roll out: one completion of each prompt, with its logprobs.
-        with torch.no_grad(), fast_matmul(policy.device):  # as in the update, or ratios leave 1
+        with torch.no_grad(), fast_matmul(policy.device):  # as in the update
             rollout = sample(policy, tokenizer, [prompts[i] for i in indices], **limits)
-            ids, seen, mask = rollout.input_ids, rollout.attention_mask, rollout.completion_mask
+            ids, seen = rollout.input_ids, rollout.attention_mask
+            mask = rollout.completion_mask
             ref_logprobs = by_length(partial(token_logprobs, reference), ids, seen)
             values = by_length(value_model, ids, seen)
         # 2. Reward: the score at the last token, the KL penalty at every token.
