@@ -14,6 +14,8 @@ from pathlib import Path
 
 import minialign
 
+PROFILE = "smoke, tiny, small or one with changes, 'small, steps=40' (tiny)"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is 2 if it is refused, and 130 if it is interrupted."""
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("name", nargs="?", metavar="NAME")
     study.add_argument("--list", action="store_true", help="names and questions of all studies")
     study.add_argument("--seeds", type=_at_least_1, help="runs per setting (the profile's)")
-    study.add_argument("--profile", metavar="NAME", help="smoke, tiny, small or 'small, steps=40' (tiny)")
+    study.add_argument("--profile", metavar="NAME", help=PROFILE)
     study.add_argument("--out", type=Path, metavar="FOLDER", help="of the file (data/runs)")
     study.add_argument("--jobs", type=_at_least_1, default=1, help="points at a time (1)")
     study.set_defaults(command=_study)
@@ -115,7 +117,7 @@ def _add_course(commands: argparse._SubParsersAction) -> None:
         "course", help="execute the notebooks and write one page of what came out"
     )
     course.add_argument("numbers", nargs="*", metavar="NUMBER", help="of notebooks (all of them)")
-    course.add_argument("--profile", metavar="NAME", help="smoke, tiny, small or 'small, steps=40' (tiny)")
+    course.add_argument("--profile", metavar="NAME", help=PROFILE)
     course.add_argument(
         "--set",
         action="append",

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 import minialign
+from minialign import profiles
+from minialign.memory import GIB, Shape, stage_bytes
+from minialign.stages import STAGES
 
 ROOT = Path(minialign.__file__).parents[1]
 README = ROOT / "README.md"
@@ -41,3 +45,20 @@ def test_every_notebook_is_in_the_map():
     text = README.read_text()
     for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"):
         assert f"(notebooks/{path.name})" in text
+
+
+def test_what_a_card_must_hold_is_what_the_memory_model_says():
+    """SmolLM2-135M; its longest row of the village's data has 191 tokens."""
+    shape = Shape(134515008, layers=30, hidden=576, inner=1536, heads=9, keys=192, vocabulary=49152)
+    kinds = {"12 or 16 GB": ("small", torch.bfloat16), "a T4": ("small", torch.float32),
+             "card of 8 GB": ("small, batch_size=8", torch.bfloat16)}  # fmt: skip
+    for said, (profile, dtype) in kinds.items():
+        (line,) = [line for line in README.read_text().splitlines() if said in line and "|" in line]
+        given = [float(cell) for cell in line.split("|")[2:-1]]
+        needs = {
+            stage: stage_bytes(stage, profiles.get(profile), shape, 192, dtype) / GIB
+            for stage in STAGES
+        }
+        sft = needs["sft"]  # what a notebook trains first if it is missing
+        wanted = [sft, *(max(sft, needs[stage]) for stage in ("reward", "ppo", "dpo", "grpo"))]
+        assert given == [round(need, 1) for need in wanted]
