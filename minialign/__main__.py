@@ -14,7 +14,7 @@ from pathlib import Path
 
 import minialign
 
-PROFILE = "smoke, tiny, small or one with changes, 'small, steps=40' (tiny)"
+PROFILE = "smoke, tiny, small, two-cores, or changed: 'small, steps=40' (tiny)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

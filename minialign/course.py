@@ -77,7 +77,7 @@ def plan(
 
     Args:
         numbers: of the notebooks, such as "3" or "03"; none is all of them.
-        profile: "smoke", "tiny" or "small", for every notebook; None is their own default.
+        profile: as `profiles.get` takes it, for every notebook; None is their own default.
         settings: "NAME=VALUE", of parameters that every one of these notebooks has.
         jobs: notebooks that run at the same time and share the processor's cores.
         out: folder that is written to.

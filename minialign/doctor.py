@@ -18,7 +18,7 @@ from minialign.terminal import one_line, plain
 _PACKAGE = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)  # Python
 DISK, MEMORY = 1.0, 2.0  # GiB that the tiny profile needs
-SMALL_CARD, WHOLE_CARD = 7.5, 11.0  # GiB; cards sold with 8 and 12 show a little less
+SMALL_CARD, WHOLE_CARD = 7.5, 14.5  # GiB; cards sold with 8 and 16 show a little less
 NEW_TOKENS = 48  # of the sample
 
 
@@ -161,9 +161,9 @@ def recommend(
         return "smoke", f"only {memory[1]:.1f} GiB of memory are available"
     if card and card[0] != "Apple MPS":
         if card[1] >= WHOLE_CARD:
-            return "small", f"{card[0]} has {card[1]:.1f} GiB, and 12 GB are enough"
+            return "small", f"{card[0]} has {card[1]:.1f} GiB, and 16 GB are enough"
         if card[1] >= SMALL_CARD:
-            return "small, batch_size=8", f"{card[0]} has {card[1]:.1f} GiB; larger batches want 12"
+            return "small, batch_size=4", f"{card[0]} has {card[1]:.1f} GiB; larger batches want 16"
         return "tiny", f"{card[0]} has {card[1]:.1f} GiB, and small wants 8 GB"
     if cores < 2:
         return "tiny", "one core: count twice the minutes that a notebook names, or take smoke"

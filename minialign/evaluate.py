@@ -69,15 +69,17 @@ def share(successes: Sequence[bool]) -> Estimate:
     n, hits = len(successes), int(sum(bool(s) for s in successes))
     if n == 0:
         raise ValueError("successes is empty, so there is no share; give at least one")
-    return share_of(hits / n, n)
+    return wilson(hits / n, n)
 
 
-def share_of(p: float, n: int) -> Estimate:
-    """A share `p` of `n` trials with Wilson's interval; `p` may be a mean over several runs.
+def wilson(p: float, n: int) -> Estimate:
+    """A share `p` of `n` trials with Wilson's interval: too wide where `p` is a mean over runs.
 
-    >>> str(share_of(0.8, 10))
+    >>> str(wilson(0.8, 10))
     '0.800 [0.490, 0.943] (n = 10)'
     """
+    if not 0 <= p <= 1 or n < 1:
+        raise ValueError(f"p is {p}, n is {n}; needs p in [0, 1] and n of at least 1")
     z2 = Z95 * Z95
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))

@@ -122,7 +122,7 @@ def tokens_that_fit(budget: float, shape: Shape, dtype: torch.dtype, **where: in
 def stage_bytes(
     stage: str, profile: Profile, shape: Shape, length: int, dtype: torch.dtype = torch.float32
 ) -> float:
-    """Bytes at the peak of a stage of the course, on a device where attention keeps no scores.
+    """At most the bytes at a stage's peak, on a device where attention keeps no scores.
 
     Args:
         stage: "sft", "reward", "ppo", "dpo" or "grpo".
@@ -140,5 +140,5 @@ def stage_bytes(
         return peak(0, frozen=1) + PART_BYTES
     if stage == "ppo":  # policy and critic learn; reference and scorer are held; four minibatches
         return peak(2 * size / 4, frozen=2) + peak(2 * size / 4, head=False)
-    pairs = {"reward": {"head": False}, "dpo": {"frozen": 2}}
+    pairs = {"reward": {"head": False, "frozen": 1}, "dpo": {"frozen": 2}}  # policy; ref., scorer
     return peak(2 * size, **pairs[stage]) if stage in pairs else peak(size)

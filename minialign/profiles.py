@@ -1,4 +1,4 @@
-"""How large a run is: smoke for tests, tiny for any laptop, small for one GPU.
+"""How large a run is: smoke for tests, tiny for any laptop, small for one GPU, two-cores for none.
 
 Every notebook, stage and study takes its sizes from a row of this one table.
 """
@@ -41,6 +41,11 @@ class Profile:
                     "None keeps the profile's own"
                 )
 
+    @property
+    def base(self) -> str:
+        """The name without changes."""
+        return self.name.partition(",")[0]
+
 
 PROFILES = {
     profile.name: profile
@@ -78,6 +83,17 @@ PROFILES = {
             eval_prompts=288,
             max_new_tokens=96,
         ),
+        Profile(
+            name="two-cores",
+            model="smollm2-135m-instruct",
+            seeds=2,
+            examples=1920,
+            comparisons=800,
+            steps=120,
+            batch_size=16,
+            eval_prompts=96,
+            max_new_tokens=64,
+        ),
     )
 }
 
@@ -86,8 +102,8 @@ def get(name: str | Profile | None = None) -> Profile:
     """A profile by name; a profile is returned as it is.
 
     Args:
-        name: "smoke", "tiny" or "small", and after commas what is changed in it, such as
-            "small, batch_size=8"; None is what the environment variable MINIALIGN_PROFILE says,
+        name: of PROFILES, and after commas what is changed in it, such as "small, batch_size=8";
+            None is what the environment variable MINIALIGN_PROFILE says,
             else tiny.
 
     Raises:
@@ -107,16 +123,18 @@ def get(name: str | Profile | None = None) -> Profile:
         raise ValueError(
             f"{source} is {name!r}, but there is only {', '.join(PROFILES)}; use one of them"
         )
-    named = {"name": ", ".join([known, *changes])} if changes else {}
-    return override(PROFILES[known], **named, **dict(_change(part) for part in changes))
-
-
-def _change(text: str) -> tuple[str, int | str]:
-    """ "steps=4" as ("steps", 4)."""
-    field, equals, value = (part.strip() for part in text.partition("="))
-    if not equals:
-        raise ValueError(f"a change of a profile is {text!r}, but is written like steps=4")
-    return field, int(value) if value.isdecimal() else value
+    if not changes:
+        return PROFILES[known]
+    found: dict[str, int | str] = {}
+    for text in changes:
+        field, _, value = (part.strip() for part in text.partition("="))
+        if field in found or field not in [f.name for f in fields(Profile)][1:] or not value:
+            raise ValueError(
+                f"{source} changes {text!r}, but a change is FIELD=VALUE, each field once; write "
+                "it like steps=4"
+            )
+        found[field] = int(value) if value.isdecimal() else value
+    return override(PROFILES[known], name=", ".join([known, *changes]), **found)
 
 
 def override(profile: Profile, **not_none: int | str | None) -> Profile:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from minialign.drawing import spoken
-from minialign.evaluate import Z95, Estimate, pass_rate, share, share_of
+from minialign.evaluate import Z95, Estimate, pass_rate, share, wilson
 from minialign.history import History
 from minialign.plots import compare, curves, show
 from minialign.studies import recorded
@@ -20,11 +20,14 @@ SHOWN = {
 }  # shares of replies, the headline first
 CURVES = {"sft": ("loss",), "dpo": ("accuracy", "margin"), "ppo": ("reward", "kl", "length")}
 
+LABELS = {"any": "any flaw", "stops": "stops by itself", "kept": "its rule kept"}
+INTERVAL = "the real model: change, with 95% over prompts"
+
 
 def runs(study: str, **where: str) -> pd.DataFrame:
     """The runs of a study on the real model; prints model, hardware, seeds and minutes."""
     rows = recorded(study)
-    for column, value in {"profile": "small", **where}.items():
+    for column, value in {"profile": "two-cores", **where}.items():
         rows = rows[rows[column] == value]
     first, minutes = rows.iloc[0], rows["train_minutes"].mean()
     print(
@@ -35,7 +38,7 @@ def runs(study: str, **where: str) -> pd.DataFrame:
 
 
 def changes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Before, after and change of each measure: means over seeds, 95% over prompts, each seed."""
+    """Before, after and change of each measure; the interval is over prompts, not over seeds."""
     found = []
     for name in names:
         before, after = rows[f"{name}_before"], rows[f"{name}_after"]
@@ -43,7 +46,7 @@ def changes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         low, high = moved.mean() - half, moved.mean() + half
         found.append(
             {
-                "measure": spoken(name),
+                "measure": _label(name),
                 "before": before.mean(),
                 "after": after.mean(),
                 "change": f"{moved.mean():+.2f} [{low:+.2f}, {high:+.2f}]",
@@ -59,25 +62,26 @@ def samples(rows: pd.DataFrame) -> list[dict[str, str]]:
     return [dict(zip(("prompt", "before", "after"), row, strict=True)) for row in kept]
 
 
+def _label(name: str) -> str:
+    return LABELS.get(name, spoken(name))
+
+
 def _shares(rows: pd.DataFrame, name: str) -> dict[str, Estimate]:
     """Before and after, with Wilson's interval for the prompts of one seed."""
-    n = int(rows["n"].iloc[0])
-    return {w: share_of(rows[f"{name}_{w}"].mean(), n) for w in ("before", "after")}
-
-
-def _title(name: str, groups: Mapping[str, Sequence[Estimate]]) -> str:
-    first = [f"{values[0].mean:.0%}" for values in groups.values()]
-    return f"{spoken(name)}: {first[0]} to {first[1]}, and {first[2]} to {first[3]}"
+    n = int(rows[f"{name}_n" if f"{name}_n" in rows else "n"].iloc[0])
+    return {w: wilson(rows[f"{name}_{w}"].mean(), n) for w in ("before", "after")}
 
 
 def draw_curves(rows: pd.DataFrame, *names: str) -> None:
-    """Recorded curves, a line for the mean over seeds: each point is a twelfth of the run."""
+    """Recorded curves, the mean over seeds with a band: each point is a twelfth of the run."""
     histories = []
     for _, row in rows.iterrows():
         histories.append(History())
-        parts = {name: row.filter(regex=rf"^{name}_\d+$").dropna().astype(float) for name in names}
-        for k, values in enumerate(zip(*parts.values(), strict=True)):
-            histories[-1].log(k, **dict(zip(names, values, strict=True)))
+        parts = [row.filter(regex=rf"^{name}_\d+$").dropna().astype(float) for name in names]
+        steps = json.loads(row["settings"])["steps"]
+        for k, values in enumerate(zip(*parts, strict=True)):
+            place = int((k + 0.5) * steps / len(parts[0]))
+            histories[-1].log(place, **dict(zip(names, values, strict=True)))
     curves(histories, *names, smooth=1, titles=[spoken(name) for name in names])
 
 
@@ -91,13 +95,16 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
         model: that wrote them.
     """
     names, rows = SHOWN[stage], runs("real_stages", stage=stage)
-    groups = {f"{model}, before": before, f"{model}, after": after}
-    groups = {who: [share(judged[name]) for name in names] for who, judged in groups.items()}
+    judged = {f"here: {model}, before": before, f"here: {model}, after": after}
+    groups = {who: [share(found[name]) for name in names] for who, found in judged.items()}
     real = [_shares(rows, name) for name in names]
-    groups |= {f"{rows['model'].iloc[0]}, {w}": [x[w] for x in real] for w in ("before", "after")}
-    compare([spoken(name) for name in names], groups, form="{:.0%}", title=_title(names[0], groups))
+    for when in ("before", "after"):
+        groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = [found[when] for found in real]
+    first = [f"{values[0].mean:.0%}" for values in groups.values()]
+    title = "{}: {} to {} here, {} to {} recorded".format(_label(names[0]), *first)
+    compare([_label(name) for name in names], groups, form="{:.0%}", title=title)
     draw_curves(rows, *CURVES[stage])
-    show(changes(rows, [*names, "utility", "tokens"]), "the real model, change with 95% interval")
+    show(changes(rows, [*names, "utility", "tokens"]), INTERVAL)
     show(samples(rows), "its replies, before and after")
 
 
@@ -105,9 +112,10 @@ def show_reward(accuracy: float, gold: float, model: str) -> None:
     """A real model's reward model beside the one that was trained here: held-out accuracies."""
     rows = runs("real_stages", stage="reward")
     names = {"accuracy": "of noisy labels", "gold_accuracy": "of gold utility"}
-    groups = {model: [accuracy, gold], rows["model"].iloc[0]: [rows[n].mean() for n in names]}
+    real = f"recorded: {rows['model'].iloc[0]}"
+    groups = {f"here: {model}": [accuracy, gold], real: [rows[name].mean() for name in names]}
     spread = [(rows[name].min(), rows[name].max()) for name in names]
-    compare(list(names.values()), groups, {rows["model"].iloc[0]: spread}, form="{:.0%}",
+    compare(list(names.values()), groups, {real: spread}, form="{:.0%}",
             title="Accuracy on held-out comparisons; lines: lowest and highest seed")  # fmt: skip
     columns = ["accuracy", "ceiling", "gold_accuracy", "test_accuracy", "test_gold_accuracy"]
     show(rows[["seed", *columns]].round(3), "the real model; test: unseen contents")
@@ -126,10 +134,10 @@ def show_constraints(before: pd.DataFrame, after: pd.DataFrame, model: str) -> N
     real = [_shares(rows, kind) for kind in kinds]
     solved = {"before": pass_rate(before, 1), "after": pass_rate(after, 1)}
     groups = {w: [first, *(x[w] for x in real)] for w, first in solved.items()}
-    labels = [f"problems solved: {model}", "all rules kept", *kinds[1:]]
-    title = f"{rows['model'].iloc[0]} keeps {real[0]['before'].mean:.0%}, then "
-    title += f"{real[0]['after'].mean:.0%} of held-out rules"
+    labels = [f"here: {model}, problems solved", "recorded: its rule kept", *kinds[1:]]
+    title = f"{rows['model'].iloc[0]} keeps its rule in {real[0]['before'].mean:.0%}, then "
+    title += f"{real[0]['after'].mean:.0%} of replies"
     compare(labels, groups, form="{:.0%}", title=title)
     draw_curves(rows, "reward", "entropy", "length")
-    show(changes(rows, [*kinds, "tokens"]), "the real model, change with 95% interval")
+    show(changes(rows, [*kinds, "tokens"]), INTERVAL)
     show(samples(rows), "its replies, before and after")

@@ -54,7 +54,7 @@ def start(
 
     Args:
         seed: of python's, numpy's and torch's random numbers and of the session's generator.
-        profile: "smoke", "tiny" or "small"; None is MINIALIGN_PROFILE, else tiny.
+        profile: as `profiles.get` takes it; None is MINIALIGN_PROFILE, else tiny.
         model: any causal language model of the hub, or a folder; None is the profile's.
         quiet: print nothing.
 
@@ -82,7 +82,7 @@ def start(
     )
     if not quiet:
         print(session)
-        if device.type == "cpu" and in_colab() and chosen.name.startswith("small"):
+        if device.type == "cpu" and in_colab() and chosen.base == "small":
             print(NO_GPU)
     return session
 
@@ -106,7 +106,7 @@ def pick_dtype(device: torch.device, profile: Profile) -> torch.dtype:
 
     A T4 only emulates bfloat16, slowly. tiny-base is so small that bfloat16 saves nothing.
     """
-    if device.type != "cuda" or not profile.name.startswith("small"):
+    if device.type != "cuda" or profile.base != "small":
         return torch.float32
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32

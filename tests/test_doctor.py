@@ -55,7 +55,7 @@ def test_low_disk_is_a_problem_and_little_memory_a_note():
     ("card", "cores", "memory", "expected"),
     [
         (("Tesla T4", 14.7), 2, (12, 10), "small"),
-        (("a card of 8 GB", 7.6), 2, (12, 10), "small, batch_size=8"),
+        (("a card of 8 GB", 7.6), 2, (12, 10), "small, batch_size=4"),
         (("old card", 4.0), 8, (32, 20), "tiny"),
         (("Apple MPS", 12.0), 8, (16, 9), "tiny"),
         (None, 2, None, "tiny"),

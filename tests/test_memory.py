@@ -131,7 +131,7 @@ def test_tokens_that_fit_fit():
 def test_a_stage_needs_more_than_its_models_and_their_training(stage: str):
     shape, small = Shape.of(built("sdpa")), profiles.get("small")
     needs = [stage_bytes(stage, small, shape, length) for length in (64, 128)]
-    held = {"ppo": 4 + 2 * 3, "dpo": 3 + 3, "grpo": 2 + 3}.get(stage, 1 + 3)
+    held = {"ppo": 4 + 2 * 3, "dpo": 3 + 3, "grpo": 2 + 3, "reward": 2 + 3}.get(stage, 1 + 3)
     assert needs[0] > 4 * shape.parameters * held
     assert needs[1] > needs[0] or stage == "grpo"
 
@@ -146,3 +146,11 @@ def test_a_large_model_is_updated_in_smaller_parts(monkeypatch: pytest.MonkeyPat
     assert update_bytes(Shape.of(model), size * length, **kept)["activations"] <= 2**27
     monkeypatch.setattr(common, "PART_BYTES", 1)
     assert part_size(model, length, most=64) == 1
+
+
+def test_a_step_frees_the_gradients():
+    model = built("sdpa")
+    optimizer = make_optimizer(model, 1e-3)
+    backward(model, (1, 2), torch.float32)()
+    optimizer.step()
+    assert all(parameter.grad is None for parameter in model.parameters())

@@ -34,13 +34,15 @@ def close_figures():
     plt.close("all")
 
 
+@pytest.mark.parametrize("model", ["tiny-base", "smollm2-135m-instruct"])
 @pytest.mark.parametrize("stage", real_runs.SHOWN)
-def test_a_stage_is_shown_beside_a_notebooks_own(stage: str, capsys):
+def test_a_stage_is_shown_beside_a_notebooks_own(stage: str, model: str, capsys):
     judged = pd.DataFrame({name: [True, False] for name in real_runs.SHOWN[stage]})
-    real_runs.show_stage(stage, judged, judged, "tiny-base")
+    real_runs.show_stage(stage, judged, judged, model)
     assert "recorded: smollm2-135m-instruct, x86_64" in capsys.readouterr().out
     bars, curves = (plt.figure(number) for number in plt.get_fignums())
-    assert "50% to 50%, and " in bars.axes[0].get_title() and len(curves.axes) >= 1
+    assert "50% to 50% here, " in bars.axes[0].get_title() and len(curves.axes) >= 1
+    assert len(bars.axes[0].patches) == 4 * len(real_runs.SHOWN[stage])
 
 
 def test_a_reward_model_and_rules_are_shown(capsys):

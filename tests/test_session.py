@@ -102,9 +102,10 @@ def test_the_table_has_the_sizes_that_are_promised():
         "smoke": (1, 96, 6, 16, 24, 24),
         "tiny": (3, 12800, 800, 32, 288, 64),
         "small": (1, 4000, 500, 16, 288, 96),
+        "two-cores": (2, 1920, 120, 16, 96, 64),
     }
     frame = profiles.table()
-    assert list(frame.columns) == ["smoke", "tiny", "small", "meaning"]
+    assert list(frame.columns) == ["smoke", "tiny", "small", "two-cores", "meaning"]
     assert list(frame.index) == [f.name for f in fields(profiles.Profile)][1:]
     assert frame.loc["steps", "tiny"] == 800 and all(frame["meaning"])
 
@@ -136,8 +137,10 @@ def test_a_profile_with_changes_by_name():
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("small, 8", "'8', but is written like steps=4"),
-        ("small,size=8", "no 'size'"),
+        ("small, 8", "profile changes '8', but a change is FIELD=VALUE"),
+        ("small,size=8", "changes 'size=8'"),
+        ("small, name=x", "changes 'name=x'"),
+        ("small, steps=4, steps=5", "each field once"),
         ("small, steps=0", "at least 1"),
         ("huge, steps=4", "there is only"),
     ],

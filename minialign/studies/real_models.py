@@ -1,7 +1,6 @@
 """Studies on a real language model: the course's pipeline, and constraints that are verified.
 
-With `--profile small` they run SmolLM2-135M-Instruct, which needs no hub, at sizes that two cores
-manage in minutes a point; a smaller profile runs its own model, for tests.
+They are meant for `--profile two-cores`, SmolLM2-135M-Instruct at sizes of minutes a point.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.constraints import constraint_kept, constraint_rows
 from minialign.evaluate import judge, mean
 from minialign.models import RewardModel, load_policy
-from minialign.profiles import Profile, override
+from minialign.profiles import Profile
 from minialign.rollout import sample
 from minialign.session import pick_device
 from minialign.stages import STAGES, stage
@@ -29,9 +28,6 @@ from minialign.studies.verifiable_rewards import curves
 from minialign.train.rl import RlConfig, train_rl
 from minialign.world.tasks import instructions
 
-MODEL = "smollm2-135m-instruct"
-TWO_CORES = {"examples": 1920, "comparisons": 800, "steps": 120, "batch_size": 16,
-             "eval_prompts": 96, "max_new_tokens": 64}  # fmt: skip
 SHARES = ("follows", "stops", "any", "rude", "too_long")
 SAMPLES = 4  # replies that are kept to be read
 DRAWS = 4  # replies to each held-out constraint
@@ -41,11 +37,6 @@ CURVES = {
     "dpo": ("loss", "accuracy", "margin"),
     "ppo": ("reward", "kl", "entropy", "length"),
 }  # of a stage's log
-
-
-def two_cores(profile: Profile) -> Profile:
-    """The offline model at sizes for two cores in place of the small profile's; others stay."""
-    return override(profile, model=MODEL, **TWO_CORES) if profile.name == "small" else profile
 
 
 def _samples(prompts: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> str:
@@ -75,24 +66,25 @@ def _log(folder: Path) -> pd.DataFrame:
 
 def _measure_stage(profile: Profile, point: Point) -> dict[str, Any]:
     """A stage of the pipeline, trained, and what it changed on held-out phrasings."""
-    sizes, name, seed = two_cores(profile), point["stage"], point["seed"]
-    before = STAGES[name].after and stage(STAGES[name].after, profile=sizes, seed=seed)
+    name, seed = point["stage"], point["seed"]
+    if STAGES[name].after:
+        stage(STAGES[name].after, profile=profile, seed=seed)  # its minutes are its own
     began = time.time()
-    folder = stage(name, profile=sizes, seed=seed)
+    folder = stage(name, profile=profile, seed=seed)
     found = {
-        "model": sizes.model,
+        "model": profile.model,
         "train_minutes": round((time.time() - began) / 60, 2),
-        "settings": json.dumps(asdict(STAGES[name].config(sizes, seed))),
+        "settings": json.dumps(asdict(STAGES[name].config(profile, seed))),
         **curves(_log(folder), CURVES[name]),
     }
-    tuned = stage("sft", profile=sizes, seed=seed)
+    tuned = stage("sft", profile=profile, seed=seed)
     if name == "reward":
         model = RewardModel.from_pretrained(folder, device=pick_device()).eval()
         _, tokenizer = load_policy(tuned)
-        return {**found, **reward_modeling.examine(model, tokenizer, sizes.eval_prompts)}
-    asked = instructions(sizes.eval_prompts, "phrasings", seed=5)
-    settings, judged = {"max_new_tokens": sizes.max_new_tokens, "seed": 1}, []
-    for path in (tuned if before else sizes.model, folder):
+        return {**found, **reward_modeling.examine(model, tokenizer, profile.eval_prompts)}
+    asked = instructions(profile.eval_prompts, "phrasings", seed=5)
+    settings, judged = {"max_new_tokens": profile.max_new_tokens, "seed": 1}, []
+    for path in (profile.model if name == "sft" else tuned, folder):
         policy, tokenizer = load_policy(path, device=pick_device())
         judged.append(judge(policy, tokenizer, asked, **settings))
     before, after = judged
@@ -119,16 +111,18 @@ def constraint_config(profile: Profile, seed: int = 0) -> RlConfig:
 def _replies(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[dict], config: RlConfig
 ) -> pd.DataFrame:
-    """The share of DRAWS replies that keep a row's rule, their mean length, and one of them."""
+    """A row per prompt: the share of its replies that keep its rule, their mean length, and one."""
     prompts = [row["prompt"] for row in rows]
     settings = {"group_size": DRAWS, "max_new_tokens": config.max_new_tokens}
     rollout = sample(policy, tokenizer, prompts, **settings)
     each = [row for row in rows for _ in range(DRAWS)]
     columns = {name: [row[name] for row in each] for name in ("kind", "value")}
     kept = constraint_kept(rollout.prompts, rollout.texts, **columns)
-    found = pd.DataFrame({"kept": kept, "tokens": rollout.lengths.tolist()})
-    means = found.groupby(found.index // DRAWS).mean()
-    return means.assign(kind=columns["kind"][::DRAWS], reply=rollout.texts[::DRAWS])
+    found = pd.DataFrame({"prompt": rollout.prompts, "kind": columns["kind"], "kept": kept,
+                          "tokens": rollout.lengths.tolist(), "reply": rollout.texts})  # fmt: skip
+    by_prompt = found.groupby("prompt", sort=False)
+    means = {"kept": "mean", "tokens": "mean"}
+    return by_prompt.agg({"kind": "first", "reply": "first"} | means).reset_index()
 
 
 def _constraint_points(profile: Profile, seeds: int) -> list[Point]:
@@ -137,13 +131,13 @@ def _constraint_points(profile: Profile, seeds: int) -> list[Point]:
 
 def _measure_constraints(profile: Profile, point: Point) -> dict[str, Any]:
     """GRPO with the rule as the only reward; held-out words and wordings before and after."""
-    sizes, seed = two_cores(profile), point["seed"]
-    config = constraint_config(sizes, seed)
-    policy, tokenizer = load_policy(sizes.model, device=pick_device())
-    held_out = constraint_rows(sizes.eval_prompts, "test", seed=99)
+    seed = point["seed"]
+    config = constraint_config(profile, seed)
+    policy, tokenizer = load_policy(profile.model, device=pick_device())
+    held_out = constraint_rows(profile.eval_prompts, "test", seed=99)
     before = _replies(policy, tokenizer, held_out, config)
     began = time.time()
-    rows = constraint_rows(sizes.comparisons, seed=seed)
+    rows = constraint_rows(profile.comparisons, seed=seed)
     history = train_rl(policy, tokenizer, rows, constraint_kept, config)
     minutes = (time.time() - began) / 60
     after = _replies(policy, tokenizer, held_out, config)
@@ -151,15 +145,16 @@ def _measure_constraints(profile: Profile, point: Point) -> dict[str, Any]:
     for kind, at in before.groupby("kind").groups.items():
         change = _change(before.loc[at], after.loc[at], ("kept",))
         by_kind |= {name.replace("kept", kind): value for name, value in change.items()}
+        by_kind[f"{kind}_n"] = float(len(at))
     return {
-        "model": sizes.model,
-        "n": float(len(held_out)),
+        "model": profile.model,
+        "n": float(len(before)),
         "train_minutes": round(minutes, 2),
         "settings": json.dumps(asdict(config)),
         **_change(before, after, ("kept", "tokens")),
         **by_kind,
         **curves(history, ("reward", "signal", "entropy", "length")),
-        "samples": _samples([row["prompt"] for row in held_out], before, after),
+        "samples": _samples(list(before["prompt"]), before, after),
     }
 
 

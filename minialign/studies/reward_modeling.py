@@ -196,7 +196,7 @@ def _measure_bon(profile: Profile, point: Point) -> dict[str, float]:
     merged = RewardModel.from_policy(policy)
     merged.load_state_dict(average_weights(members))
     asked = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
-    largest = LARGEST if profile.name != "smoke" else 4
+    largest = LARGEST if profile.base != "smoke" else 4
     rollout = sample(
         policy,
         tokenizer,

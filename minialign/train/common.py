@@ -20,14 +20,19 @@ from minialign.memory import PART_BYTES, Shape, tokens_that_fit
 def make_optimizer(
     model: torch.nn.Module, learning_rate: float, weight_decay: float = 0.0, eps: float = 1e-8
 ) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, with weight decay on matrices only."""
+    """AdamW over the trainable parameters, with weight decay on matrices only.
+
+    A step frees the gradients, so that a trained model that is kept holds its weights alone.
+    """
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trainable if p.dim() > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=eps, fused=True)
+    adam = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95), eps=eps, fused=True)
+    adam.register_step_post_hook(lambda optimizer, *_: optimizer.zero_grad(set_to_none=True))
+    return adam
 
 
 def linear_schedule(
@@ -59,7 +64,8 @@ def fast_matmul(device: torch.device) -> contextlib.AbstractContextManager:
 
     Where logprobs are compared, both sides need it: an update in bfloat16 on samples in float32
     reads rounded weights, which small steps do not move, while the sampler's do. GRPO on
-    SmolLM2-135M then left its samples (`off` .03 to .5 in 12 steps) and collapsed.
+    SmolLM2-135M then left its samples (`off` .03 to .5 in 12 steps) and collapsed. Not to be nested
+    in another autocast, whose copies of the weights would outlive a step.
     """
     dtype = fast_dtype(device)
     if dtype == torch.float32:

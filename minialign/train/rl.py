@@ -168,7 +168,8 @@ def advantages_of(
         return process_zscore(steps(rollout, rows), config.group_size)
     if config.advantage == "greedy":
         limits = {"max_new_tokens": config.max_new_tokens, "temperature": 0.0}
-        best = sample(policy, tokenizer, [row["prompt"] for row in rows], **limits)
+        with fast_matmul(policy.device):
+            best = sample(policy, tokenizer, [row["prompt"] for row in rows], **limits)
         found = greedy_baseline(rewards, rewards_of(reward, best, rows)[:, 0])
     else:
         found = GROUP_ADVANTAGES[config.advantage](rewards)
