@@ -14,13 +14,14 @@ from minialign.plots import compare, curves, show
 from minialign.studies import recorded
 
 SHOWN = {
-    "sft": ("follows", "stops", "any"),
+    "sft": ("follows", "stops", "any", "too_long"),
     "dpo": ("any", "rude", "too_long", "follows"),
     "ppo": ("any", "rude", "too_long", "follows"),
-}  # shares of replies, the headline first
+}  # shares of replies
+HEADLINE = {"sft": "stops", "dpo": "utility", "ppo": "utility"}
 CURVES = {"sft": ("loss",), "dpo": ("accuracy", "margin"), "ppo": ("reward", "kl", "length")}
 
-LABELS = {"any": "any flaw", "stops": "stops by itself", "kept": "its rule kept"}
+LABELS = {"any": "any flaw", "utility": "gold utility", "stops": "stops by itself", "kept": "its rule kept"}
 INTERVAL = "the real model: change, with 95% over prompts"
 
 
@@ -97,11 +98,11 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
     names, rows = SHOWN[stage], runs("real_stages", stage=stage)
     judged = {f"here: {model}, before": before, f"here: {model}, after": after}
     groups = {who: [share(found[name]) for name in names] for who, found in judged.items()}
-    real = [_shares(rows, name) for name in names]
     for when in ("before", "after"):
-        groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = [found[when] for found in real]
-    first = [f"{values[0].mean:.0%}" for values in groups.values()]
-    title = "{}: {} to {} here, {} to {} recorded".format(_label(names[0]), *first)
+        means = [_shares(rows, name)[when] for name in names]
+        groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = means
+    change = [rows[f"{HEADLINE[stage]}_{when}"].mean() for when in ("before", "after")]
+    title = f"{_label(HEADLINE[stage])}, real model: {change[0]:.2f} before, {change[1]:.2f} after"
     compare([_label(name) for name in names], groups, form="{:.0%}", title=title)
     draw_curves(rows, *CURVES[stage])
     show(changes(rows, [*names, "utility", "tokens"]), INTERVAL)
