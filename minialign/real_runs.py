@@ -21,7 +21,7 @@ SHOWN = {
 HEADLINE = {"sft": "stops", "dpo": "utility", "ppo": "utility"}
 CURVES = {"sft": ("loss",), "dpo": ("accuracy", "margin"), "ppo": ("reward", "kl", "length")}
 
-LABELS = {"any": "any flaw", "utility": "gold utility", "stops": "stops by itself", "kept": "its rule kept"}
+LABELS = {"any": "any flaw", "utility": "gold utility", "kept": "its rule kept"}
 INTERVAL = "the real model: change, with 95% over prompts"
 
 
@@ -102,7 +102,7 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
         means = [_shares(rows, name)[when] for name in names]
         groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = means
     change = [rows[f"{HEADLINE[stage]}_{when}"].mean() for when in ("before", "after")]
-    title = f"{_label(HEADLINE[stage])}, real model: {change[0]:.2f} before, {change[1]:.2f} after"
+    title = f"Real model, {_label(HEADLINE[stage])}: {change[0]:.2f} before, {change[1]:.2f} after"
     compare([_label(name) for name in names], groups, form="{:.0%}", title=title)
     draw_curves(rows, *CURVES[stage])
     show(changes(rows, [*names, "utility", "tokens"]), INTERVAL)

@@ -41,7 +41,7 @@ def test_a_stage_is_shown_beside_a_notebooks_own(stage: str, model: str, capsys)
     real_runs.show_stage(stage, judged, judged, model)
     assert "recorded: smollm2-135m-instruct, x86_64" in capsys.readouterr().out
     bars, curves = (plt.figure(number) for number in plt.get_fignums())
-    assert "real model: " in bars.axes[0].get_title() and len(curves.axes) >= 1
+    assert "Real model, " in bars.axes[0].get_title() and len(curves.axes) >= 1
     assert len(bars.axes[0].patches) == 4 * len(real_runs.SHOWN[stage])
 
 
