@@ -58,7 +58,8 @@ def frontier(
                 )  # fmt: skip
             _name_settings(ax, means, by, colour, None if len(groups) == 1 else i)
         furthest = max(runs[x].max() for runs in groups.values())
-        ax.set(xscale="symlog", xlabel=unit, xlim=(0, 1.6 * max(1.0, furthest)))
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set(xlabel=unit, xlim=(0, 1.6 * max(1.0, furthest)))
         ax.margins(y=0.18)
         set_title(ax, name)
     if len(groups) > 1:
