@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Row
 from minialign.history import History
-from minialign.rewards import Reward
+from minialign.rewards.contract import Reward
 from minialign.rollout import Rollout, sample
 from minialign.train.preference import PreferenceConfig, Ranking
 from minialign.train.stepwise import train_stepwise

@@ -27,7 +27,7 @@ from minialign.models import RewardModel, ValueModel, load_policy, model_path
 from minialign.own_data import comparisons_of, demonstrations_of, problems_of
 from minialign.own_replies import by_reward, train_on_own_replies
 from minialign.profiles import Profile
-from minialign.rewards import reward_model_score, set_zero
+from minialign.rewards.learnt import reward_model_score, set_zero
 from minialign.rollout import sample
 from minialign.session import pick_device
 from minialign.train.ppo import PpoConfig, train_ppo

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from minialign.rewards import Reward
+from minialign.rewards.contract import Reward
 from minialign.rollout import Rollout
 from minialign.world.arithmetic import equation_ends
 from minialign.world.problems import has_format, verify_outcome, verify_steps

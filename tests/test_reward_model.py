@@ -10,7 +10,7 @@ from minialign import registry
 from minialign.batching import Row, collate, encode
 from minialign.losses.reward import bradley_terry
 from minialign.models import RewardModel, add_lora, disable_dropout
-from minialign.rewards import reward_model_score, score_rows, set_zero
+from minialign.rewards.learnt import reward_model_score, score_rows, set_zero
 from minialign.train.reward import RewardConfig, both_orders, train_reward
 
 TOKENIZER = small_tokenizer()

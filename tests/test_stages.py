@@ -16,7 +16,7 @@ import torch
 from minialign import profiles, stages, studies
 from minialign.batching import encode
 from minialign.models import RewardModel, load_policy
-from minialign.rewards import ensemble_score, reward_model_score
+from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.studies.reward_modeling import best_of_n, paid
 from minialign.world.annotator import agrees
 from minialign.world.preferences import comparisons

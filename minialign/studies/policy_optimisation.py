@@ -18,7 +18,7 @@ from minialign.history import History
 from minialign.logprobs import token_logprobs
 from minialign.models import RewardModel, ValueModel
 from minialign.profiles import Profile
-from minialign.rewards import gold_reward, reward_model_score
+from minialign.rewards.learnt import gold_reward, reward_model_score
 from minialign.rollout import Rollout, sample
 from minialign.stages import policy_and_scorer, ppo_config, ppo_prompts
 from minialign.studies import Point, Study, patched

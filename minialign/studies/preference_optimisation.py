@@ -23,7 +23,7 @@ from minialign.own_replies import (
     train_on_own_replies,
 )
 from minialign.profiles import Profile
-from minialign.rewards import reward_model_score
+from minialign.rewards.learnt import reward_model_score
 from minialign.session import pick_device
 from minialign.stages import (
     comparison_rows,

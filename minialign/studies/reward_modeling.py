@@ -15,7 +15,7 @@ from minialign.evaluate import rank_correlation, win_rate
 from minialign.losses.reward import average_weights, ensemble
 from minialign.models import RewardModel, load_policy
 from minialign.profiles import Profile
-from minialign.rewards import reward_model_score, score_rows
+from minialign.rewards.learnt import reward_model_score, score_rows
 from minialign.rollout import sample
 from minialign.session import pick_device
 from minialign.stages import comparison_rows, encode_comparisons, reward_config, stage

@@ -22,7 +22,7 @@ from minialign.group_advantages import GROUP_ADVANTAGES, group_centred
 from minialign.history import History
 from minialign.models import ValueModel, frozen_reference
 from minialign.profiles import Profile
-from minialign.rewards import Reward
+from minialign.rewards.contract import Reward
 from minialign.rollout import sample
 from minialign.stages import ppo_config, rl_config, rl_problems, sft_config
 from minialign.studies import Point, Study, patched

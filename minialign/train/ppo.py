@@ -48,7 +48,7 @@ from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses.policy import clipped, value_loss
 from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
-from minialign.rewards import Reward
+from minialign.rewards.contract import Reward
 from minialign.rollout import Rollout, sample
 from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
 

@@ -36,7 +36,7 @@ from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
-from minialign.rewards import Reward
+from minialign.rewards.contract import Reward
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,

@@ -1,11 +1,8 @@
-"""Rewards: functions of prompts and completions, with TRL's signature, so that they move both ways.
-
-`reward(prompts, completions, **columns) -> list[float]`, one number per completion.
-"""
+"""Rewards that a model has learnt, and the world's own gold utility, which is only watched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -13,10 +10,9 @@ from transformers import PreTrainedTokenizerBase
 from minialign.batching import Messages, Row, collate, encode, prompt_ids
 from minialign.losses.reward import ensemble
 from minialign.models import RewardModel
+from minialign.rewards.contract import Reward
 from minialign.world.annotator import gold_utility
 from minialign.world.tasks import Instruction
-
-Reward = Callable[..., list[float]]
 
 
 @torch.no_grad()
