@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from minialign.verifiers import Texts, item_count, lower_case, mentions
+from minialign.rewards.contract import Completions, by_column
+from minialign.verifiers import Scores, item_count, lower_case, mentions
 
 TOPICS = {
     "train": (
@@ -129,13 +130,17 @@ def constraint_rows(n: int, split: str = "train", seed: int = 0) -> list[dict[st
 
 
 def constraint_kept(
-    prompts: Sequence, completions: Texts, kind: Sequence[str], value: Sequence[str],
+    prompts: Sequence, completions: Completions, kind: Sequence[str], value: Sequence[str],
     **columns: object,
-) -> list[float]:  # fmt: skip
+) -> Scores:  # fmt: skip
     """1 where the reply keeps the rule of its row, else 0.
 
     >>> constraint_kept(["?"] * 2, ["oak, elm", "Oak."], ["items", "lower case"], ["2", ""])
     [1.0, 0.0]
     """
-    each = zip(completions, kind, value, strict=True)
-    return [float(CONSTRAINTS[k].kept(reply, v)) for reply, k, v in each]
+
+    def kept(rule: tuple[str, str], reply: str) -> bool:
+        return CONSTRAINTS[rule[0]].kept(reply, rule[1])
+
+    rules = [None if k is None else (k, v) for k, v in zip(kind, value, strict=True)]
+    return by_column(kept, completions, rules)

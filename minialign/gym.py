@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from minialign.rewards.contract import Completions, by_column
+
 SEED_STEP = 10**6  # item i of a dataset is drawn with seed + i, so near seeds share items
 _SAID = re.compile(r"answer is:?\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]+")
@@ -45,8 +47,8 @@ def gym_rows(task: str, n: int, *, seed: int = 0, **settings: object) -> list[di
 
 
 def gym_answer(
-    prompts: Sequence, completions: Sequence[str], answer: Sequence[str], **columns: object
-) -> list[float]:
+    prompts: Sequence, completions: Completions, answer: Sequence[str], **columns: object
+) -> list[float | None]:
     """1 where a completion gives the right answer, else 0; nothing in between.
 
     What counts is what stands after the last "answer is", else all of it; where the right answer is
@@ -57,7 +59,7 @@ def gym_answer(
     >>> gym_answer(["?"] * 2, ["The answer is lamp.", "lamp lamp"], ["lamp"] * 2)
     [1.0, 0.0]
     """
-    return [float(_given(c, a) == a.strip()) for c, a in zip(completions, answer, strict=True)]
+    return by_column(lambda a, text: _given(text, a) == a.strip(), completions, answer)
 
 
 def _given(completion: str, answer: str) -> str | None:

@@ -44,6 +44,12 @@ class Rollout:
         """(B,) tokens of each completion, EOS included."""
         return self.completion_mask.sum(1)
 
+    @property
+    def completion_ids(self) -> list[list[int]]:
+        """The sampled tokens of each completion, its end included; B lists."""
+        rows = zip(self.input_ids, self.completion_mask.bool(), strict=True)
+        return [ids[sampled].tolist() for ids, sampled in rows]
+
     def grouped(self, values: Tensor) -> Tensor:
         """(B,) values as (P, G)."""
         return values.view(-1, self.group_size)

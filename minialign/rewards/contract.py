@@ -1,7 +1,203 @@
-"""The contract of a reward: TRL's signature, so that a function moves both ways."""
+"""The contract of a reward: TRL's signature, so that a function moves both ways.
+
+    reward(*, prompts, completions, completion_ids, **columns) -> one number per completion
+
+It is called by keyword, as TRL 1.16 calls it: `prompts` and `completions` are texts, or messages
+where the prompt is one; `completion_ids` are the sampled tokens, their end included; every other
+column of the rows comes by its name. None says that a reward does not apply to a completion. TRL's
+`trainer_state`, `log_extra` and `log_metric` are not given. Every reward of the package is called
+through `call_reward`, which refuses what would train on nonsense.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from numbers import Real
+from typing import Any
 
-Reward = Callable[..., list[float]]
+import torch
+from torch import Tensor
+
+from minialign.rollout import Rollout
+
+Reward = Callable[..., Sequence[float | None]]
+Completions = Sequence[str | list[dict[str, str]]]  # texts, or messages of one reply each
+Data = Mapping[str, Any]  # a row: "prompt", and columns that the rewards read
+OWN = ("prompt", "completion", "completion_ids")  # columns that the contract itself fills
+
+
+def reward_name(reward: Reward) -> str:
+    """What a reward is called: in errors, and in what a checkpoint is known by.
+
+    A reward that is made of others, or of weights, says so in an attribute `identity`, a function
+    without arguments.
+
+    >>> reward_name(len), reward_name(partial(len))
+    ('len', 'len')
+    """
+    if hasattr(reward, "identity"):
+        return reward.identity()
+    if isinstance(reward, partial):
+        return reward_name(reward.func)
+    return getattr(reward, "__qualname__", type(reward).__qualname__)
+
+
+def texts_of(completions: Completions) -> list[str]:
+    """Completions as texts, whichever way they came.
+
+    >>> texts_of(["Yes.", [{"role": "assistant", "content": "No."}]])
+    ['Yes.', 'No.']
+    """
+    return [
+        c if isinstance(c, str) else "".join(turn["content"] for turn in c) for c in completions
+    ]
+
+
+def by_column(
+    check: Callable[[Any, str], float], completions: Completions, column: Sequence
+) -> list[float | None]:
+    """check(value, text) of each completion; None where its row has no value in the column.
+
+    >>> by_column(lambda value, text: value == text, ["7", "8", "9"], ["7", "7", None])
+    [1.0, 0.0, None]
+    """
+    pairs = zip(column, texts_of(completions), strict=True)
+    return [None if value is None else float(check(value, text)) for value, text in pairs]
+
+
+def columns_of(rows: Sequence[Data]) -> dict[str, list]:
+    """The columns of all rows, the contract's own left out; None where a row lacks one.
+
+    >>> columns_of([{"prompt": "?", "answer": 7}, {"prompt": "?", "word": "owl"}])
+    {'answer': [7, None], 'word': [None, 'owl']}
+    """
+    names = dict.fromkeys(name for row in rows for name in row if name not in OWN)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def call_reward(
+    reward: Reward, prompts: Sequence, completions: Completions, **columns: Sequence
+) -> Tensor:
+    """(B,) float32 rewards, nan where the reward does not apply: None, as in TRL.
+
+    Args:
+        reward: any function that keeps the contract.
+        prompts: B texts or messages.
+        completions: B texts or messages.
+        columns: B values each; `completion_ids` among them where tokens were sampled.
+
+    Raises:
+        TypeError: if the reward takes no such arguments, or returns what is no row of numbers.
+        ValueError: if it returns another count of numbers, or one that is not finite in float32.
+        The message names the reward, the completion and its prompt, and the repair.
+    """
+    name, given = reward_name(reward), {"prompts": prompts, "completions": completions, **columns}
+    _refuse_unknown_arguments(reward, name, given)
+    found = reward(**given)
+    if isinstance(found, str | bytes | Mapping) or not hasattr(found, "__iter__"):
+        raise TypeError(
+            f"reward {name} returned {_short(found)}, but must return a list, one number per "
+            "completion"
+        )
+    values = list(found)
+    if len(values) != len(prompts):
+        raise ValueError(
+            f"reward {name} returned {len(values)} numbers for {len(prompts)} completions; return "
+            "exactly one for each, None where it does not apply"
+        )
+    return torch.tensor([_number(v, name, i, prompts) for i, v in enumerate(values)])
+
+
+def numbers_or_none(rewards: Tensor) -> list[float | None]:
+    """(B,) rewards as a reward returns them: None where there is none.
+
+    >>> numbers_or_none(torch.tensor([0.5, math.nan]))
+    [0.5, None]
+    """
+    return [None if math.isnan(value) else value for value in rewards.tolist()]
+
+
+def rewards_of(reward: Reward, rollout: Rollout, rows: Sequence[Data] | None = None) -> Tensor:
+    """(B,) float32 rewards of a rollout, on its device.
+
+    Args:
+        reward: any function that keeps the contract.
+        rollout: of P prompts, G completions each.
+        rows: P rows with the columns that the reward reads, each repeated for its group.
+
+    Raises:
+        TypeError: as `call_reward`.
+        ValueError: as `call_reward`, and if no reward applies to a completion.
+    """
+    found = _of_rollout(reward, rollout, rows)
+    if (missing := found.isnan()).any():
+        i = int(missing.nonzero()[0, 0])
+        raise ValueError(
+            f"reward {reward_name(reward)} returned None for {_place(i, rollout.prompts)}, "
+            f"{int(missing.sum())} of {len(found)} in all, and there is no other reward; return a "
+            "number, or add a reward that applies with `weighted`"
+        )
+    return found.to(rollout.logprobs.device)
+
+
+def mean_reward(reward: Reward, rollout: Rollout, rows: Sequence[Data] | None = None) -> float:
+    """The mean over the completions to which a watched reward applies; nan where there is none."""
+    found = _of_rollout(reward, rollout, rows)
+    return found[~found.isnan()].mean().item()
+
+
+def _of_rollout(reward: Reward, rollout: Rollout, rows: Sequence | None) -> Tensor:
+    each = [row for row in rows or () for _ in range(rollout.group_size)]
+    completions = [
+        text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
+        for prompt, text in zip(rollout.prompts, rollout.texts, strict=True)
+    ]
+    columns = columns_of(each) | {"completion_ids": rollout.completion_ids}
+    return call_reward(reward, rollout.prompts, completions, **columns)
+
+
+def _refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(reward)
+    except (TypeError, ValueError):  # some built-in callables have none
+        return
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise TypeError(
+            f"reward {name}{signature} cannot be called with {', '.join(given)} ({error}); name "
+            "what it reads, end its parameters with **columns, and give the rows those columns"
+        ) from None
+
+
+def _number(value: Any, name: str, i: int, prompts: Sequence) -> float:
+    """A value of a reward as a float that float32 holds; None is nan."""
+    if value is None:
+        return math.nan
+    number = value
+    if hasattr(value, "item") and math.prod(getattr(value, "shape", ())) == 1:
+        number = value.item()
+    if not isinstance(number, Real):  # a bool is one
+        raise TypeError(
+            f"reward {name} returned {_short(value)} for {_place(i, prompts)}; return a number, or "
+            "None where it does not apply"
+        )
+    if not math.isfinite(float32 := torch.tensor(float(number), dtype=torch.float32).item()):
+        raise ValueError(
+            f"reward {name} returned {number} for {_place(i, prompts)}, which is not finite in "
+            "float32 and would destroy the weights; return a finite number, or None where it does "
+            "not apply"
+        )
+    return float32
+
+
+def _place(i: int, prompts: Sequence) -> str:
+    return f"completion {i} (prompt {reprlib.repr(prompts[i])})"
+
+
+def _short(value: Any) -> str:
+    return f"{reprlib.repr(value)} ({type(value).__name__})"

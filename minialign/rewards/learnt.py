@@ -7,10 +7,19 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from minialign.batching import Messages, Row, collate, encode, prompt_ids
+from minialign.batching import Messages, Row, collate, prompt_ids
+from minialign.batching import completion_ids as ids_of
+from minialign.checkpoint import weights_digest
 from minialign.losses.reward import ensemble
 from minialign.models import RewardModel
-from minialign.rewards.contract import Reward
+from minialign.rewards.contract import (
+    Completions,
+    Reward,
+    call_reward,
+    numbers_or_none,
+    reward_name,
+    texts_of,
+)
 from minialign.world.annotator import gold_utility
 from minialign.world.tasks import Instruction
 
@@ -35,23 +44,25 @@ def score_rows(
 
 
 def reward_model_score(model: RewardModel, tokenizer: PreTrainedTokenizerBase) -> Reward:
-    """A reward model as a reward: its score of each reply, end of text included.
+    """A reward model as a reward: its score of the prompt and the tokens that were sampled.
 
-    A completion is scored as training showed it. An empty one is scored too: its end of text alone.
+    So a completion that was cut is scored without an end, and no text is encoded a second time: a
+    reply of any length, or one that spells out a special token, is scored as it was sampled. The
+    model must read the policy's own tokens. Without `completion_ids` (replies that nobody sampled)
+    the text is encoded, its end appended.
     """
 
     def reward(
-        prompts: Sequence[str | Messages], completions: Sequence[str], **columns: object
-    ) -> list[float]:
-        pairs = zip(prompts, completions, strict=True)
-        rows = [
-            encode(tokenizer, p, c)
-            if c.strip()
-            else Row(prompt_ids(tokenizer, p), [tokenizer.eos_token_id])
-            for p, c in pairs
-        ]
+        prompts: Sequence[str | Messages], completions: Completions,
+        completion_ids: Sequence[Sequence[int]] | None = None, **columns: object,
+    ) -> list[float]:  # fmt: skip
+        if completion_ids is None:
+            completion_ids = [ids_of(tokenizer, text) for text in texts_of(completions)]
+        given = zip(prompts, completion_ids, strict=True)
+        rows = [Row(prompt_ids(tokenizer, prompt), list(ids)) for prompt, ids in given]
         return score_rows(model, tokenizer, rows).tolist()
 
+    reward.identity = lambda: f"reward_model_score {weights_digest(model)}"
     return reward
 
 
@@ -59,24 +70,32 @@ def set_zero(
     model: RewardModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str | Messages],
-    completions: Sequence[str],
+    completions: Completions,
+    completion_ids: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """Shift the reward model's scores to mean 0 over some replies, such as the reference's own.
 
     Comparisons leave the zero free, but a penalty for a missing end, a critic and a reader need
     one: Ouyang et al. 2022, section 3.5; detail 15 of Huang et al. 2024, arXiv:2403.17031.
     """
-    scores = reward_model_score(model, tokenizer)(prompts, completions)
-    model.zero += sum(scores) / len(scores)
+    reward = reward_model_score(model, tokenizer)
+    columns = {} if completion_ids is None else {"completion_ids": completion_ids}
+    model.zero += call_reward(reward, prompts, completions, **columns).mean().item()
 
 
 def ensemble_score(rewards: Sequence[Reward], how: str = "mean", *, penalty: float = 1.0) -> Reward:
-    """Several rewards as one: their mean, the worst, or mean - penalty * variance ("cautious")."""
+    """Several rewards as one: their mean, the worst, or mean - penalty * variance ("cautious").
 
-    def reward(prompts: Sequence, completions: Sequence[str], **columns: object) -> list[float]:
-        each = [one(prompts, completions, **columns) for one in rewards]
-        return ensemble(torch.tensor(each), how, penalty=penalty).tolist()
+    All of them must apply to every completion.
+    """
 
+    def reward(
+        prompts: Sequence, completions: Completions, **columns: Sequence
+    ) -> list[float | None]:
+        each = [call_reward(one, prompts, completions, **columns) for one in rewards]
+        return numbers_or_none(ensemble(torch.stack(each), how, penalty=penalty))
+
+    reward.identity = lambda: f"ensemble_score({how}, {', '.join(map(reward_name, rewards))})"
     return reward
 
 
@@ -85,8 +104,9 @@ def gold_reward(instructions: Sequence[Instruction]) -> Reward:
     known = {instruction.prompt: instruction for instruction in instructions}
 
     def reward(
-        prompts: Sequence[str | Messages], completions: Sequence[str], **columns: object
+        prompts: Sequence[str | Messages], completions: Completions, **columns: object
     ) -> list[float]:
-        return [gold_utility(known[p], c) for p, c in zip(prompts, completions, strict=True)]
+        given = zip(prompts, texts_of(completions), strict=True)
+        return [gold_utility(known[prompt], text) for prompt, text in given]
 
     return reward

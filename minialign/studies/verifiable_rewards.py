@@ -144,10 +144,7 @@ def _ppo(
     """
     rows, config = rl_problems(profile, seed), brief(profile, seed)
     answers = {row["prompt"]: row["answer"] for row in rows}
-
-    def reward(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
-        return right_answer(prompts, completions, answer=[answers[p] for p in prompts])
-
+    asked = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
     settings = replace(
         ppo_config(profile, seed),
         steps=max(2, round(share * config.steps)),
@@ -156,7 +153,7 @@ def _ppo(
         missing_eos=None,
     )
     critic = ValueModel.from_policy(policy, seed)
-    return train_ppo(policy, critic, tokenizer, list(answers), reward, settings)
+    return train_ppo(policy, critic, tokenizer, asked, right_answer, settings)
 
 
 def _method(
@@ -260,7 +257,7 @@ def _measure_hacking(profile: Profile, point: Point) -> dict[str, float]:
 
 
 def _wrong(*args: Any, **columns: Any) -> list[float]:
-    return [-value for value in right_answer(*args, **columns)]
+    return [-value for value in right_answer(*args, **columns)]  # every row has an answer
 
 
 def _without_epsilon(rewards: Tensor) -> Tensor:
