@@ -10,16 +10,58 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
-FORMAT = "minialign checkpoint 1"
+FORMAT = "minialign checkpoint 2"
 TENSOR_FILES = ("weights", "optimizer", "random")
+# What a difference in these settings means; others are fields of a config.
+MEANINGS = {
+    "data": "rows, labels or columns",
+    "rewards": "the rewards, or what is watched",
+    "reference": "the reference, or the policy that it was copied from: load it as it was",
+    "frozen": "the frozen weights below the adapter",
+}
+
+
+def fingerprint(value: Any) -> str:
+    """16 hex digits that stand for what rows hold: texts, numbers, labels, tensors, nested.
+
+    >>> fingerprint([{"prompt": "?", "answer": 7}]) == fingerprint([{"prompt": "?", "answer": 8}])
+    False
+    """
+    text = json.dumps(value, default=_plain, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def weights_digest(model: torch.nn.Module, *, frozen_only: bool = False) -> str:
+    """16 hex digits that stand for a model's parameters, on whatever device they are."""
+    found = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        if not (frozen_only and parameter.requires_grad):
+            found.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
+            raw = parameter.detach().cpu().contiguous().view(-1).view(torch.uint8)
+            found.update(raw.numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has no word for; an address in memory says nothing of it."""
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, bytes):
+        return value.hex()
+    return vars(value) if hasattr(value, "__dict__") else f"{type(value).__name__} {value}"
 
 
 def save_checkpoint(
@@ -56,8 +98,12 @@ def save_checkpoint(
     for name, tensors in zip(TENSOR_FILES, (weights, moments, random), strict=True):
         save_file(tensors, fresh / f"{name}.safetensors")
         digests[name] = _digest(fresh / f"{name}.safetensors")
-    digests["state"] = _content_digest(settings, state)
-    header = {"format": FORMAT, "settings": settings, "state": state, "digests": digests}
+    devices = [g.device.type for g in generators]
+    digests["state"] = _content_digest(settings, state, devices)
+    header = {
+        "format": FORMAT, "settings": settings, "state": state, "devices": devices,
+        "digests": digests,
+    }  # fmt: skip
     (fresh / "state.json").write_text(json.dumps(header))
     if path.exists():
         os.rename(path, old)
@@ -82,6 +128,9 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Load weights, moments and random state in place and return the saved state.
 
+    A run may go on on another kind of device, whose random numbers are others: its generators are
+    then seeded anew, from what was saved, and a warning says so.
+
     Raises:
         ValueError: if the folder is damaged, is no checkpoint, or was made by other settings; the
             message says what to do.
@@ -90,9 +139,10 @@ def load_checkpoint(
     saved, settings = header["settings"], json.loads(json.dumps(settings))  # tuples as lists
     if saved != settings:
         changed = sorted(k for k in {*saved, *settings} if saved.get(k) != settings.get(k))
+        names = [f"{k} ({MEANINGS[k]})" if k in MEANINGS else k for k in changed]
         raise ValueError(
             f"the checkpoint {path.name} was made with other settings "
-            f"({', '.join(changed)} differ); "
+            f"({', '.join(names)} differ); "
             "delete the folder to start anew, or restore the settings to continue"
         )
     weights, moments, random = (load_file(path / f"{name}.safetensors") for name in TENSOR_FILES)
@@ -109,9 +159,22 @@ def load_checkpoint(
         keys = [k for k in moments if k.split(".", 1)[0] == str(i)]
         one.state[parameter] = {k.split(".", 1)[1]: moments[k].to(parameter.device) for k in keys}
     torch.set_rng_state(random["torch"])
-    for i, generator in enumerate(generators):
-        generator.set_state(random[str(i)])
+    for i, (generator, device) in enumerate(zip(generators, header["devices"], strict=True)):
+        _restore(generator, random[str(i)], device)
     return header["state"]
+
+
+def _restore(generator: torch.Generator, state: Tensor, device: str) -> None:
+    if generator.device.type == device:
+        generator.set_state(state)
+        return
+    warnings.warn(
+        f"this run began on {device} and goes on on {generator.device.type}, whose random numbers "
+        "are others: sampling is seeded anew",
+        stacklevel=3,
+    )
+    seed = hashlib.sha256(state.numpy().tobytes()).digest()
+    generator.manual_seed(int.from_bytes(seed[:4], "little"))
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -124,7 +187,8 @@ def _header(path: Path) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"{path.name} is no checkpoint of this version ({FORMAT!r}); {repair}")
     digests = header.get("digests", {})
-    if digests.get("state") != _content_digest(header.get("settings"), header.get("state")):
+    content = (header.get(name) for name in ("settings", "state", "devices"))
+    if digests.get("state") != _content_digest(*content):
         raise ValueError(f"the checkpoint {path.name} is damaged (state.json); {repair}")
     for name in TENSOR_FILES:
         file = path / f"{name}.safetensors"
@@ -141,8 +205,8 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _content_digest(settings: Any, state: Any) -> str:
-    return hashlib.sha256(json.dumps([settings, state]).encode()).hexdigest()
+def _content_digest(*content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

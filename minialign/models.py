@@ -86,19 +86,22 @@ def load_policy(
 
 def disable_dropout(model: PreTrainedModel) -> PreTrainedModel:
     """Set every dropout to 0, in modules, as plain numbers in modules, and in the config."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        _zero_dropout_numbers(module)
-    _zero_dropout_numbers(model.config)
+    for owner, name in dropouts(model):
+        setattr(owner, name, 0.0)
     return model
 
 
-def _zero_dropout_numbers(owner: object) -> None:
-    names = [n for n, x in vars(owner).items() if isinstance(x, float)]
-    for name in names:
-        if any(mark in name for mark in ("dropout", "pdrop", "layerdrop")):
-            setattr(owner, name, 0.0)
+def dropouts(model: torch.nn.Module) -> list[tuple[object, str]]:
+    """Where the rates of dropout stand that are not 0: (owner, name of its attribute)."""
+    marks = ("dropout", "pdrop", "layerdrop")
+    found = [(m, "p") for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.p]
+    owners = [*model.modules(), *filter(None, [getattr(model, "config", None)])]
+    return found + [
+        (owner, name)
+        for owner in owners
+        for name, value in vars(owner).items()
+        if isinstance(value, float) and value and any(mark in name for mark in marks)
+    ]
 
 
 def frozen_reference(policy: PreTrainedModel) -> PreTrainedModel:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Row
 from minialign.history import History
-from minialign.rewards.contract import Reward
+from minialign.rewards.contract import Reward, rewards_of
 from minialign.rollout import Rollout, sample
 from minialign.train.preference import PreferenceConfig, Ranking
 from minialign.train.stepwise import train_stepwise
@@ -26,21 +26,21 @@ from minialign.world.annotator import Annotator
 from minialign.world.preferences import CROWD, noisy_utility
 from minialign.world.tasks import Instruction
 
-Values = Callable[[Sequence[Instruction], Sequence[str]], list[float]]  # one per reply
+Values = Callable[[Sequence[Instruction], Rollout], Sequence[float]]  # one per reply
 
 
 def by_annotators(seed: int = 0, annotator: Annotator = CROWD) -> Values:
     """Noisy utilities whose order is an annotator's: of two replies a choice, of more a ranking."""
     rng = Random(f"own replies {seed}")
-    return lambda asked, replies: [
+    return lambda asked, rollout: [
         noisy_utility(rng, annotator, instruction, reply)
-        for instruction, reply in zip(asked, replies, strict=True)
+        for instruction, reply in zip(asked, rollout.texts, strict=True)
     ]
 
 
 def by_reward(reward: Reward) -> Values:
     """What a reward function pays."""
-    return lambda asked, replies: reward([i.prompt for i in asked], list(replies))
+    return lambda asked, rollout: rewards_of(reward, rollout).tolist()
 
 
 def own_rankings(
@@ -82,7 +82,7 @@ def own_rankings(
             max_new_tokens=max_new_tokens, generator=generator,
         )  # fmt: skip
         rows = _rows(rollout)
-        worth = values([instructions[i] for i in part for _ in range(group_size)], rollout.texts)
+        worth = values([instructions[i] for i in part for _ in range(group_size)], rollout)
         for k, i in enumerate(part):
             group = range(k * group_size, (k + 1) * group_size)
             ranked = sorted(group, key=lambda j: -worth[j])
@@ -136,9 +136,10 @@ def train_on_own_replies(
         )
         for i in range(rounds)
     )  # fmt: skip
-    part = replace(config, steps=config.steps // rounds)
+    parts = [len(range(i, config.steps, rounds)) for i in range(rounds)]  # they add up to steps
+    configs = [replace(config, steps=steps) for steps in parts]
     saved = {"on_step": on_step, "checkpoint_dir": checkpoint_dir}
-    return train_stepwise(policy, tokenizer, sampled, part, share=0.0, **saved)
+    return train_stepwise(policy, tokenizer, sampled, configs, share=0.0, **saved)
 
 
 def _rows(rollout: Rollout) -> list[Row]:

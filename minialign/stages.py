@@ -189,7 +189,8 @@ def _train_reward(profile: Profile, seed: int, work: Path) -> tuple[RewardModel,
     history.to_csv(work / "history.csv")
     asked = [i.prompt for i in instructions(profile.eval_prompts, "train", seed)]
     rollout = sample(policy, tokenizer, asked, max_new_tokens=profile.max_new_tokens)
-    set_zero(model, tokenizer, rollout.prompts, rollout.texts)
+    given = rollout.prompts, rollout.texts, rollout.completion_ids
+    set_zero(model, tokenizer, *given)
     return model, tokenizer
 
 

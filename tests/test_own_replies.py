@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ TOKENIZER = small_tokenizer()
 ASKED = instructions(9, "train", 0)
 
 
-def length(prompts, completions):
+def length(prompts, completions, **columns):
     return [float(len(text)) for text in completions]
 
 
@@ -61,7 +62,9 @@ def test_noisy_utilities_choose_as_bradley_and_terry_have_it():
     good, bad = "You are always welcome here.", "You fool."
     gap = gold_utility(instruction, good) - gold_utility(instruction, bad)
     crowd = Annotator(temperature=gap)  # so that it is sigmoid(1) = 0.73
-    n, values = 4000, by_annotators(0, crowd)([instruction] * 8000, [good, bad] * 4000)
+    n, values = 4000, by_annotators(0, crowd)(
+        [instruction] * 8000, SimpleNamespace(texts=[good, bad] * 4000)
+    )
     wins = sum(values[2 * i] > values[2 * i + 1] for i in range(n)) / n
     assert wins == pytest.approx(preference_probability(gap, gap), abs=0.03)
     assert noisy_utility(Random(1), CROWD, instruction, good) != noisy_utility(

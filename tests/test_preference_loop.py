@@ -82,7 +82,8 @@ def test_reference_logprobs_are_computed_once_and_right(monkeypatch, float32):
         torch.testing.assert_close(masked_sum(logprobs, batch.completion_mask), sums)
     calls.clear()
     given, again = tiny_llama(), tiny_llama()
-    train_preference(given, TOKENIZER, PAIRS, settings(), references=found)
+    twice = {"reference": reference, "references": found}
+    train_preference(given, TOKENIZER, PAIRS, settings(), **twice)
     train_preference(again, TOKENIZER, PAIRS, settings(), reference=reference)
     assert same(weights(given), weights(again))
 

@@ -10,9 +10,10 @@ import torch
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign import registry
+from minialign.rewards.contract import rewards_of
 from minialign.rollout import sample
 from minialign.train import rl
-from minialign.train.rl import RlConfig, rewards_of, roll_out, train_rl
+from minialign.train.rl import RlConfig, roll_out, train_rl
 
 TOKENIZER = small_tokenizer()
 ROWS = [{"prompt": p, "numbers": (2, 3), "bonus": b} for p, b in (
@@ -143,7 +144,7 @@ def test_columns_reach_the_reward_once_per_completion():
         return [b + len(ids) / 100 for b, ids in zip(bonus, completion_ids, strict=True)]
 
     rollout = sample(tiny_llama(), TOKENIZER, [r["prompt"] for r in ROWS], group_size=3)
-    found = rewards_of(bonus, rollout, ROWS)
+    found = rollout.grouped(rewards_of(bonus, rollout, ROWS))
     right = torch.tensor([[r["bonus"]] * 3 for r in ROWS]) + rollout.grouped(rollout.lengths) / 100
     torch.testing.assert_close(found, right)
 
@@ -158,16 +159,19 @@ def test_dynamic_sampling_keeps_groups_with_a_signal():
 
     generator = torch.Generator().manual_seed(0)
     config = settings(dynamic=True)
-    rollout, rewards, rows, share = roll_out(
+    rollout, rewards, rows, drawn = roll_out(
         tiny_llama(), TOKENIZER, ROWS, odd, config, generator
     )
-    assert [row["bonus"] for row in rows] == [1.0, 3.0] and share == 0.5
+    assert [row["bonus"] for row in rows] == [1.0, 3.0] and drawn["signal"] == 0.5
+    assert drawn["reward"] < rewards.mean()  # of all that was drawn, not of the kept ones
     assert rewards.shape == (2, 4) and len(rollout) == len(rollout.texts) == 8
     assert rollout.prompts == [rows[0]["prompt"]] * 4 + [rows[1]["prompt"]] * 4
-    tied = roll_out(
-        tiny_llama(), TOKENIZER, ROWS, lambda p, c, **k: [0.0] * len(c), config, generator
-    )
-    assert len(tied[2]) == 2 and tied[3] == 0
+
+    def zero(completions, **columns):
+        return [0.0] * len(completions)
+
+    tied = roll_out(tiny_llama(), TOKENIZER, ROWS, zero, config, generator)
+    assert len(tied[2]) == 2 and tied[3]["signal"] == 0
 
 
 @pytest.mark.parametrize("changes", [{}, {"beta": 0.1, "kl": "reward"}, {"dynamic": True}])

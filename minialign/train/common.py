@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,9 +15,11 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Batch, Row, collate
+from minialign.checkpoint import fingerprint
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.preference_scores import length_desensitised
 from minialign.memory import PART_BYTES, Shape, tokens_that_fit
+from minialign.models import dropouts
 
 
 def make_optimizer(
@@ -23,8 +28,23 @@ def make_optimizer(
     """AdamW over the trainable parameters, with weight decay on matrices only.
 
     A step frees the gradients, so that a trained model that is kept holds its weights alone.
+
+    Raises:
+        ValueError: if no parameter is trainable.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
+    if not trainable:
+        raise ValueError(
+            "no parameter of the model is trainable; set requires_grad_(True), or load an adapter "
+            "with load_policy, which leaves it trainable"
+        )
+    if rounded := {str(p.dtype) for p in trainable} & {"torch.bfloat16", "torch.float16"}:
+        warnings.warn(
+            f"trainable weights are {rounded.pop().removeprefix('torch.')}: steps below a 256th of "
+            "a weight are lost in rounding; load the model in float32, the loops multiply in "
+            "bfloat16 by themselves",
+            stacklevel=3,
+        )
     groups = [
         {"params": [p for p in trainable if p.dim() > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
@@ -40,8 +60,10 @@ def linear_schedule(
 ) -> float:
     """Set the rate of this step: up linearly for `warmup` steps, then down to a twentieth.
 
-    The rate is a function of the step alone, so a resumed run needs no state for it.
+    A warmup that is longer than the run is cut to half of it, or the peak would never come. The
+    rate is a function of the step alone, so a resumed run needs no state for it.
     """
+    warmup = warmup if warmup <= steps else steps // 2
     fall = max(0, step - warmup) / max(1, steps - warmup)
     rate = peak * min(1.0, (step + 1) / max(1, warmup)) * (1 - 0.95 * fall)
     for group in optimizer.param_groups:
@@ -81,9 +103,63 @@ def part_size(model: PreTrainedModel, width: int, most: int) -> int:
     return min(most, max(1, tokens // width))
 
 
+class NonFiniteStep(ArithmeticError):
+    """A step whose numbers are not finite; the weights are those before it."""
+
+
+def refuse_non_finite(step: int, rows: Sequence[int], **values: Tensor | float) -> None:
+    """Stop before an update that would make every weight nan.
+
+    Args:
+        step: its number, from 0.
+        rows: numbers of the rows in its batch, from 0.
+        values: by name, in the order in which they were computed: the first that is not finite is
+            the nearest to the cause.
+
+    Raises:
+        NonFiniteStep: if one is not finite; the message names step, rows and value.
+    """
+    for name, value in values.items():
+        if not (value.isfinite().all() if isinstance(value, Tensor) else math.isfinite(value)):
+            bad = "" if isinstance(value, Tensor) and value.numel() > 1 else f" ({float(value)})"
+            raise NonFiniteStep(
+                f"step {step}, rows {', '.join(map(str, sorted(rows)))}: {name} is not "
+                f"finite{bad}; the weights are those of the step before, and a checkpoint stands "
+                "as it was last saved. Lower learning_rate, or look at these rows"
+            )
+
+
+@contextlib.contextmanager
+def training(*models: torch.nn.Module, dropout: bool = False) -> Iterator[None]:
+    """Models in train mode, which gradient checkpointing asks for; afterwards as they were.
+
+    Where logprobs are compared there must be no dropout: it is 0 in here unless `dropout` is set.
+    """
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    places = [] if dropout else [place for model in models for place in dropouts(model)]
+    rates = [(owner, name, getattr(owner, name)) for owner, name in places]
+    try:
+        for owner, name in places:
+            setattr(owner, name, 0.0)
+        for model in models:
+            model.train()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for owner, name, rate in rates:
+            setattr(owner, name, rate)
+
+
 def due(step: int, config: Any) -> bool:
     """Whether a loop saves after `step` updates: every `save_every`, and at the end."""
     return step % config.save_every == 0 or step == config.steps
+
+
+def run_settings(loop: str, config: Any, data: Any, **known: Any) -> dict[str, Any]:
+    """What a checkpoint is known by: the loop, its settings, and digests of all that it reads."""
+    settings = {**asdict(config), "options": dict(getattr(config, "options", {}))}
+    return {"loop": loop, **settings, "data": fingerprint(data), **known}
 
 
 def fast_logprobs(model: torch.nn.Module, batch: Batch) -> Tensor:

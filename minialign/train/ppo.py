@@ -32,25 +32,30 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.advantages import explained_variance, gae, whiten
-from minialign.batching import (
-    Messages,
-    Row,
-    by_length,
-    collate,
-    digest,
-    prompt_batches,
-    prompt_ids,
+from minialign.batching import Messages, Row, by_length, collate, prompt_batches
+from minialign.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
 )
-from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.kl import adapt_beta, k1
 from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses.policy import clipped, value_loss
 from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
-from minialign.rewards.contract import Reward
+from minialign.rewards.contract import Data, Reward, mean_reward, reward_name, rewards_of
 from minialign.rollout import Rollout, sample
-from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import (
+    due,
+    fast_matmul,
+    linear_schedule,
+    make_optimizer,
+    refuse_non_finite,
+    run_settings,
+    training,
+)
 
 REWARDS = ("plain", "whitened", "normalised", "clipped")
 SCORE_CLIP = 0.3  # standard deviations: delta of Zheng et al. 2023
@@ -144,10 +149,9 @@ class Running:
         return found.clamp(-SCORE_CLIP, SCORE_CLIP) if how == "clipped" else found
 
 
-def with_missing_eos(scores: Sequence[float], rollout: Rollout, missing: float | None) -> Tensor:
+def with_missing_eos(scores: Tensor, rollout: Rollout, missing: float | None) -> Tensor:
     """(B,) scores; a completion that was cut gets `missing` in place of its own (detail 23)."""
-    found = torch.tensor(scores, device=rollout.logprobs.device)
-    return found if missing is None else torch.where(rollout.finished, found, missing)
+    return scores if missing is None else torch.where(rollout.finished, scores, missing)
 
 
 def minibatches(lengths: Tensor, config: PpoConfig, generator: torch.Generator) -> Iterator[Tensor]:
@@ -158,7 +162,7 @@ def minibatches(lengths: Tensor, config: PpoConfig, generator: torch.Generator) 
     """
     for _ in range(config.epochs):
         noise = 8 * torch.rand(len(lengths), generator=generator)
-        parts = (lengths.cpu() + noise).argsort().chunk(config.minibatches)
+        parts = (lengths.cpu() + noise).argsort().tensor_split(config.minibatches)
         yield from (parts[i] for i in torch.randperm(len(parts), generator=generator).tolist())
 
 
@@ -173,7 +177,8 @@ def imitation(
     def loss(n: int) -> Tensor:
         drawn = torch.randint(len(rows), (n,), generator=generator).tolist()
         batch = collate([rows[i] for i in drawn], tokenizer.pad_token_id).to(policy.device)
-        logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+        with fast_matmul(policy.device):
+            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
         return cross_entropy(logprobs, batch.completion_mask).sum() / batch.completion_mask.sum()
 
     return loss if rows else None
@@ -191,24 +196,13 @@ def shown(rollout: Rollout, kl: Tensor, scores: Tensor) -> dict[str, float]:
     }
 
 
-def _check(prompts: Sequence, demonstrations: Sequence[Row], config: PpoConfig) -> None:
-    if not prompts:
-        raise ValueError("there are no prompts; give at least one")
+def _check(rows: Sequence[Data], demonstrations: Sequence[Row], config: PpoConfig) -> None:
+    if not rows or any("prompt" not in row for row in rows):
+        raise ValueError(f"{len(rows)} rows: give at least one, each with a prompt")
     if bool(demonstrations) != (config.ptx > 0):
         raise ValueError(
             f"{len(demonstrations)} demonstrations with ptx={config.ptx}: give both, or neither"
         )
-
-
-def _settings(
-    config: PpoConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str | Messages],
-    demonstrations: Sequence[Row],
-) -> dict:
-    """What a checkpoint must agree with: the settings and a digest of what is read."""
-    asked = [Row(prompt_ids(tokenizer, prompt), []) for prompt in prompts]
-    return {"loop": "ppo", **asdict(config), "data": digest([*asked, *demonstrations])}
 
 
 def update(
@@ -219,6 +213,7 @@ def update(
     config: PpoConfig,
     generator: torch.Generator,
     imitate: Callable[[int], Tensor] | None = None,
+    place: tuple[int, Sequence[int]] = (0, ()),
 ) -> dict[str, float]:
     """A few passes of clipped steps over one rollout; returns clip_fraction and value_loss.
 
@@ -230,6 +225,7 @@ def update(
         config: epochs, minibatches, clip and ptx are read.
         generator: of the order of the minibatches.
         imitate: n -> cross-entropy of n demonstrations; None is without the pretraining mix.
+        place: step and rows, for an error.
     """
     found, lengths = [], rollout.attention_mask.sum(1)
     every = (rollout.input_ids, rollout.attention_mask, rollout.completion_mask)
@@ -248,8 +244,8 @@ def update(
             loss = loss + config.ptx * imitate(len(rows))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        for model in models.values():
-            clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
+        norms = [clip_grad_norm_(m.parameters(), MAX_GRAD_NORM) for m in models.values()]
+        refuse_non_finite(*place, returns=returns, loss=loss, gradient=sum(norms))
         optimizer.step()
         outside = ((logprobs - old).exp() - 1).abs() > config.clip
         found.append([masked_mean(x.float(), kept).item() for x in (outside, error)])
@@ -261,7 +257,7 @@ def train_ppo(
     policy: PreTrainedModel,
     value_model: ValueModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str | Messages],
+    rows: Sequence[str | Messages | Data],
     reward: Reward,
     config: PpoConfig | None = None,
     *,
@@ -276,8 +272,9 @@ def train_ppo(
         policy: the instruction-tuned model; a frozen copy of it is the reference.
         value_model: starts best as a copy of the reward model.
         tokenizer: with a chat template.
-        prompts: to complete, in a new order in every epoch.
-        reward: TRL's signature, reward(prompts, completions) -> one number each.
+        rows: prompts to complete, in a new order in every epoch; or dicts of "prompt" and the
+            columns that the rewards read.
+        reward: TRL's signature, see `rewards.contract`; each completion needs a number.
         config: settings; None is the default.
         watch: name -> reward that is logged and never learnt from, such as the gold utility.
         demonstrations: encoded, for the pretraining mix (ptx above 0).
@@ -290,7 +287,8 @@ def train_ppo(
         learning_rate, and one column for each of `watch`.
     """
     config = config or PpoConfig()
-    _check(prompts, demonstrations, config)
+    rows = [row if isinstance(row, Mapping) else {"prompt": row} for row in rows]
+    _check(rows, demonstrations, config)
     reference = frozen_reference(policy)
     both = torch.nn.ModuleDict({"policy": policy, "value": value_model})
     optimizer = make_optimizer(both, config.learning_rate, eps=EPS)
@@ -299,23 +297,28 @@ def train_ppo(
     limits = {"max_new_tokens": config.max_new_tokens, "generator": sampling}
     imitate = imitation(policy, tokenizer, demonstrations, shuffling)
     history, scale, beta, first = History(), Running(), config.beta, 0
-    settings = _settings(config, tokenizer, prompts, demonstrations)
+    watched = {"reward": reward, **(watch or {})}
+    settings = run_settings(
+        "ppo", config, [rows, demonstrations], reference=weights_digest(policy),
+        rewards={name: reward_name(one) for name, one in watched.items()},
+    )  # fmt: skip
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, both, optimizer, settings, rngs)
         history, first = History.from_rows(state["history"]), state["step"]
         scale, beta = Running(**state["scale"]), state["beta"]
-    batches = prompt_batches(len(prompts), config.prompts, Random(config.seed))
+    batches = prompt_batches(len(rows), config.prompts, Random(config.seed))
     bar = tqdm(islice(batches, first, config.steps), "ppo", config.steps, initial=first)
     for step, indices in enumerate(bar, start=first):
         # 1. Roll out: one completion of each prompt, with its logprobs.
+        asked = [rows[i] for i in indices]
         with torch.no_grad(), fast_matmul(policy.device):  # as in the update
-            rollout = sample(policy, tokenizer, [prompts[i] for i in indices], **limits)
+            rollout = sample(policy, tokenizer, [row["prompt"] for row in asked], **limits)
             ids, seen = rollout.input_ids, rollout.attention_mask
             mask = rollout.completion_mask
             ref_logprobs = by_length(partial(token_logprobs, reference), ids, seen)
             values = by_length(value_model, ids, seen)
         # 2. Reward: the score at the last token, the KL penalty at every token.
-        scores = reward(rollout.prompts, rollout.texts)
+        scores = rewards_of(reward, rollout, asked)
         scores = with_missing_eos(scores, rollout, config.missing_eos)
         kl, used = k1(rollout.logprobs, ref_logprobs), scale(scores, config.rewards)
         rewards = token_rewards(used, kl, mask, beta, config.rewards)
@@ -325,12 +328,14 @@ def train_ppo(
         # 4. Update: a few passes over the rollout, in minibatches.
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, WARMUP)
-        metrics = update(both, optimizer, rollout, learnt, config, shuffling, imitate)
+        given = rollout, learnt, config, shuffling, imitate, (step, indices)
+        with training(both):
+            metrics = update(both, optimizer, *given)
         # 5. Watch.
         metrics |= {"learning_rate": rate, "beta": beta, **shown(rollout, kl, scores)}
         metrics["explained_variance"] = explained_variance(values, learnt[1], mask)
         for name, extra in (watch or {}).items():
-            metrics[name] = sum(extra(rollout.prompts, rollout.texts)) / len(rollout)
+            metrics[name] = mean_reward(extra, rollout, asked)
         beta = adapt_beta(beta, metrics["kl"], config.target_kl, len(rollout))
         history.log(step, **metrics)
         bar.set_postfix(reward=f"{metrics['reward']:.2f}", kl=f"{metrics['kl']:.1f}")

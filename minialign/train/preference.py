@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import islice, pairwise
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -20,8 +20,13 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Batch, Row, collate, digest, length_batches
-from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.batching import Batch, Row, collate, length_batches
+from minialign.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
+)
 from minialign.history import History
 from minialign.logprobs import logprobs_and_collisions
 from minialign.losses import preference
@@ -39,9 +44,13 @@ from minialign.train.common import (
     linear_schedule,
     make_optimizer,
     reference_sums,
+    refuse_non_finite,
+    run_settings,
+    training,
 )
 
 Ranking = tuple[Row, ...]  # K completions of one prompt, the best first; a pair is K = 2
+CHECKED = 8  # rankings whose given references are computed again
 
 # Name -> loss of a PairLogprobs, and its settings as keywords.
 PAIRED: dict[str, Callable[..., Tensor]] = {
@@ -163,8 +172,8 @@ def train_preference(
             compare the best with the last.
         config: settings; None is the default.
         reference: frozen; None is the policy as it is now.
-        references: (N, K) of `reference_sums`, where several methods learn from the same
-            rankings; None computes them.
+        references: (N, K) of `reference_sums` under that reference, where several methods learn
+            from the same rankings; a few are computed again and compared. None computes them all.
         on_step: called with each step's metrics.
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
@@ -175,13 +184,16 @@ def train_preference(
     config = config or PreferenceConfig()
     _check(rankings, config)
     k, pad = len(rankings[0]), tokenizer.pad_token_id
+    known = weights_digest(policy if reference is None else reference)
+    start = frozen_reference(policy) if reference is None else reference
     if references is None:
-        frozen = frozen_reference(policy) if reference is None else reference
-        references = reference_sums(frozen, tokenizer, rankings, tail=config.tail)
+        references = reference_sums(start, tokenizer, rankings, tail=config.tail)
+    else:
+        _check_references(references, start, tokenizer, rankings, config.tail)
     references = references.to(policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first = History(), 0
-    settings = _settings(rankings, config, references)
+    settings = run_settings("preference", config, rankings, reference=known)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
@@ -189,35 +201,37 @@ def train_preference(
     order = length_batches(longest, config.batch_size, Random(config.seed))
     left = islice(order, first, config.steps)
     bar = tqdm(left, config.loss, config.steps, initial=first)
-    for step, indices in enumerate(bar, start=first):
-        # 1. Collect: all completions of a few rankings, one under the other.
-        rows = [row for i in indices for row in rankings[i]]
-        batch = collate(rows, pad).to(policy.device)
-        # 2. Logprobs: summed over each completion, (B, K); the reference's are known.
-        logprobs, weights = weighed_logprobs(policy, batch, k, config)
-        sums = completion_sums(logprobs, batch, k, config.tail)
-        lengths = batch.completion_mask.sum(1).view(-1, k)
-        ranks = RankLogprobs(sums, references[indices], lengths)
-        # 3. Loss: one number per ranking.
-        loss = (weights * preference_loss(ranks, config)).mean()
-        # 4. Update.
-        peak = config.learning_rate
-        rate = linear_schedule(optimizer, peak, step, config.steps, config.warmup)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-        optimizer.step()
-        # 5. Watch.
-        metrics = {"loss": loss.item(), **shown(ranks), "grad_norm": norm.item()}
-        metrics["learning_rate"] = rate
-        history.log(step, **metrics)
-        bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("loss", "margin")})
-        if on_step is not None:
-            on_step(metrics)
-        # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and due(step + 1, config):
-            state = {"step": step + 1, "history": history.to_rows()}
-            save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
+    with training(policy):
+        for step, indices in enumerate(bar, start=first):
+            # 1. Collect: all completions of a few rankings, one under the other.
+            rows = [row for i in indices for row in rankings[i]]
+            batch = collate(rows, pad).to(policy.device)
+            # 2. Logprobs: summed over each completion, (B, K); the reference's are known.
+            logprobs, weights = weighed_logprobs(policy, batch, k, config)
+            sums = completion_sums(logprobs, batch, k, config.tail)
+            lengths = batch.completion_mask.sum(1).view(-1, k)
+            ranks = RankLogprobs(sums, references[indices], lengths)
+            # 3. Loss: one number per ranking.
+            loss = (weights * preference_loss(ranks, config)).mean()
+            # 4. Update.
+            peak = config.learning_rate
+            rate = linear_schedule(optimizer, peak, step, config.steps, config.warmup)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = clip_grad_norm_(policy.parameters(), config.max_grad_norm)
+            refuse_non_finite(step, indices, logprobs=sums, loss=loss, gradient=norm)
+            optimizer.step()
+            # 5. Watch.
+            metrics = {"loss": loss.item(), **shown(ranks), "grad_norm": norm.item()}
+            metrics["learning_rate"] = rate
+            history.log(step, **metrics)
+            bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("loss", "margin")})
+            if on_step is not None:
+                on_step(metrics)
+            # 6. Save, so that a kill loses little.
+            if checkpoint_dir is not None and due(step + 1, config):
+                state = {"step": step + 1, "history": history.to_rows()}
+                save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
     return history
 
 
@@ -242,20 +256,41 @@ def _check(rankings: Sequence[Ranking], config: PreferenceConfig) -> None:
             f"{len(rankings)} rankings of {sorted(lengths)} completions: give at least one, all of "
             "the same length, 2 or more"
         )
+    (k,) = lengths
     for i, ranking in enumerate(rankings):
         if any(row.prompt_ids != ranking[0].prompt_ids for row in ranking):
             raise ValueError(
                 f"ranking {i} has different prompts, so log Z would not cancel; cut all "
                 "completions' prompts alike"
             )
-        if any(a.ids == b.ids for a, b in pairwise(ranking)):
+        if len({tuple(row.ids) for row in ranking}) < k:
             raise ValueError(
                 f"ranking {i} holds the same completion twice, a constant loss; drop it"
             )
 
 
-def _settings(rankings: Sequence[Ranking], config: PreferenceConfig, references: Tensor) -> dict:
-    """What a checkpoint must agree with; the reference by its mean logprob."""
-    data = digest([row for ranking in rankings for row in ranking])
-    known = {"loop": "preference", **asdict(config), "options": dict(config.options)}
-    return {**known, "data": data, "reference": round(references.mean().item(), 2)}
+def _check_references(
+    references: Tensor,
+    reference: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rankings: Sequence[Ranking],
+    tail: float,
+) -> None:
+    """Refuse sums of other rankings, of another order or another reference: a few are redone."""
+    shape = (len(rankings), len(rankings[0]))
+    if tuple(references.shape) != shape or not references.isfinite().all():
+        raise ValueError(
+            f"references has shape {tuple(references.shape)}, but needs one finite sum for each "
+            f"completion, {shape}; compute it with reference_sums, or leave it out"
+        )
+    few = torch.linspace(0, len(rankings) - 1, min(len(rankings), CHECKED)).long().tolist()
+    again = reference_sums(reference, tokenizer, [rankings[i] for i in few], tail=tail)
+    given = references[few].to(again)
+    off = (again - given).abs() - 0.01 * again.abs()
+    if (off > 0.5).any():  # rounding of another device or number type is far below
+        worst = few[int(off.amax(1).argmax())]
+        raise ValueError(
+            f"references are not those of these rankings under this reference: of ranking {worst} "
+            "they differ by more than rounding; give them in the rankings' order, of the same "
+            "reference and tail, or leave them out"
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice, pairwise
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -18,15 +18,27 @@ from minialign.batching import (
     Row,
     collate,
     completion_ids,
-    digest,
     length_batches,
     prompt_ids,
 )
-from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
+)
 from minialign.history import History
 from minialign.losses.reward import bradley_terry, plackett_luce, split_pairs
 from minialign.models import RewardModel
-from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import (
+    due,
+    fast_matmul,
+    linear_schedule,
+    make_optimizer,
+    refuse_non_finite,
+    run_settings,
+    training,
+)
 
 Ranking = tuple[Row, ...]  # K replies to one prompt, the best first; a comparison is K = 2
 LOSSES = ("bradley_terry", "plackett_luce", "split_pairs")
@@ -102,7 +114,7 @@ def _check(rankings: Sequence[Ranking], config: RewardConfig) -> None:
             f"{len(rankings)} rankings of {sorted(lengths)} replies: {config.loss} wants at least "
             "one, all of the same length, 2 for bradley_terry; split or cut the others"
         )
-    same = [i for i, r in enumerate(rankings) if any(a.ids == b.ids for a, b in pairwise(r))]
+    same = [i for i, r in enumerate(rankings) if len({tuple(row.ids) for row in r}) < len(r)]
     if same:
         raise ValueError(
             f"ranking {same[0]} holds the same text twice, which nothing can tell apart; drop it "
@@ -139,43 +151,45 @@ def train_reward(
     torch.manual_seed(config.seed)
     optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
     history, first = History(), 0
-    data = digest([row for ranking in rankings for row in ranking])
-    settings = {"loop": "reward", **asdict(config), "data": data}
+    frozen = weights_digest(model, frozen_only=True)
+    settings = run_settings("reward", config, rankings, frozen=frozen)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, model, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
     longest = [max(ranking, key=len) for ranking in rankings]
     order = length_batches(longest, config.batch_size, Random(config.seed))
-    model.train()
     bar = tqdm(islice(order, first, config.steps), "reward", config.steps, initial=first)
-    for step, indices in enumerate(bar, start=first):
-        # 1. Collect: all replies of a few rankings, one under the other.
-        rows = [row for i in indices for row in rankings[i]]
-        batch = collate(rows, tokenizer.pad_token_id).to(model.device)
-        # 2. Score: one number per reply, (B, K).
-        with fast_matmul(model.device):
-            scores = model(batch.input_ids, batch.attention_mask).view(len(indices), -1)
-        # 3. Loss: nats per ranking.
-        loss = ranking_loss(scores, config).mean()
-        # 4. Update.
-        rate = linear_schedule(optimizer, config.learning_rate, step, config.steps, config.warmup)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-        optimizer.step()
-        # 5. Watch.
-        metrics = {"loss": loss.item(), "accuracy": _accuracy(scores)}
-        metrics["gap"] = (scores[:, 0] - scores[:, -1]).mean().item()
-        metrics |= {"grad_norm": norm.item(), "learning_rate": rate}
-        history.log(step, **metrics)
-        bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
-        if on_step is not None:
-            on_step(metrics)
-        # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and due(step + 1, config):
-            state = {"step": step + 1, "history": history.to_rows()}
-            save_checkpoint(checkpoint_dir, model, optimizer, settings, state)
-    model.eval()
+    with training(model, dropout=True):
+        for step, indices in enumerate(bar, start=first):
+            # 1. Collect: all replies of a few rankings, one under the other.
+            rows = [row for i in indices for row in rankings[i]]
+            batch = collate(rows, tokenizer.pad_token_id).to(model.device)
+            # 2. Score: one number per reply, (B, K).
+            with fast_matmul(model.device):
+                scores = model(batch.input_ids, batch.attention_mask).view(len(indices), -1)
+            # 3. Loss: nats per ranking.
+            loss = ranking_loss(scores, config).mean()
+            # 4. Update.
+            rate = linear_schedule(
+                optimizer, config.learning_rate, step, config.steps, config.warmup
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            refuse_non_finite(step, indices, scores=scores, loss=loss, gradient=norm)
+            optimizer.step()
+            # 5. Watch.
+            metrics = {"loss": loss.item(), "accuracy": _accuracy(scores)}
+            metrics["gap"] = (scores[:, 0] - scores[:, -1]).mean().item()
+            metrics |= {"grad_norm": norm.item(), "learning_rate": rate}
+            history.log(step, **metrics)
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
+            if on_step is not None:
+                on_step(metrics)
+            # 6. Save, so that a kill loses little.
+            if checkpoint_dir is not None and due(step + 1, config):
+                state = {"step": step + 1, "history": history.to_rows()}
+                save_checkpoint(checkpoint_dir, model, optimizer, settings, state)
     return history
 
 

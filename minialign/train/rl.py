@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,8 +22,13 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Row, by_length, digest, prompt_batches, prompt_ids
-from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.batching import by_length, prompt_batches
+from minialign.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
+)
 from minialign.group_advantages import (
     GROUP_ADVANTAGES,
     greedy_baseline,
@@ -36,7 +41,7 @@ from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
-from minialign.rewards.contract import Reward
+from minialign.rewards.contract import Data, Reward, mean_reward, reward_name, rewards_of
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -44,9 +49,11 @@ from minialign.train.common import (
     linear_schedule,
     make_optimizer,
     part_size,
+    refuse_non_finite,
+    run_settings,
+    training,
 )
 
-Data = Mapping[str, Any]  # a row: "prompt", and columns that the rewards read
 StepRewards = Callable[[Rollout, Sequence[Data]], Tensor]  # (B, T), nan where no step ends
 
 OBJECTIVES: dict[str, Callable[..., Tensor]] = {
@@ -92,6 +99,11 @@ class RlConfig:
         whole = ("steps", "prompts", "group_size", "epochs", "max_new_tokens", "save_every")
         if small := [name for name in whole if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}; use 1 or more")
+        if self.advantage == "process" and self.kl == "reward" and self.beta:
+            raise ValueError(
+                f"advantage='process' with kl='reward' and beta={self.beta}: rewards of steps have "
+                "no place for the penalty of a completion; use kl='loss', or beta=0"
+            )
         if not self.learning_rate > 0 or self.beta < 0 or self.kl not in ("loss", "reward"):
             raise ValueError(
                 f"learning_rate={self.learning_rate}, beta={self.beta}, kl={self.kl!r}: use above "
@@ -116,17 +128,6 @@ class RlConfig:
             )
 
 
-def rewards_of(reward: Reward, rollout: Rollout, rows: Sequence[Data]) -> Tensor:
-    """(P, G) rewards; a prompt's columns are repeated for its group, completion_ids are added."""
-    names = [name for name in rows[0] if name != "prompt"]
-    each = [row for row in rows for _ in range(rollout.group_size)]
-    columns = {name: [row[name] for row in each] for name in names}
-    ids = zip(rollout.input_ids, rollout.completion_mask.bool(), strict=True)
-    columns["completion_ids"] = [row[kept].tolist() for row, kept in ids]
-    found = reward(rollout.prompts, rollout.texts, **columns)
-    return rollout.grouped(torch.tensor(found, device=rollout.logprobs.device))
-
-
 def roll_out(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -134,23 +135,24 @@ def roll_out(
     reward: Reward,
     config: RlConfig,
     generator: torch.Generator,
-) -> tuple[Rollout, Tensor, list[Data], float]:
-    """A rollout, its (P, G) rewards, its rows, and the share of drawn groups with a signal.
+) -> tuple[Rollout, Tensor, list[Data], dict[str, float]]:
+    """A rollout, its (P, G) rewards, its rows, and what all drawn groups show.
 
     With `dynamic`, the first of those with a signal are kept, or what there is of them: dynamic
-    sampling, Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 11.
+    sampling, Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 11. The mean reward is over all that
+    were drawn: among the kept ones, neither the solved nor the hopeless are seen.
     """
     limits = {"max_new_tokens": config.max_new_tokens, "generator": generator}
     prompts = [row["prompt"] for row in rows]
     with fast_matmul(policy.device):  # as in the update, or its ratios leave 1
         rollout = sample(policy, tokenizer, prompts, group_size=config.group_size, **limits)
-    rewards = rewards_of(reward, rollout, rows)
+    rewards = rollout.grouped(rewards_of(reward, rollout, rows))
     signal = has_signal(rewards)
+    drawn = {"reward": rewards.mean().item(), "signal": signal.float().mean().item()}
     if not config.dynamic:
-        return rollout, rewards, list(rows), signal.float().mean().item()
+        return rollout, rewards, list(rows), drawn
     kept = signal.nonzero()[:, 0].tolist()[: config.prompts] or list(range(config.prompts))
-    share = signal.float().mean().item()
-    return rollout.groups(kept), rewards[kept], [rows[i] for i in kept], share
+    return rollout.groups(kept), rewards[kept], [rows[i] for i in kept], drawn
 
 
 def advantages_of(
@@ -170,7 +172,7 @@ def advantages_of(
         limits = {"max_new_tokens": config.max_new_tokens, "temperature": 0.0}
         with fast_matmul(policy.device):
             best = sample(policy, tokenizer, [row["prompt"] for row in rows], **limits)
-        found = greedy_baseline(rewards, rewards_of(reward, best, rows)[:, 0])
+        found = greedy_baseline(rewards, rewards_of(reward, best, rows))
     else:
         found = GROUP_ADVANTAGES[config.advantage](rewards)
     return found.view(-1, 1).expand_as(rollout.logprobs)
@@ -183,12 +185,14 @@ def policy_update(
     advantages: Tensor,
     ref_logprobs: Tensor | None,
     config: RlConfig,
+    place: tuple[int, Sequence[int]] = (0, ()),
 ) -> dict[str, float]:
     """`epochs` steps on one rollout; returns loss, grad_norm and off, all of the last of them.
 
     Completions of like length are read together, in parts whose losses add up to the batch's: a
     token mean is over the batch, not over a part. `off` is the mean of |ratio - 1| over tokens: 0
     in the first update but for rounding, which differs a little between sampling and update.
+    `place` is step and rows, for an error.
     """
     average, objective = AVERAGES[config.average], OBJECTIVES[config.objective]
     seen, mask = rollout.attention_mask, rollout.completion_mask
@@ -214,14 +218,14 @@ def policy_update(
             moved = torch.expm1((logprobs - old).detach()).abs()
             off += (masked_sum(moved, kept).sum() / mask.sum()).item()
         norm = clip_grad_norm_(policy.parameters(), MAX_GRAD_NORM)
+        refuse_non_finite(*place, advantages=advantages, loss=loss, gradient=norm)
         optimizer.step()
     return {"loss": loss, "grad_norm": norm.item(), "off": off}
 
 
-def shown(rollout: Rollout, rewards: Tensor) -> dict[str, float]:
-    """What a rollout shows: mean reward, nats per token, tokens, a share."""
+def shown(rollout: Rollout) -> dict[str, float]:
+    """What a rollout shows: nats per token, tokens, a share."""
     return {
-        "reward": rewards.mean().item(),
         "entropy": -masked_mean(rollout.logprobs, rollout.completion_mask).item(),
         "length": rollout.lengths.float().mean().item(),
         "stops": rollout.finished.float().mean().item(),
@@ -246,7 +250,7 @@ def train_rl(
         policy: whose frozen copy is the reference where beta is above 0.
         tokenizer: with a chat template.
         rows: what to ask ("prompt"), and columns for the rewards.
-        reward: TRL's signature, reward(prompts, completions, **columns) -> one number each.
+        reward: TRL's signature, see `rewards.contract`; each completion needs a number.
         config: settings; None is the default.
         steps: rewards of single steps, for the advantage "process".
         watch: name -> reward that is logged and never learnt from.
@@ -254,7 +258,8 @@ def train_rl(
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
     Returns:
-        A history of reward, signal (share of groups whose rewards differ), kl (nats per completion,
+        A history of reward (mean, of all that was drawn), signal (share of groups whose rewards
+        differ), kl (nats per completion,
         with beta), entropy (nats per token), length (tokens), stops (share), loss, grad_norm, off
         (mean |ratio - 1| in the last update), learning_rate, and one column for each of `watch`.
     """
@@ -263,8 +268,9 @@ def train_rl(
     reference = frozen_reference(policy) if config.beta else None
     optimizer = make_optimizer(policy, config.learning_rate, eps=EPS)
     generator = torch.Generator(policy.device).manual_seed(config.seed)
-    history, first, settings = History(), 0, _settings(config, tokenizer, rows)
-    made = policy, optimizer, settings
+    learnt = {"reward": reward, **(watch or {})}
+    settings = _settings(config, rows, learnt, policy if config.beta else None)
+    history, first, made = History(), 0, (policy, optimizer, settings)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, *made, (generator,))
         history, first = History.from_rows(state["history"]), state["step"]
@@ -275,8 +281,8 @@ def train_rl(
         # 1. Roll out a group of completions for each prompt; 2. reward them: (P, G).
         asked = [rows[i] for i in indices]
         rolled = roll_out(policy, tokenizer, asked, reward, config, generator)
-        rollout, rewards, asked, signal = rolled
-        metrics = {"signal": signal, **shown(rollout, rewards)}
+        rollout, rewards, asked, drawn = rolled
+        metrics = {**drawn, **shown(rollout)}
         ref_logprobs = None
         if reference is not None:
             ref_logprobs, kl = reference_logprobs(reference, rollout)
@@ -290,12 +296,13 @@ def train_rl(
         # 4. Update.
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, WARMUP)
-        given = rollout, advantages, ref_logprobs, config
-        metrics |= policy_update(policy, optimizer, *given)
+        given = rollout, advantages, ref_logprobs, config, (step, indices)
+        with training(policy):
+            metrics |= policy_update(policy, optimizer, *given)
         # 5. Watch.
         metrics["learning_rate"] = rate
         for name, extra in (watch or {}).items():
-            metrics[name] = rewards_of(extra, rollout, asked).mean().item()
+            metrics[name] = mean_reward(extra, rollout, asked)
         history.log(step, **metrics)
         bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("reward", "signal")})
         if on_step is not None:
@@ -327,9 +334,13 @@ def _check(rows: Sequence[Data], steps: StepRewards | None, config: RlConfig) ->
 
 
 def _settings(
-    config: RlConfig, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Data]
+    config: RlConfig,
+    rows: Sequence[Data],
+    rewards: Mapping[str, Reward],
+    reference: PreTrainedModel | None,
 ) -> dict[str, Any]:
-    """What a checkpoint must agree with: the settings and a digest of the prompts."""
-    asked = [Row(prompt_ids(tokenizer, row["prompt"]), []) for row in rows]
-    known = {"loop": "rl", **asdict(config), "options": dict(config.options)}
-    return {**known, "data": digest(asked)}
+    """What a checkpoint must agree with: settings, all columns, rewards, and the reference."""
+    known = {"rewards": {name: reward_name(one) for name, one in rewards.items()}}
+    if reference is not None:
+        known["reference"] = weights_digest(reference)
+    return run_settings("rl", config, rows, **known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -14,12 +14,25 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Batch, Row, collate, digest, length_batches
-from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.batching import Batch, Row, collate, length_batches
+from minialign.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
+)
 from minialign.history import History
 from minialign.logprobs import token_logprobs
 from minialign.losses.supervised import cross_entropy
-from minialign.train.common import due, fast_matmul, linear_schedule, make_optimizer
+from minialign.train.common import (
+    due,
+    fast_matmul,
+    linear_schedule,
+    make_optimizer,
+    refuse_non_finite,
+    run_settings,
+    training,
+)
 
 LOSS_ON = ("completion", "all")
 
@@ -112,37 +125,40 @@ def train_sft(
     torch.manual_seed(config.seed)
     optimizer = make_optimizer(policy, config.learning_rate, config.weight_decay, config.eps)
     history, first = History(), 0
-    settings = {"loop": "sft", **asdict(config), "data": digest(rows)}
+    frozen = weights_digest(policy, frozen_only=True)
+    settings = run_settings("sft", config, rows, frozen=frozen)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
     order = length_batches(rows, config.batch_size, Random(config.seed))
-    policy.train()
     bar = tqdm(islice(order, first, config.steps), "sft", config.steps, initial=first)
-    for step, indices in enumerate(bar, start=first):
-        # 1. Collect: a batch of demonstrations of like length.
-        batch = collate([rows[i] for i in indices], tokenizer.pad_token_id).to(policy.device)
-        mask = loss_mask(batch, config.loss_on)
-        # 2. Loss: nats per imitated token, the mean over the tokens of the batch.
-        with embedding_noise(policy, config.noise_alpha), fast_matmul(policy.device):
-            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
-        loss = cross_entropy(logprobs, mask).sum() / mask.sum()
-        # 3. Update.
-        rate = linear_schedule(optimizer, config.learning_rate, step, config.steps, config.warmup)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-        optimizer.step()
-        # 4. Watch.
-        metrics = {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate}
-        metrics["tokens"] = float(mask.sum())
-        history.log(step, **metrics)
-        bar.set_postfix(loss=f"{metrics['loss']:.3f}")
-        if on_step is not None:
-            on_step(metrics)
-        # 5. Save, so that a kill loses little.
-        if checkpoint_dir is not None and due(step + 1, config):
-            state = {"step": step + 1, "history": history.to_rows()}
-            save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
-    policy.eval()
+    with training(policy, dropout=True):
+        for step, indices in enumerate(bar, start=first):
+            # 1. Collect: a batch of demonstrations of like length.
+            batch = collate([rows[i] for i in indices], tokenizer.pad_token_id).to(policy.device)
+            mask = loss_mask(batch, config.loss_on)
+            # 2. Loss: nats per imitated token, the mean over the tokens of the batch.
+            with embedding_noise(policy, config.noise_alpha), fast_matmul(policy.device):
+                logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+            loss = cross_entropy(logprobs, mask).sum() / mask.sum()
+            # 3. Update.
+            rate = linear_schedule(
+                optimizer, config.learning_rate, step, config.steps, config.warmup
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
+            refuse_non_finite(step, indices, loss=loss, gradient=norm)
+            optimizer.step()
+            # 4. Watch.
+            metrics = {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate}
+            metrics["tokens"] = float(mask.sum())
+            history.log(step, **metrics)
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}")
+            if on_step is not None:
+                on_step(metrics)
+            # 5. Save, so that a kill loses little.
+            if checkpoint_dir is not None and due(step + 1, config):
+                state = {"step": step + 1, "history": history.to_rows()}
+                save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
     return history

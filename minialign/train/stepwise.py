@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def train_stepwise(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     rounds: Iterable[Sequence[Ranking]],
-    config: PreferenceConfig | None = None,
+    config: PreferenceConfig | Sequence[PreferenceConfig] | None = None,
     *,
     share: float = 1.0,
     on_step: Callable[[dict[str, float]], None] | None = None,
@@ -49,18 +50,19 @@ def train_stepwise(
         policy: trained in place; the first reference is what it is now.
         tokenizer: for its pad id.
         rounds: the rankings of each round; each is asked for when its turn comes.
-        config: of every round; None is the default.
+        config: of every round, or one for each; None is the default.
         share: of the way that the reference moves to the policy after a round; 0 keeps it.
         on_step: called with each step's metrics.
         checkpoint_dir: a folder in it per round; an interrupted run goes on where it stopped.
     """
     reference = frozen_reference(policy)
     histories = []
-    for i, rankings in enumerate(rounds):
+    configs = config if isinstance(config, Sequence) else repeat(config)
+    for i, (rankings, settings) in enumerate(zip(rounds, configs, strict=False)):
         folder = None if checkpoint_dir is None else checkpoint_dir / f"round-{i}"
         histories.append(
             train_preference(
-                policy, tokenizer, rankings, config, reference=reference, on_step=on_step,
+                policy, tokenizer, rankings, settings, reference=reference, on_step=on_step,
                 checkpoint_dir=folder,
             )
         )  # fmt: skip

@@ -7,7 +7,7 @@ mismatched ones that KTO's reference point needs, are computed once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -18,8 +18,13 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Row, collate, digest, length_batches
-from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.batching import Row, collate, length_batches
+from minialign.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_digest,
+)
 from minialign.history import History
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
 from minialign.models import frozen_reference
@@ -30,6 +35,9 @@ from minialign.train.common import (
     linear_schedule,
     make_optimizer,
     reference_sums,
+    refuse_non_finite,
+    run_settings,
+    training,
 )
 
 LOSSES = ("kto", "bco")
@@ -58,6 +66,11 @@ class UnpairedConfig:
             raise ValueError(
                 f"steps={self.steps}, save_every={self.save_every}, batch_size={self.batch_size}: "
                 "use 1, 1 and 2 or more"
+            )
+        if self.loss == "bco" and (self.liked_weight, self.disliked_weight) != (1.0, 1.0):
+            raise ValueError(
+                f"liked_weight={self.liked_weight}, disliked_weight={self.disliked_weight}: BCO "
+                "has no weights; leave both at 1, or use loss='kto'"
             )
         if not min(self.learning_rate, self.liked_weight, self.disliked_weight) > 0:
             raise ValueError(
@@ -130,6 +143,7 @@ def train_unpaired(
     if len(rows) != len(liked):
         raise ValueError(f"{len(rows)} rows and {len(liked)} labels; give one for each")
     balanced(liked)  # refuses a class without rows
+    start = weights_digest(policy if reference is None else reference)
     reference = frozen_reference(policy) if reference is None else reference
     strange = mismatched(rows)
     known, strange_known = (
@@ -139,51 +153,51 @@ def train_unpaired(
     labels = torch.tensor(liked, device=policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first, shift = History(), 0, 0.0
-    settings = {"loop": "unpaired", **asdict(config), "data": digest([*rows, *strange])}
+    settings = run_settings("unpaired", config, [rows, list(liked)], reference=start)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
         shift = state["shift"]
     order = length_batches(rows, config.batch_size, Random(config.seed))
     bar = tqdm(islice(order, first, config.steps), config.loss, config.steps, initial=first)
-    for step, indices in enumerate(bar, start=first):
-        # 1. Logratios of the completions, (B,).
-        sums = sums_of(policy, tokenizer, [rows[i] for i in indices])
-        logratios, good = sums - known[indices], labels[indices]
-        # 2. Reference point, a constant: KTO's KL, or BCO's running mean of rewards.
-        if config.loss == "kto":
-            with torch.no_grad():
-                others = sums_of(policy, tokenizer, [strange[i] for i in indices])
-            point = mismatched_kl(others - strange_known[indices]).item()
-        else:
-            batch_mean = config.beta * logratios.detach().mean().item()
-            point = shift = (step * shift + batch_mean) / (step + 1)
-        # 3. Loss.
-        loss = unpaired_loss(logratios, good, point, config).mean()
-        # 4. Update.
-        peak = config.learning_rate
-        rate = linear_schedule(optimizer, peak, step, config.steps, config.warmup)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-        optimizer.step()
-        # 5. Watch.
-        metrics = {"loss": loss.item(), "kl": point, **shown(logratios, good)}
-        metrics |= {"grad_norm": norm.item(), "learning_rate": rate}
-        history.log(step, **metrics)
-        bar.set_postfix(loss=f"{metrics['loss']:.3f}", kl=f"{point:.2f}")
-        if on_step is not None:
-            on_step(metrics)
-        # 6. Save, so that a kill loses little.
-        if checkpoint_dir is not None and due(step + 1, config):
-            state = {"step": step + 1, "shift": shift, "history": history.to_rows()}
-            save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
+    with training(policy):
+        for step, indices in enumerate(bar, start=first):
+            # 1. Logratios of the completions, (B,).
+            sums = sums_of(policy, tokenizer, [rows[i] for i in indices])
+            logratios, good = sums - known[indices], labels[indices]
+            # 2. Reference point, a constant: KTO's KL, or BCO's running mean of rewards.
+            if config.loss == "kto":
+                with torch.no_grad():
+                    others = sums_of(policy, tokenizer, [strange[i] for i in indices])
+                point = mismatched_kl(others - strange_known[indices]).item()
+            else:
+                batch_mean = config.beta * logratios.detach().mean().item()
+                point = shift = (step * shift + batch_mean) / (step + 1)
+            # 3. Loss.
+            loss = unpaired_loss(logratios, good, point, config).mean()
+            # 4. Update.
+            peak = config.learning_rate
+            rate = linear_schedule(optimizer, peak, step, config.steps, config.warmup)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = clip_grad_norm_(policy.parameters(), config.max_grad_norm)
+            refuse_non_finite(step, indices, logprobs=sums, point=point, loss=loss, gradient=norm)
+            optimizer.step()
+            # 5. Watch.
+            metrics = {"loss": loss.item(), "kl": point, **shown(logratios, good)}
+            metrics |= {"grad_norm": norm.item(), "learning_rate": rate}
+            history.log(step, **metrics)
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}", kl=f"{point:.2f}")
+            if on_step is not None:
+                on_step(metrics)
+            # 6. Save, so that a kill loses little.
+            if checkpoint_dir is not None and due(step + 1, config):
+                state = {"step": step + 1, "shift": shift, "history": history.to_rows()}
+                save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
     return history
 
 
-def unpaired_loss(
-    logratios: Tensor, liked: Tensor, point: float, config: UnpairedConfig
-) -> Tensor:
+def unpaired_loss(logratios: Tensor, liked: Tensor, point: float, config: UnpairedConfig) -> Tensor:
     """(B,) by the loss that the settings name."""
     if config.loss == "bco":
         return bco_loss(logratios, liked, beta=config.beta, shift=point)
