@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from random import Random
 
@@ -19,6 +20,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 Messages = list[dict[str, str]]
+# Put before a chat template that asks for today's date: 1 January 2026, in the format asked for.
+FIXED_DATE = "{%- macro strftime_now(format) -%}{{ format" + "".join(
+    f".replace('%{code}', '{datetime(2026, 1, 1).strftime('%' + code)}')" for code in "dbBmyYaAHMS"
+) + " }}{%- endmacro -%}"  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,13 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> li
 
     A plain string is one user turn. This is the only call of `apply_chat_template`: the template
     writes every special token, so none is added twice. A template that refuses system turns, such
-    as Gemma's, gets the system's words before the user's.
+    as Gemma's, gets the system's words before the user's; one that writes today's date gets a
+    fixed one, so that a run of yesterday is the same run today.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     render = partial(tokenizer.apply_chat_template, add_generation_prompt=True, return_dict=True)
+    if "strftime_now" in str(template := tokenizer.chat_template) and isinstance(template, str):
+        render = partial(render, chat_template=FIXED_DATE + template)
     try:
         encoded = render(messages)
     except TemplateError:

@@ -98,7 +98,8 @@ def call_reward(
     name, given = reward_name(reward), {"prompts": prompts, "completions": completions, **columns}
     _refuse_unknown_arguments(reward, name, given)
     found = reward(**given)
-    if isinstance(found, str | bytes | Mapping) or not hasattr(found, "__iter__"):
+    single = not hasattr(found, "__iter__") or getattr(found, "ndim", 1) == 0
+    if single or isinstance(found, str | bytes | Mapping):
         raise TypeError(
             f"reward {name} returned {_short(found)}, but must return a list, one number per "
             "completion"
