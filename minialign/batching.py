@@ -6,8 +6,6 @@ never straddles the border, and the completion ends with EOS, inside its mask.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,12 +38,6 @@ class Row:
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.completion_ids)
-
-
-def digest(rows: Sequence[Row]) -> str:
-    """A fingerprint of rows in their order, by which a resumed run knows its data again."""
-    ids = [[row.prompt_ids, row.completion_ids] for row in rows]
-    return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

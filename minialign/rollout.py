@@ -18,6 +18,7 @@ from transformers.cache_utils import DynamicLayer
 
 from minialign.batching import Messages, prompt_ids
 from minialign.logprobs import gather_logprobs, position_ids
+from minialign.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,10 @@ def sample(
     if generator is None:
         generator = torch.Generator(device).manual_seed(0)
     rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
-    was_training = policy.training
-    policy.eval()
-    try:
+    with evaluating(policy):
         ids, mask = _left_padded(rows, tokenizer.pad_token_id, device)
         state = _Sampler(policy, tokenizer, ids, mask, group_size, max_new_tokens)
         state.run(temperature, generator)
-    finally:
-        policy.train(was_training)
     return state.rollout([p for p in prompts for _ in range(group_size)], group_size)
 
 

@@ -12,6 +12,7 @@ from minialign.batching import completion_ids as ids_of
 from minialign.checkpoint import weights_digest
 from minialign.losses.reward import ensemble
 from minialign.models import RewardModel
+from minialign.modes import evaluating
 from minialign.rewards.contract import (
     Completions,
     Reward,
@@ -31,15 +32,11 @@ def score_rows(
     """(N,) scores of encoded texts, on the CPU; texts of like length share a batch."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     found = torch.zeros(len(rows))
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for start in range(0, len(order), size):
             part = order[start : start + size]
             batch = collate([rows[i] for i in part], tokenizer.pad_token_id).to(model.device)
             found[part] = model(batch.input_ids, batch.attention_mask).cpu()
-    finally:
-        model.train(was_training)
     return found
 
 

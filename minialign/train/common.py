@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +19,6 @@ from minialign.checkpoint import fingerprint
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.preference_scores import length_desensitised
 from minialign.memory import PART_BYTES, Shape, tokens_that_fit
-from minialign.models import dropouts
 
 
 def make_optimizer(
@@ -121,34 +120,12 @@ def refuse_non_finite(step: int, rows: Sequence[int], **values: Tensor | float) 
     """
     for name, value in values.items():
         if not (value.isfinite().all() if isinstance(value, Tensor) else math.isfinite(value)):
-            bad = "" if isinstance(value, Tensor) and value.numel() > 1 else f" ({float(value)})"
+            bad = "" if isinstance(value, Tensor) and value.numel() > 1 else f" ({torch.as_tensor(value).detach().item()})"
             raise NonFiniteStep(
                 f"step {step}, rows {', '.join(map(str, sorted(rows)))}: {name} is not "
                 f"finite{bad}; the weights are those of the step before, and a checkpoint stands "
                 "as it was last saved. Lower learning_rate, or look at these rows"
             )
-
-
-@contextlib.contextmanager
-def training(*models: torch.nn.Module, dropout: bool = False) -> Iterator[None]:
-    """Models in train mode, which gradient checkpointing asks for; afterwards as they were.
-
-    Where logprobs are compared there must be no dropout: it is 0 in here unless `dropout` is set.
-    """
-    modes = [(module, module.training) for model in models for module in model.modules()]
-    places = [] if dropout else [place for model in models for place in dropouts(model)]
-    rates = [(owner, name, getattr(owner, name)) for owner, name in places]
-    try:
-        for owner, name in places:
-            setattr(owner, name, 0.0)
-        for model in models:
-            model.train()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for owner, name, rate in rates:
-            setattr(owner, name, rate)
 
 
 def due(step: int, config: Any) -> bool:

@@ -45,6 +45,7 @@ from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses.policy import clipped, value_loss
 from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
+from minialign.modes import training
 from minialign.rewards.contract import Data, Reward, mean_reward, reward_name, rewards_of
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
@@ -54,7 +55,6 @@ from minialign.train.common import (
     make_optimizer,
     refuse_non_finite,
     run_settings,
-    training,
 )
 
 REWARDS = ("plain", "whitened", "normalised", "clipped")

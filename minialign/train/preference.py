@@ -36,6 +36,7 @@ from minialign.losses.preference_scores import fdpo_loss, wpo_weights
 from minialign.losses.reference_free import cpl_loss, cpo_loss, orpo_loss, simpo_loss
 from minialign.losses.reward import plackett_luce
 from minialign.models import frozen_reference
+from minialign.modes import training
 from minialign.train.common import (
     completion_sums,
     due,
@@ -46,7 +47,6 @@ from minialign.train.common import (
     reference_sums,
     refuse_non_finite,
     run_settings,
-    training,
 )
 
 Ranking = tuple[Row, ...]  # K completions of one prompt, the best first; a pair is K = 2

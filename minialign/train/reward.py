@@ -30,6 +30,7 @@ from minialign.checkpoint import (
 from minialign.history import History
 from minialign.losses.reward import bradley_terry, plackett_luce, split_pairs
 from minialign.models import RewardModel
+from minialign.modes import training
 from minialign.train.common import (
     due,
     fast_matmul,
@@ -37,7 +38,6 @@ from minialign.train.common import (
     make_optimizer,
     refuse_non_finite,
     run_settings,
-    training,
 )
 
 Ranking = tuple[Row, ...]  # K replies to one prompt, the best first; a comparison is K = 2

@@ -41,6 +41,7 @@ from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
+from minialign.modes import training
 from minialign.rewards.contract import Data, Reward, mean_reward, reward_name, rewards_of
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
@@ -51,7 +52,6 @@ from minialign.train.common import (
     part_size,
     refuse_non_finite,
     run_settings,
-    training,
 )
 
 StepRewards = Callable[[Rollout, Sequence[Data]], Tensor]  # (B, T), nan where no step ends

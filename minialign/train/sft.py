@@ -24,6 +24,7 @@ from minialign.checkpoint import (
 from minialign.history import History
 from minialign.logprobs import token_logprobs
 from minialign.losses.supervised import cross_entropy
+from minialign.modes import training
 from minialign.train.common import (
     due,
     fast_matmul,
@@ -31,7 +32,6 @@ from minialign.train.common import (
     make_optimizer,
     refuse_non_finite,
     run_settings,
-    training,
 )
 
 LOSS_ON = ("completion", "all")

@@ -28,6 +28,7 @@ from minialign.checkpoint import (
 from minialign.history import History
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
 from minialign.models import frozen_reference
+from minialign.modes import training
 from minialign.train.common import (
     completion_sums,
     due,
@@ -37,7 +38,6 @@ from minialign.train.common import (
     reference_sums,
     refuse_non_finite,
     run_settings,
-    training,
 )
 
 LOSSES = ("kto", "bco")
