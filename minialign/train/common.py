@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,10 +14,11 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Batch, Row, collate
-from minialign.checkpoint import fingerprint
+from minialign.checkpoint import fingerprint, weights_digest
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.preference_scores import length_desensitised
 from minialign.memory import PART_BYTES, Shape, tokens_that_fit
+from minialign.rewards.contract import Reward, reward_name
 
 
 def make_optimizer(
@@ -119,8 +119,9 @@ def refuse_non_finite(step: int, rows: Sequence[int], **values: Tensor | float) 
         NonFiniteStep: if one is not finite; the message names step, rows and value.
     """
     for name, value in values.items():
-        if not (value.isfinite().all() if isinstance(value, Tensor) else math.isfinite(value)):
-            bad = "" if isinstance(value, Tensor) and value.numel() > 1 else f" ({torch.as_tensor(value).detach().item()})"
+        found = torch.as_tensor(value).detach()
+        if not found.isfinite().all():
+            bad = f" ({found.item()})" if found.numel() == 1 else ""
             raise NonFiniteStep(
                 f"step {step}, rows {', '.join(map(str, sorted(rows)))}: {name} is not "
                 f"finite{bad}; the weights are those of the step before, and a checkpoint stands "
@@ -133,10 +134,33 @@ def due(step: int, config: Any) -> bool:
     return step % config.save_every == 0 or step == config.steps
 
 
-def run_settings(loop: str, config: Any, data: Any, **known: Any) -> dict[str, Any]:
-    """What a checkpoint is known by: the loop, its settings, and digests of all that it reads."""
-    settings = {**asdict(config), "options": dict(getattr(config, "options", {}))}
-    return {"loop": loop, **settings, "data": fingerprint(data), **known}
+def run_settings(
+    loop: str,
+    config: Any,
+    data: Any,
+    *,
+    model: torch.nn.Module | None = None,
+    reference: torch.nn.Module | None = None,
+    rewards: Mapping[str, Reward] | None = None,
+) -> dict[str, Any]:
+    """What a checkpoint is known by: the loop, its settings, and digests of all that it reads.
+
+    Args:
+        loop: its name.
+        config: its dataclass.
+        data: rows, labels and columns.
+        model: whose frozen weights count, below an adapter.
+        reference: all of whose weights count.
+        rewards: whose names count, those of watched ones too.
+    """
+    known = {"loop": loop, **asdict(config), "data": fingerprint(data)}
+    if model is not None:
+        known["frozen"] = weights_digest(model, frozen_only=True)
+    if reference is not None:
+        known["reference"] = weights_digest(reference)
+    if rewards is not None:
+        known["rewards"] = {name: reward_name(one) for name, one in rewards.items()}
+    return known
 
 
 def fast_logprobs(model: torch.nn.Module, batch: Batch) -> Tensor:

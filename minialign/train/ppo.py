@@ -37,7 +37,6 @@ from minialign.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    weights_digest,
 )
 from minialign.history import History
 from minialign.kl import adapt_beta, k1
@@ -46,7 +45,7 @@ from minialign.losses.policy import clipped, value_loss
 from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
 from minialign.modes import training
-from minialign.rewards.contract import Data, Reward, mean_reward, reward_name, rewards_of
+from minialign.rewards.contract import Data, Reward, mean_reward, rewards_of
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -196,13 +195,18 @@ def shown(rollout: Rollout, kl: Tensor, scores: Tensor) -> dict[str, float]:
     }
 
 
-def _check(rows: Sequence[Data], demonstrations: Sequence[Row], config: PpoConfig) -> None:
+def _checked(
+    rows: Sequence[str | Messages | Data], demonstrations: Sequence[Row], config: PpoConfig
+) -> list[Data]:
+    """The rows as dicts, once there is all that the settings ask for."""
+    rows = [row if isinstance(row, Mapping) else {"prompt": row} for row in rows]
     if not rows or any("prompt" not in row for row in rows):
         raise ValueError(f"{len(rows)} rows: give at least one, each with a prompt")
     if bool(demonstrations) != (config.ptx > 0):
         raise ValueError(
             f"{len(demonstrations)} demonstrations with ptx={config.ptx}: give both, or neither"
         )
+    return rows
 
 
 def update(
@@ -287,8 +291,7 @@ def train_ppo(
         learning_rate, and one column for each of `watch`.
     """
     config = config or PpoConfig()
-    rows = [row if isinstance(row, Mapping) else {"prompt": row} for row in rows]
-    _check(rows, demonstrations, config)
+    rows = _checked(rows, demonstrations, config)
     reference = frozen_reference(policy)
     both = torch.nn.ModuleDict({"policy": policy, "value": value_model})
     optimizer = make_optimizer(both, config.learning_rate, eps=EPS)
@@ -297,11 +300,8 @@ def train_ppo(
     limits = {"max_new_tokens": config.max_new_tokens, "generator": sampling}
     imitate = imitation(policy, tokenizer, demonstrations, shuffling)
     history, scale, beta, first = History(), Running(), config.beta, 0
-    watched = {"reward": reward, **(watch or {})}
-    settings = run_settings(
-        "ppo", config, [rows, demonstrations], reference=weights_digest(policy),
-        rewards={name: reward_name(one) for name, one in watched.items()},
-    )  # fmt: skip
+    data, paid = [rows, demonstrations], {"reward": reward, **(watch or {})}
+    settings = run_settings("ppo", config, data, rewards=paid, reference=policy)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, both, optimizer, settings, rngs)
         history, first = History.from_rows(state["history"]), state["step"]

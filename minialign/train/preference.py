@@ -25,7 +25,6 @@ from minialign.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    weights_digest,
 )
 from minialign.history import History
 from minialign.logprobs import logprobs_and_collisions
@@ -184,7 +183,6 @@ def train_preference(
     config = config or PreferenceConfig()
     _check(rankings, config)
     k, pad = len(rankings[0]), tokenizer.pad_token_id
-    known = weights_digest(policy if reference is None else reference)
     start = frozen_reference(policy) if reference is None else reference
     if references is None:
         references = reference_sums(start, tokenizer, rankings, tail=config.tail)
@@ -193,7 +191,7 @@ def train_preference(
     references = references.to(policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first = History(), 0
-    settings = run_settings("preference", config, rankings, reference=known)
+    settings = run_settings("preference", config, rankings, reference=reference or policy)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]

@@ -25,7 +25,6 @@ from minialign.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    weights_digest,
 )
 from minialign.history import History
 from minialign.losses.reward import bradley_terry, plackett_luce, split_pairs
@@ -151,8 +150,7 @@ def train_reward(
     torch.manual_seed(config.seed)
     optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
     history, first = History(), 0
-    frozen = weights_digest(model, frozen_only=True)
-    settings = run_settings("reward", config, rankings, frozen=frozen)
+    settings = run_settings("reward", config, rankings, model=model)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, model, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]

@@ -14,7 +14,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +26,6 @@ from minialign.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    weights_digest,
 )
 from minialign.group_advantages import (
     GROUP_ADVANTAGES,
@@ -42,7 +40,7 @@ from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
 from minialign.modes import training
-from minialign.rewards.contract import Data, Reward, mean_reward, reward_name, rewards_of
+from minialign.rewards.contract import Data, Reward, mean_reward, rewards_of
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -268,8 +266,9 @@ def train_rl(
     reference = frozen_reference(policy) if config.beta else None
     optimizer = make_optimizer(policy, config.learning_rate, eps=EPS)
     generator = torch.Generator(policy.device).manual_seed(config.seed)
-    learnt = {"reward": reward, **(watch or {})}
-    settings = _settings(config, rows, learnt, policy if config.beta else None)
+    paid = {"reward": reward, **(watch or {})}
+    start = policy if config.beta else None
+    settings = run_settings("rl", config, rows, rewards=paid, reference=start)
     history, first, made = History(), 0, (policy, optimizer, settings)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, *made, (generator,))
@@ -331,16 +330,3 @@ def _check(rows: Sequence[Data], steps: StepRewards | None, config: RlConfig) ->
             f"advantage is {config.advantage!r} and steps is {'given' if steps else 'None'}: "
             "rewards of steps belong to the advantage process"
         )
-
-
-def _settings(
-    config: RlConfig,
-    rows: Sequence[Data],
-    rewards: Mapping[str, Reward],
-    reference: PreTrainedModel | None,
-) -> dict[str, Any]:
-    """What a checkpoint must agree with: settings, all columns, rewards, and the reference."""
-    known = {"rewards": {name: reward_name(one) for name, one in rewards.items()}}
-    if reference is not None:
-        known["reference"] = weights_digest(reference)
-    return run_settings("rl", config, rows, **known)

@@ -19,7 +19,6 @@ from minialign.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    weights_digest,
 )
 from minialign.history import History
 from minialign.logprobs import token_logprobs
@@ -125,8 +124,7 @@ def train_sft(
     torch.manual_seed(config.seed)
     optimizer = make_optimizer(policy, config.learning_rate, config.weight_decay, config.eps)
     history, first = History(), 0
-    frozen = weights_digest(policy, frozen_only=True)
-    settings = run_settings("sft", config, rows, frozen=frozen)
+    settings = run_settings("sft", config, rows, model=policy)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]

@@ -23,7 +23,6 @@ from minialign.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     save_checkpoint,
-    weights_digest,
 )
 from minialign.history import History
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
@@ -143,7 +142,8 @@ def train_unpaired(
     if len(rows) != len(liked):
         raise ValueError(f"{len(rows)} rows and {len(liked)} labels; give one for each")
     balanced(liked)  # refuses a class without rows
-    start = weights_digest(policy if reference is None else reference)
+    data, start = [rows, list(liked)], policy if reference is None else reference
+    settings = run_settings("unpaired", config, data, reference=start)
     reference = frozen_reference(policy) if reference is None else reference
     strange = mismatched(rows)
     known, strange_known = (
@@ -153,7 +153,6 @@ def train_unpaired(
     labels = torch.tensor(liked, device=policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first, shift = History(), 0, 0.0
-    settings = run_settings("unpaired", config, [rows, list(liked)], reference=start)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
