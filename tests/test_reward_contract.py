@@ -11,7 +11,7 @@ from tiny_models import small_tokenizer, tiny_llama
 
 from minialign import verifiers
 from minialign.models import RewardModel, ValueModel
-from minialign.rewards.contract import call_reward, mean_reward, reward_name, rewards_of
+from minialign.rewards.contract import call_reward, reward_name, rewards_of, watched
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.rollout import sample
 from minialign.train.ppo import PpoConfig, train_ppo
@@ -309,8 +309,10 @@ def test_names_tell_rewards_apart():
     assert reward_name(Object()) == "Object" and reward_name(partial(letters)) == "letters"
 
 
-def test_call_reward_and_mean_reward_agree():
+def test_call_reward_and_watched_agree():
     rollout = sample(tiny_llama(), TOKENIZER, PROMPTS, max_new_tokens=4)
     found = call_reward(letters, rollout.prompts, rollout.texts)
     assert found.dtype == torch.float32
-    assert mean_reward(letters, rollout) == pytest.approx(found.mean().item())
+    means = watched({"one": letters}, rollout)
+    assert means == {"one": pytest.approx(found.mean().item())}
+    assert watched(None, rollout) == {}

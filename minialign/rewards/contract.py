@@ -145,10 +145,12 @@ def rewards_of(reward: Reward, rollout: Rollout, rows: Sequence[Data] | None = N
     return found.to(rollout.logprobs.device)
 
 
-def mean_reward(reward: Reward, rollout: Rollout, rows: Sequence[Data] | None = None) -> float:
-    """The mean over the completions to which a watched reward applies; nan where there is none."""
-    found = _of_rollout(reward, rollout, rows)
-    return found[~found.isnan()].mean().item()
+def watched(
+    watch: Mapping[str, Reward] | None, rollout: Rollout, rows: Sequence[Data] | None = None
+) -> dict[str, float]:
+    """The mean of each watched reward where it applies; nan where it does so nowhere."""
+    found = {name: _of_rollout(one, rollout, rows) for name, one in (watch or {}).items()}
+    return {name: rewards[~rewards.isnan()].mean().item() for name, rewards in found.items()}
 
 
 def _of_rollout(reward: Reward, rollout: Rollout, rows: Sequence | None) -> Tensor:

@@ -45,7 +45,7 @@ from minialign.losses.policy import clipped, value_loss
 from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
 from minialign.modes import training
-from minialign.rewards.contract import Data, Reward, mean_reward, rewards_of
+from minialign.rewards.contract import Data, Reward, rewards_of, watched
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -234,25 +234,26 @@ def update(
     found, lengths = [], rollout.attention_mask.sum(1)
     every = (rollout.input_ids, rollout.attention_mask, rollout.completion_mask)
     every = (*every, rollout.logprobs, *values)  # (B, T) each
-    for rows in minibatches(lengths, config, generator):
-        width = int(lengths[rows].max())  # beyond it there is padding only
-        part = (x[rows, :width] for x in every)
-        ids, seen, kept, old, advantages, returns, old_values = part
-        with fast_matmul(ids.device):
-            logprobs = token_logprobs(models["policy"], ids, seen)
-            new_values = models["value"](ids, seen)
-        gain = clipped(logprobs, old, advantages, kept, clip=config.clip)
-        error = value_loss(new_values, old_values, returns, kept, clip=config.clip)
-        loss = masked_mean(error - gain, kept)
-        if imitate is not None:
-            loss = loss + config.ptx * imitate(len(rows))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norms = [clip_grad_norm_(m.parameters(), MAX_GRAD_NORM) for m in models.values()]
-        refuse_non_finite(*place, returns=returns, loss=loss, gradient=sum(norms))
-        optimizer.step()
-        outside = ((logprobs - old).exp() - 1).abs() > config.clip
-        found.append([masked_mean(x.float(), kept).item() for x in (outside, error)])
+    with training(models):
+        for rows in minibatches(lengths, config, generator):
+            width = int(lengths[rows].max())  # beyond it there is padding only
+            part = (x[rows, :width] for x in every)
+            ids, seen, kept, old, advantages, returns, old_values = part
+            with fast_matmul(ids.device):
+                logprobs = token_logprobs(models["policy"], ids, seen)
+                new_values = models["value"](ids, seen)
+            gain = clipped(logprobs, old, advantages, kept, clip=config.clip)
+            error = value_loss(new_values, old_values, returns, kept, clip=config.clip)
+            loss = masked_mean(error - gain, kept)
+            if imitate is not None:
+                loss = loss + config.ptx * imitate(len(rows))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norms = [clip_grad_norm_(m.parameters(), MAX_GRAD_NORM) for m in models.values()]
+            refuse_non_finite(*place, returns=returns, loss=loss, gradient=sum(norms))
+            optimizer.step()
+            outside = ((logprobs - old).exp() - 1).abs() > config.clip
+            found.append([masked_mean(x.float(), kept).item() for x in (outside, error)])
     clips, errors = torch.tensor(found).mean(0).tolist()
     return {"clip_fraction": clips, "value_loss": errors}
 
@@ -311,8 +312,9 @@ def train_ppo(
     for step, indices in enumerate(bar, start=first):
         # 1. Roll out: one completion of each prompt, with its logprobs.
         asked = [rows[i] for i in indices]
+        prompts = [row["prompt"] for row in asked]
         with torch.no_grad(), fast_matmul(policy.device):  # as in the update
-            rollout = sample(policy, tokenizer, [row["prompt"] for row in asked], **limits)
+            rollout = sample(policy, tokenizer, prompts, **limits)
             ids, seen = rollout.input_ids, rollout.attention_mask
             mask = rollout.completion_mask
             ref_logprobs = by_length(partial(token_logprobs, reference), ids, seen)
@@ -329,13 +331,11 @@ def train_ppo(
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, WARMUP)
         given = rollout, learnt, config, shuffling, imitate, (step, indices)
-        with training(both):
-            metrics = update(both, optimizer, *given)
+        metrics = update(both, optimizer, *given)
         # 5. Watch.
         metrics |= {"learning_rate": rate, "beta": beta, **shown(rollout, kl, scores)}
         metrics["explained_variance"] = explained_variance(values, learnt[1], mask)
-        for name, extra in (watch or {}).items():
-            metrics[name] = mean_reward(extra, rollout, asked)
+        metrics |= watched(watch, rollout, asked)
         beta = adapt_beta(beta, metrics["kl"], config.target_kl, len(rollout))
         history.log(step, **metrics)
         bar.set_postfix(reward=f"{metrics['reward']:.2f}", kl=f"{metrics['kl']:.1f}")

@@ -191,7 +191,8 @@ def train_preference(
     references = references.to(policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first = History(), 0
-    settings = run_settings("preference", config, rankings, reference=reference or policy)
+    known = policy if reference is None else reference
+    settings = run_settings("preference", config, rankings, reference=known)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]
@@ -223,7 +224,7 @@ def train_preference(
             metrics = {"loss": loss.item(), **shown(ranks), "grad_norm": norm.item()}
             metrics["learning_rate"] = rate
             history.log(step, **metrics)
-            bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("loss", "margin")})
+            bar.set_postfix(margin=f"{metrics['margin']:.2f}")
             if on_step is not None:
                 on_step(metrics)
             # 6. Save, so that a kill loses little.

@@ -40,7 +40,7 @@ from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
 from minialign.modes import training
-from minialign.rewards.contract import Data, Reward, mean_reward, rewards_of
+from minialign.rewards.contract import Data, Reward, rewards_of, watched
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -195,29 +195,30 @@ def policy_update(
     average, objective = AVERAGES[config.average], OBJECTIVES[config.objective]
     seen, mask = rollout.attention_mask, rollout.completion_mask
     parts = seen.sum(1).argsort().split(part_size(policy, seen.shape[1], PART))
-    for _ in range(config.epochs):
-        optimizer.zero_grad(set_to_none=True)
-        loss, off = 0.0, 0.0
-        for rows in parts:
-            width = int(seen[rows].sum(1).max())  # beyond it there is padding only
-            kept, old = mask[rows, :width], rollout.logprobs[rows, :width]
-            with fast_matmul(policy.device):
-                ids = rollout.input_ids[rows, :width]
-                logprobs = token_logprobs(policy, ids, seen[rows, :width])
-            given = logprobs, old, advantages[rows, :width], kept
-            cost = -objective(*given, **config.options)
-            if ref_logprobs is not None:
-                cost = cost + config.beta * k3(logprobs, ref_logprobs[rows, :width])
-            tokens = config.average == "token"
-            share = kept.sum() / mask.sum() if tokens else len(rows) / len(mask)
-            part = share * average(cost, kept, config.max_new_tokens)
-            part.backward()
-            loss += part.item()
-            moved = torch.expm1((logprobs - old).detach()).abs()
-            off += (masked_sum(moved, kept).sum() / mask.sum()).item()
-        norm = clip_grad_norm_(policy.parameters(), MAX_GRAD_NORM)
-        refuse_non_finite(*place, advantages=advantages, loss=loss, gradient=norm)
-        optimizer.step()
+    with training(policy):
+        for _ in range(config.epochs):
+            optimizer.zero_grad(set_to_none=True)
+            loss, off = 0.0, 0.0
+            for rows in parts:
+                width = int(seen[rows].sum(1).max())  # beyond it there is padding only
+                kept, old = mask[rows, :width], rollout.logprobs[rows, :width]
+                with fast_matmul(policy.device):
+                    ids = rollout.input_ids[rows, :width]
+                    logprobs = token_logprobs(policy, ids, seen[rows, :width])
+                given = logprobs, old, advantages[rows, :width], kept
+                cost = -objective(*given, **config.options)
+                if ref_logprobs is not None:
+                    cost = cost + config.beta * k3(logprobs, ref_logprobs[rows, :width])
+                tokens = config.average == "token"
+                share = kept.sum() / mask.sum() if tokens else len(rows) / len(mask)
+                part = share * average(cost, kept, config.max_new_tokens)
+                part.backward()
+                loss += part.item()
+                moved = torch.expm1((logprobs - old).detach()).abs()
+                off += (masked_sum(moved, kept).sum() / mask.sum()).item()
+            norm = clip_grad_norm_(policy.parameters(), MAX_GRAD_NORM)
+            refuse_non_finite(*place, advantages=advantages, loss=loss, gradient=norm)
+            optimizer.step()
     return {"loss": loss, "grad_norm": norm.item(), "off": off}
 
 
@@ -296,12 +297,10 @@ def train_rl(
         peak = config.learning_rate
         rate = linear_schedule(optimizer, peak, step, config.steps, WARMUP)
         given = rollout, advantages, ref_logprobs, config, (step, indices)
-        with training(policy):
-            metrics |= policy_update(policy, optimizer, *given)
+        metrics |= policy_update(policy, optimizer, *given)
         # 5. Watch.
         metrics["learning_rate"] = rate
-        for name, extra in (watch or {}).items():
-            metrics[name] = mean_reward(extra, rollout, asked)
+        metrics |= watched(watch, rollout, asked)
         history.log(step, **metrics)
         bar.set_postfix({name: f"{metrics[name]:.2f}" for name in ("reward", "signal")})
         if on_step is not None:
