@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 
+# torch comes before the package here, which then leaves its setting alone.
 CHILD = """
 import time, torch
 torch.set_num_threads(2)
@@ -39,7 +40,6 @@ SPINNING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 def environment(setting: str) -> dict[str, str]:
     """The environment of a rollout under a setting."""
     clean = {name: value for name, value in os.environ.items() if name not in SPINNING}
-    clean["MINIALIGN_SPIN"] = "keep"  # the package sets nothing by itself
     if setting == "passive":
         return {**clean, "OMP_WAIT_POLICY": "PASSIVE"}
     return clean if setting == "default" else {**clean, "GOMP_SPINCOUNT": setting}

@@ -95,6 +95,17 @@ def check_memory(found: tuple[float, float] | None) -> Check:
     return Check("memory", "ok", text)
 
 
+def check_load(load: float | None, cores: int) -> Check:
+    """Other work on this machine: processes that ran or waited over the last minute."""
+    if load is None:
+        return Check("load", "note", "unknown")
+    found = f"{load:.1f} other processes at work on {cores} cores"
+    if load > cores / 2:
+        slower = "trainings take about twice as long; close other programs, or wait"
+        return Check("load", "note", f"{found}: {slower}")
+    return Check("load", "ok", found)
+
+
 def check_disk(free: float) -> Check:
     """Free disk in GiB of the current folder."""
     if free < DISK:
@@ -205,6 +216,7 @@ def run() -> int:
         *((text, partial(check_requirement, text)) for text in _listed()),
         ("device", check_device),
         ("memory", lambda: check_memory(machine.memory())),
+        ("load", lambda: check_load(machine.load(), machine.cores())),
         ("disk", lambda: check_disk(machine.free_disk(Path.cwd()))),
         ("data", check_data),
         ("profile", check_default_profile),

@@ -34,6 +34,11 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def load() -> float | None:
+    """Processes that ran or waited over the last minute, or None where it cannot be known."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def memory() -> tuple[float, float] | None:
     """(all, available) main memory in GiB, or None where it cannot be known."""
     try:
