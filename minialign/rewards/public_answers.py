@@ -1,0 +1,176 @@
+r"""Answers to public problems: one definition for who reads the data and who pays the reward.
+
+Real models write \boxed{1/2}, $1,000, **18**, -5 or 18.00. Whether that is the answer of the data
+is left to math-verify (optional, `pip install math-verify`), which compares by value and looks at
+the last \boxed{...} first; letters of choices, and words, are compared as text. The village has a
+stricter verifier of its own, `verifiers.right_answer`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from minialign.rewards.answer_process import ANSWERS
+
+TAIL = 20_000  # characters of a completion that are looked at, the last ones
+LONGEST = 1_000  # characters of an answer in the data
+LETTER = re.compile(r"\(?([A-Z])[.):]?\)?")  # of a choice, alone
+CHOICE = re.compile(r"\(?([A-Z])(?:\)?[.:)]?|\)?[.:)]\s.*)", re.DOTALL)  # or before its text
+CLAIM = re.compile(
+    r"(?i:\banswer\s*(?:is|:))[\s:*]*\(?([A-Z])(?![\w'])"
+    r"(?!\)?\**\s*(?:,|/|or\b|and\b)\s*\**\(?[A-Z](?!\w))"  # not "A or B"
+)
+WORDS = re.compile(r"(?=.*[^\W\d_]{3})[\w .,'-]+")  # Evelyn, June 20; but xy is a product
+DRESSED = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+AROUND = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
+CURRENCY = re.compile(r"\\?[$€£]\s*(?=[-+]?[.\d])")
+TAG = re.compile(r"</?answer>")  # around an answer, as some models are taught
+NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?")
+
+
+def boxed(text: str) -> str | None:
+    r"""What the last \boxed{...} holds, braces matched; None where there is none.
+
+    >>> boxed(r"So \boxed{1}, no: \boxed{\frac{1}{2}}.")
+    '\\frac{1}{2}'
+    """
+    _, mark, rest = text.rpartition(r"\boxed{")
+    depth = 1
+    for i, character in enumerate(rest if mark else ""):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return rest[:i]
+    return None
+
+
+def require() -> None:
+    """Raise ImportError with one sentence if math-verify is not installed."""
+    if find_spec("math_verify") is None:
+        raise ImportError(
+            "answers of public problems are compared by math-verify, which is not installed; "
+            "run pip install math-verify (in a clone: pip install -e '.[math]')"
+        )
+
+
+def public_answer(
+    prompts: Sequence, completions: Sequence, answer: Sequence, **columns: object
+) -> list[float | None]:
+    r"""1 where a completion's final answer has the value of the data's, else 0.
+
+    A reward with TRL's signature. Of a completion the last 20,000 characters count. What takes more
+    than a second or two of processor time to compare (9^9^9^9) earns 0.
+
+    Args:
+        prompts: not looked at.
+        completions: strings, or lists of messages, of which the last counts.
+        answer: the right answer of each, a string or a number; a capital letter is that of a
+            choice. None, or what math-verify cannot read, gives None: the reward does not apply.
+        columns: other columns, not looked at.
+
+    Raises:
+        ImportError: if math-verify is not installed.
+
+    >>> public_answer([""] * 3, [r"So \boxed{1/2}.", "It is **0.50**", "3"], answer=["0.5"] * 3)
+    [1.0, 1.0, 0.0]
+    """
+    require()
+    return [_paid(a, _text(c)) for a, c in zip(answer, completions, strict=True)]
+
+
+def is_letter(answer: str) -> bool:
+    """Whether an answer is the letter of a choice.
+
+    >>> is_letter("B"), is_letter("(B)"), is_letter("x")
+    (True, True, False)
+    """
+    return LETTER.fullmatch(plain_answer(answer)) is not None
+
+
+def renderings(answer: str) -> list[str]:
+    r"""What a model may write that must be paid: \boxed always, of letters and numbers more."""
+    plain = plain_answer(answer)
+    forms = [r"\boxed{%s}", r"2 + 2 = 4, so the final answer is $\boxed{%s}$.", r"\[\boxed{%s}\]"]
+    if LETTER.fullmatch(plain) or NUMBER.fullmatch(plain):
+        forms += ["The answer is %s.", "Answer: %s", "#### %s", "**%s**", r"\boxed{\text{%s}}"]
+    return [form.replace("%s", plain) for form in forms]
+
+
+def payable(answer: str) -> bool:
+    """Whether every one of an answer's `renderings` earns 1: what a reader of problems keeps."""
+    found = renderings(answer)
+    return all(paid == 1.0 for paid in public_answer(found, found, answer=[answer] * len(found)))
+
+
+def plain_answer(text: str) -> str:
+    r"""An answer without what may stand around it: \boxed, $, \text, ** and a full stop.
+
+    >>> plain_answer(r"$\text{(B)}$."), plain_answer(r"\$18."), plain_answer(r"\boxed{-5}")
+    ('(B)', '18', '-5')
+    """
+    inner = boxed(text)
+    found = (text if inner is None else inner).replace("\N{MINUS SIGN}", "-").strip()
+    found = found.removesuffix(".")
+    for start, end in AROUND:
+        inside = found[len(start) : -len(end)]
+        if found.startswith(start) and found.endswith(end) and not {start, end} & set(inside):
+            found = inside.strip()
+    if dressed := DRESSED.fullmatch(found):
+        found = dressed[1].strip()
+    if currency := CURRENCY.match(found):
+        found = found[currency.end() :]
+    return found.removeprefix("+") if NUMBER.fullmatch(found) else found
+
+
+def _text(completion: str | Sequence[Mapping[str, Any]]) -> str:
+    """What a policy wrote, of a string or of messages."""
+    if isinstance(completion, str):
+        return completion
+    if isinstance(completion, Sequence) and all(isinstance(m, Mapping) for m in completion):
+        said = completion[-1].get("content") if completion else ""
+        if isinstance(said, str) or said is None:
+            return said or ""
+    raise TypeError(
+        f"a completion is a {type(completion).__name__}; use a string, or a list of messages with "
+        "text as their content"
+    )
+
+
+def _paid(answer: Any, text: str) -> float | None:
+    right = "" if answer is None else plain_answer(str(answer))
+    if not _is_answer(right):
+        return None
+    text = TAG.sub(" ", text[-TAIL:]).replace("\N{MINUS SIGN}", "-")
+    said = boxed(text)
+    if letter := LETTER.fullmatch(right):
+        return float(_letter(text, said) == letter[1])
+    if WORDS.fullmatch(right):
+        return float(said is not None and _folded(said) == _folded(right))
+    if said is not None:  # a full stop or bold type within the box is more than math-verify reads
+        before, _, after = text.rpartition(rf"\boxed{{{said}}}")
+        text = rf"{before}\boxed{{{plain_answer(said)}}}{after}"
+    same = ANSWERS.same(right, text)
+    return None if same is None else float(same)
+
+
+def _is_answer(plain: str) -> bool:
+    """Whether an answer says anything, briefly, and can stand in braces."""
+    whole = boxed(rf"\boxed{{{plain}}}") == plain and not plain.endswith("\\")
+    return whole and len(plain) <= LONGEST and any(c.isalnum() for c in plain)
+
+
+def _folded(words: str) -> str:
+    return " ".join(plain_answer(words).casefold().split())
+
+
+def _letter(text: str, said: str | None) -> str | None:
+    """The letter of the choice that a completion ends with, if it is clear which."""
+    if said is not None:
+        found = CHOICE.fullmatch(plain_answer(said))
+    elif claims := CLAIM.findall(text):
+        return claims[-1] if len(set(claims)) == 1 else None
+    else:
+        found = CHOICE.fullmatch(plain_answer(text.rpartition("####")[2]))
+    return found[1] if found else None
