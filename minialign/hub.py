@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from huggingface_hub import constants, get_session, try_to_load_from_cache
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 PATIENCE = 5  # seconds until the hub counts as silent
 WAY_OUT = (
@@ -30,11 +31,15 @@ def is_cached(name: str) -> bool:
 
 
 def is_name(name: str) -> bool:
-    """Whether a model of the hub could be called so; a path could not.
+    """Whether a model or a data set of the hub could be called so; a path could not.
 
-    >>> is_name("owner/model"), is_name("../model"), is_name("/a/folder")
-    (True, False, False)
+    >>> is_name("owner/model"), is_name("../model"), is_name("/a/folder"), is_name("my data")
+    (True, False, False, False)
     """
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
     return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
 
 

@@ -6,17 +6,29 @@ example is a row that TRL trains on. Nothing that is read is ever evaluated or u
 
 from __future__ import annotations
 
-import json
-import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from minialign.row_checks import (
+    FRAME,
+    UNREAD,
+    BadRow,
+    Messages,
+    completion_of,
+    decoded,
+    label_of,
+    missing,
+    prompt_of,
+    refuse_unread,
+    refuse_unused,
+    several,
+    shown,
+    text_of,
+)
 from minialign.row_files import numbered
-
-Messages = list[dict[str, str]]  # [{"role": "user", "content": "Hello."}, ...]
 
 
 @dataclass(frozen=True)
@@ -71,18 +83,32 @@ class Steps:
 
 
 SHAPES = (Demonstration, Pair, Feedback, Prompt, Ranking, Steps)
-_MESSAGE = {"role", "content"}
 T = TypeVar("T")
 
 
 class Rows(list[T]):
-    """What `read` returns: the list of examples kept, and which rows were dropped and why."""
+    """A list of what was kept of some rows, which says what was dropped and why.
 
-    dropped: dict[str, list[int]]  # reason -> numbers of the rows, counted from 1
+    Numbers are those of the rows: lines of a file, else positions, counted from 1.
+    """
 
-    def __init__(self, rows: Iterable[T] = (), dropped: dict[str, list[int]] | None = None) -> None:
-        super().__init__(rows)
-        self.dropped = dropped or {}
+    numbers: list[int]  # of the rows kept
+    dropped: dict[str, list[int]]  # reason -> numbers of the rows
+    why: dict[str, str]  # reason -> what is wrong with the first of them, and the repair
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers, self.dropped, self.why = [], {}, {}
+
+    def keep(self, number: int, row: T) -> None:
+        """Add an example."""
+        self.append(row)
+        self.numbers.append(number)
+
+    def drop(self, number: int, bad: BadRow) -> None:
+        """Count a row."""
+        self.dropped.setdefault(bad.reason, []).append(number)
+        self.why.setdefault(bad.reason, f"row {number}: {bad.message}")
 
     @property
     def rows(self) -> list[T]:
@@ -95,14 +121,6 @@ class Rows(list[T]):
         return f"kept {len(self)}, dropped {', '.join(reasons) or 0}"
 
 
-class BadRow(Exception):
-    """Why a row is refused: `reason` is counted, `message` tells value, rule and repair."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.message = reason, message
-
-
 def read(
     source: Iterable[Mapping[str, Any]] | str | Path,
     shape: type[T],
@@ -112,7 +130,10 @@ def read(
     convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     limit: int | None = None,
 ) -> Rows[T]:
-    """Rows as examples of one shape, each row checked; columns that the shape lacks are ignored.
+    """Rows as examples of one shape, each row checked.
+
+    Columns that the shape lacks are ignored, unless they would change what a row means (tools,
+    images, system, history, weight ...): then the row is bad.
 
     >>> rows = [{"prompt": "Say hi.", "chosen": "Hi!", "rejected": "No."},
     ...         {"prompt": "Say hi.", "chosen": "Hi!", "rejected": "Hi!"}]
@@ -130,7 +151,8 @@ def read(
         shape: Demonstration, Pair, Feedback, Prompt, Ranking or Steps.
         on_bad: "refuse" raises at the first bad row; "drop" leaves bad rows out and keeps their
             numbers. Bad is: a missing column, a wrong type, a blank completion, equal completions,
-            steps without a label each, a long prompt, broken JSON, text that is not UTF-8.
+            steps without a label each, a long prompt, broken JSON, text that is not UTF-8, a column
+            that would have to be read.
         max_prompt_chars: the longest prompt, in characters (of messages, their contents); None is
             no limit.
         convert: a row -> a dict with the shape's columns, for rows that have others; raises
@@ -138,8 +160,7 @@ def read(
         limit: rows to read, bad ones among them; None is all.
 
     Returns:
-        The examples, a list whose `dropped` holds, by reason, the numbers of the rows left out:
-        lines of a file, else positions, counted from 1.
+        The examples, a list whose `numbers` and `dropped` say which rows were kept and left out.
 
     Raises:
         ValueError: for a bad row, with its number and the repair; for an unknown shape or on_bad.
@@ -149,28 +170,37 @@ def read(
         raise ValueError(f"on_bad is {on_bad!r}; use 'refuse' or 'drop'")
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; use one of {', '.join(s.__name__ for s in SHAPES)}")
-    examples: Rows[T] = Rows()
     place, rows = numbered(source)
-    for number, row in islice(rows, limit):
+    return examples(place, islice(rows, limit), shape, on_bad, max_prompt_chars, convert)
+
+
+def examples(
+    place: str,
+    rows: Iterable[tuple[int, Any]],
+    shape: type[T],
+    on_bad: str,
+    max_prompt_chars: int | None,
+    convert: Callable | None,
+) -> Rows[T]:
+    """Numbered rows, or lines of JSON, as examples; the arguments are those of `read`."""
+    found: Rows[T] = Rows()
+    for number, row in rows:
         try:
-            examples.append(_example(row, shape, max_prompt_chars, convert))
+            found.keep(number, _example(row, shape, max_prompt_chars, convert))
         except BadRow as bad:
             if on_bad == "refuse":
                 raise ValueError(
                     f"{place} {number}: {bad.message} (or leave bad rows out: on_bad='drop')"
                 ) from None
-            examples.dropped.setdefault(bad.reason, []).append(number)
-    return examples
+            found.drop(number, bad)
+    return found
 
 
-def _example(
-    row: Any, shape: type[T], max_prompt_chars: int | None, convert: Callable | None
-) -> T:
+def _example(row: Any, shape: type[T], max_prompt_chars: int | None, convert: Callable | None) -> T:
     """A row, or a line of JSON, as an example; raises BadRow."""
-    if isinstance(row, bytes):
-        row = decoded(row)
-    if not isinstance(row, Mapping):
-        raise BadRow("wrong type", f"the row is {_shown(row)}; use a dict of columns")
+    row = row_of(row)
+    refuse_unread(row, UNREAD if convert else (*UNREAD, *FRAME))
+    refuse_unused(row)
     row = row if convert is None else convert(row)
     values = {}
     for field in fields(shape):
@@ -183,77 +213,21 @@ def _example(
     return shape(**values)
 
 
-def missing(row: Mapping[str, Any], column: str) -> BadRow:
-    """The error of a row that lacks a column."""
-    columns = ", ".join(map(repr, row)) or "no columns"
-    problem = "is null" if column in row else f"is missing among {columns}"
-    return BadRow("missing column", f"column {column!r} {problem}; fill or rename it")
-
-
-def decoded(line: bytes) -> Any:
-    """A line of JSON; raises BadRow."""
-    try:
-        return json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadRow(
-            "not UTF-8", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"
-        ) from None
-    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested without end
-        raise BadRow(
-            "broken JSON", f"not JSON ({getattr(error, 'msg', error)}); write one object per line"
-        ) from None
-
-
-def _text(column: str, value: Any) -> str:
-    if not isinstance(value, str):
-        repair = "the 'content' of its message" if isinstance(value, list) else "a string"
-        raise BadRow("wrong type", f"column {column!r} is {_shown(value)}; use {repair}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        half = f"half a surrogate pair at character {error.start + 1}"
-        raise BadRow("not UTF-8", f"column {column!r} has {half}; remove it") from None
-    return value
-
-
-def _completion(column: str, value: Any) -> str:
-    if not _text(column, value).strip():
-        raise BadRow("blank completion", f"column {column!r} is blank; write a reply")
-    return value
-
-
-def _label(column: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise BadRow("wrong type", f"column {column!r} is {_shown(value)}; use true or false")
-    return value
-
-
-def _prompt(column: str, value: Any) -> str | Messages:
-    """A string, or messages, of which only role and content are kept."""
-    if not isinstance(value, list):
-        return _text(column, value)
-    if not value or not all(isinstance(m, Mapping) and m.keys() >= _MESSAGE for m in value):
-        rule = "use a string or one or more messages, dicts of 'role' and 'content'"
-        raise BadRow("wrong type", f"column {column!r} is {_shown(value)}; {rule}")
-    return [{key: _text(f"{column}.{key}", m[key]) for key in ("role", "content")} for m in value]
-
-
-def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple]:
-    def checked(column: str, values: Any) -> tuple:
-        if not isinstance(values, list | tuple):
-            raise BadRow("wrong type", f"column {column!r} is {_shown(values)}; use a list")
-        return tuple(check(f"{column}[{i}]", value) for i, value in enumerate(values))
-
-    return checked
+def row_of(row: Any) -> Mapping[str, Any]:
+    """A row, or a line of JSON, as a dict of columns; raises BadRow."""
+    row = decoded(row) if isinstance(row, bytes) else row
+    if not isinstance(row, Mapping):
+        raise BadRow("wrong type", f"the row is {shown(row)}; use a dict of columns")
+    return row
 
 
 _CHECKS = {
-    "prompt": _prompt,
-    "answer": _text,
-    "label": _label,
-    "labels": _several(_label),
-    "completions": _several(_completion),
-    **dict.fromkeys(("completion", "chosen", "rejected"), _completion),
+    "prompt": prompt_of,
+    "answer": text_of,
+    "label": label_of,
+    "labels": several(label_of),
+    "completions": several(completion_of),
+    **dict.fromkeys(("completion", "chosen", "rejected"), completion_of),
 }
 
 
@@ -273,8 +247,3 @@ def _check_together(values: dict[str, Any], shape: type, max_prompt_chars: int |
     if shape is Steps and (not replies or len(replies) != len(values["labels"])):
         rule = f"{len(replies)} steps and {len(values['labels'])} labels"
         raise BadRow("steps without labels", f"{rule}; use 1 or more steps with one label each")
-
-
-def _shown(value: Any) -> str:
-    """A value in an error, cut short, with its type."""
-    return f"{reprlib.repr(value)} ({type(value).__name__})"

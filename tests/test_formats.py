@@ -74,6 +74,11 @@ CASES: list[tuple[str, dict, object]] = [
      Prompt(CHOICES, "B")),
     ("multiple_choice", {"question": "Which is a tree?", "subject": "botany", "answer": 1,
                          "choices": ["Rook", "Oak", "Perch"]}, Prompt(CHOICES, "B")),
+    ("seed_tasks", {"id": "seed_task_0", "name": "tree", "instruction": "Name the tree.",
+                    "instances": [{"input": "It has acorns.", "output": OAK}],
+                    "is_classification": False},
+     Demonstration("Name the tree.\n\nIt has acorns.", OAK)),
+    ("answered", {"id": 60, "problem": "Two and two?", "answer": "4"}, Prompt("Two and two?", "4")),
     ("problems", {"prompt": "Two and two?", "answer": 4}, Prompt("Two and two?", "4")),
 ]  # fmt: skip
 
@@ -115,7 +120,7 @@ BAD: list[tuple[str, dict, str, str]] = [
     ("worked", {"question": "How many?", "answer": "Twelve."}, "no answer", "#### with an answer"),
     ("boxed", {"problem": "Solve.", "solution": r"So \boxed{1"}, "no answer", "boxed"),
     ("multiple_choice", {"question": "q", "choices": ["a", "b"], "answer": 2}, "no answer",
-     "use one of A, B"),
+     "use one of 'A', 'B'"),
     ("multiple_choice", {"question": "q", "choices": ["a"], "answer": 0}, "wrong choices",
      "1 choi"),
     ("multiple_choice", {"question": "q", "choices": ["a", "b"], "answer": "E"}, "no answer",
@@ -135,7 +140,7 @@ def test_a_bad_row_is_refused_or_counted(name: str, row: dict, reason: str, mess
 
 
 def test_unknown_columns_are_named():
-    with pytest.raises(ValueError, match="no format has the columns text, id; rename them"):
+    with pytest.raises(ValueError, match="no format has the columns 'text', 'id'; rename them"):
         told_by({"text": "x", "id": 1})
 
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import small_tokenizer
 
 from minialign.own_data import comparisons_of, demonstrations_of, problems_of
-from minialign.verifiers import right_answer
+from minialign.rewards.public_answers import public_answer
 
 TOKENIZER = small_tokenizer()
 
@@ -27,8 +27,10 @@ def test_demonstrations_that_are_too_long_are_counted(tmp_path: Path, capsys):
         "it is 5.", "the cat sat."
     ]  # fmt: skip
     said = capsys.readouterr().out
-    assert "kept 3, dropped 1 (blank completion); 1 more: prompt (" in said
+    assert said.startswith("kept 2, dropped 1 (blank completion), 1 (cannot be encoded)\n")
+    assert "cannot be encoded: rows 2; row 2: prompt (" in said
     assert "exceed max_length=64" in said
+    assert found.numbers == [1, 4]
 
 
 def test_comparisons_are_pairs_with_one_prompt(tmp_path: Path, capsys):
@@ -40,16 +42,17 @@ def test_comparisons_are_pairs_with_one_prompt(tmp_path: Path, capsys):
 
 
 def test_problems_are_those_that_a_verifier_can_judge(tmp_path: Path, capsys):
-    rows = [{"question": "How many?", "answer": f"So.\n#### {a}"} for a in ("1,200", "3.0", "x/2")]
+    rows = [{"question": "How many?", "answer": f"So.\n#### {a}"} for a in ("1,200", "3.0", "?")]
     found = problems_of(written(tmp_path / "a.jsonl", rows), 9)
-    assert [row["answer"] for row in found] == [1200, 3] and "1 more: answer is" in (
-        capsys.readouterr().out
-    )
-    assert "The answer is N" in found[0]["prompt"]
-    assert right_answer(["?"], ["So. The answer is 1200."], answer=[found[0]["answer"]]) == [1.0]
+    assert [row["answer"] for row in found] == ["1200", "3.0"]
+    assert found.numbers == [1, 2] and found.dropped == {"no answer": [3]}
+    assert "no answer: rows 3; row 3: answer is '?' (str); no reply" in capsys.readouterr().out
+    assert found[0]["prompt"].endswith(r"put the final answer in \boxed{}.")
+    said = r"So \boxed{1,200}."
+    assert public_answer(["?"], [said], answer=[found[0]["answer"]]) == [1.0]
 
 
 def test_nothing_left_is_an_error(tmp_path: Path):
-    rows = [{"question": "How many?", "answer": "#### many"}]
-    with pytest.raises(ValueError, match="no row is left; use other data"):
+    rows = [{"question": "How many?", "answer": "#### ??"}]
+    with pytest.raises(ValueError, match=r"no row is left \(row 1: answer is .*\); use other data"):
         problems_of(written(tmp_path / "a.jsonl", rows), 9)

@@ -194,4 +194,4 @@ def test_a_learners_own_data_take_the_place_of_the_worlds(tmp_path: Path):
     assert stages.comparison_rows(tokenizer, 9, dataset=own)[0][0] == asked
     own = written({"question": "How many?", "answer": "#### 7"})
     (problem,) = stages.rl_problems(TINY, dataset=own)
-    assert problem["answer"] == 7
+    assert problem["answer"] == "7"

@@ -1,0 +1,179 @@
+"""Checks of what a row holds, shared by all readers: why it is refused is said or counted.
+
+What a reader does not know is left aside, but never a column that changes what the row means
+(`UNREAD`): such a row is refused, since training on half of it teaches something else.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Messages = list[dict[str, str]]  # [{"role": "user", "content": "Hello."}, ...]
+ROLES = ("system", "user", "assistant")
+NAMES = 12  # columns that an error lists
+# Of a row or of a message: no reader here takes them, and a reply without them is another reply.
+UNREAD = (
+    "tools", "functions", "tool_calls", "function_call", "tool_call_id", "images", "image",
+    "videos", "video", "audios", "audio", "documents", "chat_template_kwargs",
+)  # fmt: skip
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of a message: templates write them too
+FRAME = ("system", "system_prompt", "history")  # `formats` reads them
+UNUSED = ("train", "loss")  # false: a reply that is not to be learnt
+SIZED = (list, tuple, Mapping, bytes)
+
+
+class BadRow(Exception):
+    """Why a row is refused: `reason` is counted, `message` tells value, rule and repair."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+def shown(value: Any) -> str:
+    """A value in an error, cut short, with its type."""
+    try:
+        text = reprlib.repr(value)
+    except ValueError:  # a whole number of thousands of digits has no repr
+        text = "too long a number"
+    return f"{text} ({type(value).__name__})"
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names in an error, the first dozen."""
+    known = [reprlib.repr(name) if isinstance(name, str) else shown(name) for name in names]
+    more = f" and {len(known) - NAMES} more" if len(known) > NAMES else ""
+    return ", ".join(known[:NAMES]) + more
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a column says nothing: null, false, an empty list, or a text of one.
+
+    >>> [is_empty(value) for value in (None, "", [], {}, "[]", 0, "a", [None])]
+    [True, True, True, True, True, False, False, False]
+    """
+    if isinstance(value, str):
+        return value.strip() in ("", "[]", "{}", "null", "None")
+    return value is None or value is False or (isinstance(value, SIZED) and len(value) == 0)
+
+
+def missing(row: Mapping[str, Any], column: str) -> BadRow:
+    """The error of a row that lacks a column."""
+    problem = "is null" if column in row else f"is missing among {listed(row) or 'no columns'}"
+    return BadRow("missing column", f"column {column!r} {problem}; fill or rename it")
+
+
+def decoded(line: bytes) -> Any:
+    """A line of JSON; raises BadRow."""
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadRow(
+            "not UTF-8", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+        ) from None
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested without end
+        raise BadRow(
+            "broken JSON", f"not JSON ({getattr(error, 'msg', error)}); write one object per line"
+        ) from None
+
+
+def text_of(column: str, value: Any) -> str:
+    """A string that UTF-8 can hold."""
+    if not isinstance(value, str):
+        repair = "the 'content' of its message" if isinstance(value, list) else "a string"
+        raise BadRow("wrong type", f"column {column!r} is {shown(value)}; use {repair}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = f"half a surrogate pair at character {error.start + 1}"
+        raise BadRow("not UTF-8", f"column {column!r} has {half}; remove it") from None
+    return value
+
+
+def completion_of(column: str, value: Any) -> str:
+    """A string with something to learn in it."""
+    if not text_of(column, value).strip():
+        raise BadRow("blank completion", f"column {column!r} is blank; write a reply")
+    return value
+
+
+def label_of(column: str, value: Any) -> bool:
+    """True or false, and nothing that might stand for them."""
+    if not isinstance(value, bool):
+        raise BadRow("wrong type", f"column {column!r} is {shown(value)}; use true or false")
+    return value
+
+
+def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple]:
+    """The check of a list, each of whose items must pass another."""
+
+    def checked(column: str, values: Any) -> tuple:
+        if not isinstance(values, list | tuple):
+            raise BadRow("wrong type", f"column {column!r} is {shown(values)}; use a list")
+        return tuple(check(f"{column}[{i}]", value) for i, value in enumerate(values))
+
+    return checked
+
+
+def prompt_of(column: str, value: Any) -> str | Messages:
+    """A string, or messages, of which role and content are kept."""
+    if not isinstance(value, list):
+        return text_of(column, value)
+    if not value or not all(
+        isinstance(m, Mapping) and m.keys() >= {"role", "content"} for m in value
+    ):
+        rule = "use a string or one or more messages, dicts of 'role' and 'content'"
+        raise BadRow("wrong type", f"column {column!r} is {shown(value)}; {rule}")
+    return [message_of(column, message) for message in value]
+
+
+def message_of(column: str, message: Mapping[str, Any]) -> dict[str, str]:
+    """The role and the text of a message that has nothing else to say."""
+    refuse_unread(message, (*UNREAD, *THOUGHTS), f"a message of column {column!r}")
+    for name in ("role", "content"):
+        if name not in message:
+            raise missing(message, name)
+    role = text_of(f"{column}.role", message["role"])
+    if role not in ROLES:
+        rule = f"use one of {', '.join(ROLES)}"
+        raise BadRow(
+            "unknown role", f"a message of column {column!r} is from {shown(role)}; {rule}"
+        )
+    content = message["content"]
+    if isinstance(content, list):
+        content = _joined(column, content)
+    return {"role": role, "content": text_of(f"{column}.content", content)}
+
+
+def _joined(column: str, parts: list) -> str:
+    """The text of a message's parts, which chat templates write one after another."""
+    for part in parts:
+        if not isinstance(part, Mapping) or part.get("type") != "text":
+            rule = "only text is read; drop the row"
+            raise BadRow("not text", f"a message of column {column!r} holds {shown(part)}; {rule}")
+    return "".join(text_of(f"{column}.content.text", part.get("text")) for part in parts)
+
+
+def refuse_unread(row: Mapping[str, Any], names: Iterable[str], what: str = "the row") -> None:
+    """Refuse what has a column that would have to be read."""
+    for name in names:
+        if not is_empty(row.get(name)):
+            raise BadRow(
+                f"{name} not read",
+                f"{what} has {name!r}, {shown(row[name])}, without which it means something else; "
+                "drop the row, or the column if the replies do not depend on it",
+            )
+
+
+def refuse_unused(row: Mapping[str, Any], what: str = "the row") -> None:
+    """Refuse a row or a reply that counts less than others, or not at all."""
+    weight = row.get("weight")
+    if not is_empty(weight) and (not isinstance(weight, int | float) or weight != 1):
+        rule = "here every row counts as 1; drop the row or the column"
+        raise BadRow("weight not read", f"{what} has the weight {shown(weight)}; {rule}")
+    if unused := [name for name in UNUSED if row.get(name) is False]:
+        rule = "such a reply is not to be learnt; drop the row"
+        raise BadRow("reply not to be learnt", f"{what} has {unused[0]!r} false; {rule}")
