@@ -1,7 +1,7 @@
 """From text to tensors: the only tokenizing of prompts and completions, and the only padding.
 
 The prompt is always a prefix: prompt and completion are tokenized apart and joined, so that a token
-never straddles the border, and the completion ends with EOS, inside its mask.
+never straddles the border, and the completion ends with its end of turn, inside its mask.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+
+from minialign.turn_ends import end_ids, turn_end
 
 Messages = list[dict[str, str]]
 # Put before a chat template that asks for today's date: 1 January 2026, in the format asked for.
@@ -46,7 +48,7 @@ class Batch:
 
     input_ids: Tensor  # long
     attention_mask: Tensor  # long, 1 at real tokens; when packed, the number of the document
-    completion_mask: Tensor  # long, 1 at tokens of the completion, its EOS included
+    completion_mask: Tensor  # long, 1 at tokens of the completion, its end included
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""
@@ -79,8 +81,13 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> li
 
 
 def completion_ids(tokenizer: PreTrainedTokenizerBase, completion: str) -> list[int]:
-    """Ids of a completion with its end of text, which must be learnt like any other token."""
-    return [*tokenizer(completion, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    """Ids of a completion with its end of turn, which must be learnt like any other token.
+
+    Raises:
+        ValueError: if nothing ends a turn of this tokenizer.
+    """
+    end = turn_end(tokenizer)
+    return [*tokenizer(completion, add_special_tokens=False)["input_ids"], end]
 
 
 def encode(
@@ -93,24 +100,41 @@ def encode(
 
     Raises:
         ValueError: if the prompt leaves no room for the completion within max_length tokens, if the
-            completion is blank (its mask would hold nothing but EOS), or if its text spells out
-            the EOS that is added here.
+            completion is blank (its mask would hold nothing but its end), if its text spells out
+            any token that ends a turn, or if nothing ends a turn of this tokenizer.
     """
     if not completion.strip():
         raise ValueError("completion is blank, so nothing would be learnt; drop the row")
-    prompt_part = prompt_ids(tokenizer, prompt)
     completion_part = completion_ids(tokenizer, completion)
-    if completion_part.count(tokenizer.eos_token_id) > 1:
+    if spelt := set(completion_part[:-1]).intersection(end_ids(tokenizer)):
         raise ValueError(
-            f"completion holds {tokenizer.eos_token} in its text, but it is added at the end; "
-            "remove it from the text"
+            f"completion holds {tokenizer.convert_ids_to_tokens(min(spelt))} in its text, but the "
+            "end of a turn is added at the end; remove it from the text"
         )
+    prompt_part = prompt_ids(tokenizer, prompt)
     if len(prompt_part) + len(completion_part) > max_length:
         raise ValueError(
             f"prompt ({len(prompt_part)} tokens) and completion ({len(completion_part)}) exceed "
             f"max_length={max_length}; raise max_length or drop the row"
         )
     return Row(prompt_part, completion_part)
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
+    """The text that each token adds to a text, so that the pieces joined are the whole.
+
+    A token decoded alone may lose its space (SentencePiece) or be a part of a character (bytes);
+    here a space stays, and a character comes with its last token.
+    """
+    read = partial(tokenizer.decode, clean_up_tokenization_spaces=False)
+    found, before, start = [], 0, 0  # known: the tokens from `before` to `start`, and their text
+    for stop in range(1, len(ids) + 1):
+        known, text = read(ids[before:start]), read(ids[before:stop])
+        whole = stop == len(ids) or not text.endswith("\ufffd")
+        found.append(text[len(known) :] if whole else "")
+        if whole:
+            before, start = start, stop
+    return found
 
 
 def collate(rows: Sequence[Row], pad_id: int, side: str = "right") -> Batch:

@@ -18,7 +18,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.advantages import gae
-from minialign.batching import collate, encode
+from minialign.batching import collate, encode, pieces
 from minialign.kl import k1
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.models import ValueModel
@@ -321,7 +321,7 @@ def credit(
         value_model: the critic.
         tokenizer: its tokenizer, with a chat template.
         prompt: what was asked.
-        reply: without EOS, which is appended.
+        reply: without its end, which is appended.
         score: of the whole reply; it comes with the last token.
         lam: of the generalised advantages.
     """
@@ -331,4 +331,4 @@ def credit(
     rewards = torch.zeros_like(values)
     rewards[0, -1] = score
     found = gae(rewards, values, batch.completion_mask, lam=lam)[batch.completion_mask.bool()]
-    return [tokenizer.decode([i]) for i in row.completion_ids], found.tolist()
+    return pieces(tokenizer, row.completion_ids), found.tolist()

@@ -7,9 +7,19 @@ counted from the attention mask, so left padding changes nothing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
+
+from minialign.architecture import (
+    position_limit,
+    require_positions,
+    require_right_padding,
+    require_separable,
+    takes,
+)
 
 MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
 
@@ -27,15 +37,36 @@ def position_ids(attention_mask: Tensor) -> Tensor:
     return torch.where(attention_mask > 0, columns - starts, 0)
 
 
-def _attention(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """The mask as the model takes it: (B, T), or (B, 1, T, T) to add where documents are packed."""
-    if not (attention_mask > 1).any():
-        return attention_mask
+def _block_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, 1, T, T) to be added to scores: a token sees its own document, up to itself."""
     same = attention_mask[:, :, None] == attention_mask[:, None, :]
     seen = same & torch.ones_like(same[0]).tril()
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
         ~seen, torch.finfo(dtype).min
     )[:, None]
+
+
+def inputs_for(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+    """What a forward pass over whole sequences is called with.
+
+    Args:
+        model: a causal language model, or its body.
+        input_ids: (B, T) ids.
+        attention_mask: (B, T) as `token_logprobs` takes it.
+
+    Raises:
+        ValueError: if the model would read padding or another document as text, or has too few
+            positions; one sentence, before any work.
+    """
+    require_right_padding(model, attention_mask)
+    positions = position_ids(attention_mask)
+    if position_limit(model) is not None:
+        require_positions(model, int(positions.max()) + 1)
+    if (attention_mask > 1).any():
+        require_separable(model, attention_mask)
+        attention_mask = _block_mask(attention_mask, model.dtype)
+    given = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    return given | ({"position_ids": positions} if takes(model, "position_ids") else {})
 
 
 def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
@@ -77,6 +108,9 @@ def token_logprobs(
     Returns:
         (B, T) float32, in nats; 0 in column 0, at padding, and at the first real token, which
         nothing predicts.
+
+    Raises:
+        ValueError: as `inputs_for` says.
     """
     logits = _logits(model, input_ids, attention_mask)
     # The shift is of the ids: a slice of the logits would be copied when it is flattened.
@@ -86,12 +120,7 @@ def token_logprobs(
 
 def _logits(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     """(B, T, V): column t is about the token after t."""
-    return model(
-        input_ids=input_ids,
-        attention_mask=_attention(attention_mask, model.dtype),
-        position_ids=position_ids(attention_mask),
-        use_cache=False,
-    ).logits
+    return model(**inputs_for(model, input_ids, attention_mask)).logits
 
 
 def _of_tokens(found: Tensor, attention_mask: Tensor) -> Tensor:

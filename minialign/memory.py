@@ -51,8 +51,12 @@ class Shape:
 
     @classmethod
     def of_config(cls, config: PreTrainedConfig, parameters: int) -> Shape:
-        """That of a configuration, whose parameters are counted elsewhere."""
-        heads, hidden = config.num_attention_heads, config.hidden_size
+        """That of a configuration, whose parameters are counted elsewhere.
+
+        Of a model in several parts, the language model's; layers without heads count as one head.
+        """
+        config = config.get_text_config()
+        heads, hidden = getattr(config, "num_attention_heads", None) or 1, config.hidden_size
         width = getattr(config, "head_dim", None) or hidden // heads
         inner = getattr(config, "intermediate_size", None) or 4 * hidden
         keys = width * (getattr(config, "num_key_value_heads", None) or heads)

@@ -6,10 +6,11 @@ import copy
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -17,10 +18,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from minialign.architecture import body_of, require_causal, require_causal_config
 from minialign.data import data_folder
 from minialign.hub import is_cached, is_name, require_hub
-from minialign.logprobs import position_ids
+from minialign.logprobs import inputs_for
 from minialign.offline_models import WHEELS, offline_model
+from minialign.turn_ends import declare_ends
 
 PAD = "<|pad|>"
 HEAD_FILE = "score_head.safetensors"
@@ -33,13 +36,16 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}"
 )
-ATTENTION = {"cpu": "eager"}  # fused attention is slow backwards there, half as fast in bfloat16
+# Fused attention is slow backwards on the CPU, half as fast in bfloat16; elsewhere models choose.
+ATTENTION = {"cpu": "eager"}
+ADAPTER = "adapter_config.json"
 
 
 def model_path(name: str | Path) -> str:
     """Where to load a model from: its folder, or the name itself for one of the hub.
 
     Raises:
+        FileNotFoundError: if it is a path and no model's folder.
         ConnectionError: if it is neither here nor kept from an earlier run, and the hub is silent.
     """
     shipped = data_folder() / "models" / str(name)
@@ -47,8 +53,21 @@ def model_path(name: str | Path) -> str:
         return str(shipped)
     if str(name) in WHEELS:
         return str(offline_model(str(name)))
-    if is_name(str(name)) and not Path(name).is_dir() and not is_cached(str(name)):
-        require_hub(f"the model {name}")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not any((folder / file).exists() for file in ("config.json", ADAPTER)):
+            raise FileNotFoundError(
+                f"the folder {name} holds no model (no config.json); give one that save_pretrained "
+                "wrote"
+            )
+        return str(folder)
+    if not is_name(str(name)) or folder.exists():
+        raise FileNotFoundError(
+            f"there is no folder {name}; give a folder that save_pretrained wrote, or the name of "
+            "a model of the Hugging Face hub"
+        )
+    if not is_cached(str(name)):
+        require_hub(f"there is no folder of that name, and the model {name}")
     return str(name)
 
 
@@ -62,26 +81,65 @@ def load_policy(
 
     Args:
         name: "tiny-base", a local folder, a model of the Hugging Face hub, or, without the hub,
-            "smollm2-135m-instruct".
+            "smollm2-135m-instruct". Of a folder of adapters (LoRA), the model that they were
+            trained on is loaded and the adapters on it; they alone go on being trained.
         device: where to put it.
         dtype: of the weights.
 
     Returns:
         (policy, tokenizer). Dropout is off for good, since ratios of logprobs are compared; the pad
-        token differs from EOS, since a masked EOS would never be learnt; there is a chat template.
+        token differs from EOS, since a masked EOS would never be learnt; there is a chat template,
+        and the tokenizer knows every token with which the model ends a turn.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or not the base of its adapters.
+        ValueError: if it is no causal language model, or nothing ends its turns.
     """
     path = model_path(name)
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    attention = ATTENTION.get(torch.device(device).type, "sdpa")
-    policy = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation=attention)
-    if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        tokenizer.add_special_tokens({"pad_token": PAD})
-        if len(tokenizer) > policy.get_input_embeddings().num_embeddings:
-            policy.resize_token_embeddings(len(tokenizer))
+    adapter = path if (Path(path) / ADAPTER).exists() else None
+    base = path if adapter is None else _adapter_base(path)
+    require_causal_config(AutoConfig.from_pretrained(base, trust_remote_code=False))
+    here = (Path(path) / "tokenizer_config.json").exists()
+    tokenizer = AutoTokenizer.from_pretrained(path if here else base, trust_remote_code=False)
+    attention = ATTENTION.get(torch.device(device).type)
+    policy = AutoModelForCausalLM.from_pretrained(
+        base, dtype=dtype, attn_implementation=attention, trust_remote_code=False
+    )
+    declare_ends(tokenizer, policy)
+    _add_pad(tokenizer, policy)
     if tokenizer.chat_template is None:
         tokenizer.chat_template = CHAT_TEMPLATE
+    if adapter is not None:
+        policy = PeftModel.from_pretrained(policy, adapter, is_trainable=True)
+    policy = disable_dropout(policy).to(device)
+    require_causal(policy)
+    return policy, tokenizer
+
+
+def _adapter_base(folder: str) -> str:
+    """Where the model is that the adapters of a folder were trained on."""
+    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    try:
+        return model_path(base or "(unnamed)")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{folder} holds adapters of the model {base or '(unnamed)'}, which is not there; put "
+            f"its folder's path into base_model_name_or_path in {ADAPTER}"
+        ) from None
+
+
+def _add_pad(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel) -> None:
+    """Make the pad token one of its own, and give every token of the tokenizer an embedding.
+
+    New rows are drawn around the mean of the others, the same ones whenever the model is loaded.
+    """
+    if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        tokenizer.add_special_tokens({"pad_token": PAD})
+    if len(tokenizer) > policy.get_input_embeddings().num_embeddings:
+        with torch.random.fork_rng():  # the caller's random state stays as it is
+            torch.manual_seed(0)
+            policy.resize_token_embeddings(len(tokenizer))
     policy.config.pad_token_id = tokenizer.pad_token_id
-    return disable_dropout(policy).to(device), tokenizer
 
 
 def disable_dropout(model: PreTrainedModel) -> PreTrainedModel:
@@ -110,10 +168,12 @@ def frozen_reference(policy: PreTrainedModel) -> PreTrainedModel:
     A LoRA policy is merged first: with its adapter only switched off, the reference would be the
     base model and not the model that the training started from.
     """
-    reference = copy.deepcopy(policy)
-    if hasattr(reference, "merge_and_unload"):
-        reference = reference.merge_and_unload()
-    return reference.requires_grad_(False).eval()
+    return merged(copy.deepcopy(policy)).requires_grad_(False).eval()
+
+
+def merged(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with its adapters added into the weights, in place; without any, as it is."""
+    return model.merge_and_unload() if isinstance(model, PeftModel) else model
 
 
 def add_lora(
@@ -125,7 +185,7 @@ def add_lora(
     first. Hu et al. 2021, arXiv:2106.09685, section 4.1.
 
     Args:
-        policy: any causal language model.
+        policy: any causal language model; adapters that it has are merged into it first.
         rank: inner width of A and B.
         alpha: scale of the update; None is twice the rank.
         seed: of A.
@@ -139,13 +199,29 @@ def add_lora(
     )
     with torch.random.fork_rng():  # the caller's random state stays as it is
         torch.manual_seed(seed)
-        return get_peft_model(policy, config)
+        return get_peft_model(merged(policy), config)
 
 
 def parameter_counts(model: torch.nn.Module) -> tuple[int, int]:
     """(trainable, all) parameters."""
     every = list(model.parameters())
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
+
+
+@torch.no_grad()
+def _output_width(body: PreTrainedModel) -> int:
+    """Width of what a body puts out, which its config does not always tell; by trying."""
+    ids = torch.zeros(1, 1, dtype=torch.long, device=body.device)
+    was_training = body.training
+    width = body.eval()(input_ids=ids, use_cache=False).last_hidden_state.shape[-1]
+    body.train(was_training)
+    return width
+
+
+def _unfreeze(body: PreTrainedModel) -> None:
+    """Let all parameters be trained, or of a body with adapters only theirs."""
+    for name, parameter in body.named_parameters():
+        parameter.requires_grad_(not isinstance(body, PeftModel) or "lora_" in name)
 
 
 class RewardModel(torch.nn.Module):
@@ -159,17 +235,18 @@ class RewardModel(torch.nn.Module):
     def __init__(self, body: PreTrainedModel, seed: int = 0) -> None:
         super().__init__()
         self.body = body
-        width = body.config.hidden_size
-        self.head = torch.nn.Linear(width, 1, bias=False)
+        width = _output_width(body)
+        self.head = torch.nn.Linear(width, 1, bias=False)  # float32 whatever the body is
         generator = torch.Generator().manual_seed(seed)
         torch.nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5, generator=generator)
         self.register_buffer("zero", torch.zeros(()))  # subtracted: comparisons leave it free
-        self.to(body.device, body.dtype)
+        self.to(body.device)
 
     @classmethod
     def from_policy(cls, policy: PreTrainedModel, seed: int = 0) -> RewardModel:
-        """A reward model that starts from a copy of a policy's body."""
-        return cls(copy.deepcopy(policy.base_model).requires_grad_(True), seed)
+        """A reward model that starts from a copy of a policy's body, its adapters merged."""
+        body = body_of(merged(copy.deepcopy(policy)))
+        return cls(body.requires_grad_(True), seed)
 
     @property
     def device(self) -> torch.device:
@@ -178,13 +255,8 @@ class RewardModel(torch.nn.Module):
 
     def token_scores(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T) the score of the text up to and including each token; padding is meaningless."""
-        out = self.body(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids(attention_mask),
-            use_cache=False,
-        )
-        return self.head(out.last_hidden_state)[..., 0].float() - self.zero
+        out = self.body(**inputs_for(self.body, input_ids, attention_mask))
+        return self.head(out.last_hidden_state.float())[..., 0].float() - self.zero
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B,) the score of each text, whichever side is padded."""
@@ -195,8 +267,8 @@ class RewardModel(torch.nn.Module):
     def save_pretrained(self, folder: Path) -> None:
         """Write body and head; LoRA adapters are merged into the body, so that nothing is lost."""
         body = self.body
-        if hasattr(body, "merge_and_unload"):
-            body = copy.deepcopy(body).merge_and_unload()
+        if isinstance(body, PeftModel):
+            body = merged(copy.deepcopy(body))
         body.save_pretrained(folder)
         head = {"head": self.head.weight.detach().contiguous(), "zero": self.zero}
         save_file(head, Path(folder) / HEAD_FILE)
@@ -215,8 +287,10 @@ class RewardModel(torch.nn.Module):
                 f"{Path(folder).name} holds no {HEAD_FILE}, so it is no reward model; "
                 "make one with RewardModel.from_policy and train it"
             )
-        attention = ATTENTION.get(torch.device(device).type, "sdpa")
-        body = AutoModel.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
+        attention = ATTENTION.get(torch.device(device).type)
+        body = AutoModel.from_pretrained(
+            folder, dtype=dtype, attn_implementation=attention, trust_remote_code=False
+        )
         model = cls(disable_dropout(body).to(device))
         saved = load_file(Path(folder) / HEAD_FILE)
         model.head.weight.data.copy_(saved["head"])
@@ -233,8 +307,15 @@ class ValueModel(RewardModel):
 
     @classmethod
     def from_reward_model(cls, reward_model: RewardModel) -> ValueModel:
-        """A critic that starts as a copy of a reward model, zero included."""
-        model = cls(copy.deepcopy(reward_model.body).requires_grad_(True))
+        """A critic that starts as a copy of a reward model, zero included.
+
+        Trained is what the reward model trained: of one with adapters, they alone. The body of one
+        that is frozen is trained as a whole.
+        """
+        body = copy.deepcopy(reward_model.body)
+        if not any(p.requires_grad for p in body.parameters()):
+            _unfreeze(body)
+        model = cls(body)
         model.head.weight.data.copy_(reward_model.head.weight)
         model.zero.copy_(reward_model.zero)
         return model

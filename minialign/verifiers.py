@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from minialign.batching import pieces
 from minialign.rewards.contract import (
     Completions,
     Reward,
@@ -184,12 +186,8 @@ def step_rewards(
     found = torch.full_like(rollout.logprobs, float("nan"))
     for row, given in enumerate(numbers):
         columns = rollout.completion_mask[row].nonzero()[:, 0].tolist()
-        pieces = [tokenizer.decode([i]) for i in rollout.input_ids[row, columns].tolist()]
-        text = "".join(pieces)
-        ends, place = [], 0
-        for piece in pieces:
-            place += len(piece)
-            ends.append(place)
+        said = pieces(tokenizer, rollout.input_ids[row, columns].tolist())
+        text, ends = "".join(said), list(accumulate(map(len, said)))
         for sound, end in zip(verify_steps(given, text), equation_ends(text), strict=True):
             token = next(t for t, stop in enumerate(ends) if stop >= end)
             found[row, columns[token]] = float(sound)

@@ -13,9 +13,10 @@ from torch import Tensor
 from transformers import MistralConfig, MistralForCausalLM
 
 from minialign.batching import prompt_ids
+from minialign.fast_cache import gaps_filled
 from minialign.logprobs import token_logprobs
 from minialign.models import load_policy
-from minialign.rollout import Rollout, _gaps_filled, sample
+from minialign.rollout import Rollout, sample
 
 PROMPTS = ["what is 2 plus 3?", "the cat", "a dog ran to the red house and sat on the mat", "it",
            "name two birds.", "is it 5?"]  # fmt: skip
@@ -273,7 +274,7 @@ def test_a_model_with_a_sliding_window_keeps_its_own_cache():
 @pytest.mark.parametrize("going", ["110", "011", "0001", "1000", "10101", "0101100111", "111"])
 def test_gaps_are_filled_from_the_end(going):
     mask = torch.tensor([x == "1" for x in going])
-    keep = _gaps_filled(mask).tolist()
+    keep = gaps_filled(mask).tolist()
     assert sorted(keep) == mask.nonzero()[:, 0].tolist()
     assert all(row == place or row >= len(keep) for place, row in enumerate(keep))
 

@@ -7,6 +7,7 @@ from itertools import repeat
 from pathlib import Path
 
 import torch
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.history import History
@@ -16,7 +17,7 @@ from minialign.train.preference import PreferenceConfig, Ranking, train_preferen
 
 @torch.no_grad()
 def mix_into(reference: PreTrainedModel, policy: PreTrainedModel, share: float) -> None:
-    """Move every weight of the reference by `share` of the way to the policy's.
+    """Move every weight of the reference by `share` of the way to the policy's, adapters merged.
 
     >>> a, b = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
     >>> mix_into(a, b, 1.0)
@@ -25,6 +26,8 @@ def mix_into(reference: PreTrainedModel, policy: PreTrainedModel, share: float) 
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}: of the way to the policy, use 0 to 1")
+    if isinstance(policy, PeftModel):  # the reference has the adapters in its weights
+        policy = frozen_reference(policy)
     for old, new in zip(reference.parameters(), policy.parameters(), strict=True):
         old.lerp_(new.detach().to(old.dtype), share)
 

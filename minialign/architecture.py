@@ -1,0 +1,156 @@
+"""Where causal language models differ, read from the model: layers, positions, arguments.
+
+Nothing here goes by a model's name. What cannot work is refused in one sentence, before any work.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+
+def base_of(model: torch.nn.Module) -> torch.nn.Module:
+    """The transformers model inside, where adapters wrap it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def body_of(policy: PreTrainedModel) -> PreTrainedModel:
+    """The model without its head, whose output is one vector per token."""
+    base = base_of(policy)
+    return base.get_decoder() if base.base_model is base else base.base_model
+
+
+def text_config(model: torch.nn.Module) -> PreTrainedConfig | None:
+    """The configuration of the language model, also where it is one of several parts.
+
+    None for a module that has no configuration.
+    """
+    config = getattr(base_of(model), "config", None)
+    return config.get_text_config() if isinstance(config, PreTrainedConfig) else None
+
+
+def takes(model: torch.nn.Module, argument: str) -> bool:
+    """Whether a model's forward names an argument; what is no transformers model may take all."""
+    base = base_of(model)
+    return not isinstance(base, PreTrainedModel) or (
+        argument in inspect.signature(base.forward).parameters
+    )
+
+
+def _cache_layers(config: PreTrainedConfig) -> list:
+    """What each layer keeps of the tokens before, as transformers would keep it."""
+    return DynamicCache(config=config).layers
+
+
+def is_recurrent(model: torch.nn.Module) -> bool:
+    """Whether some layer carries a state from token to token, through padding and borders alike."""
+    config = text_config(model)
+    if config is None:
+        return False
+    stateful = getattr(base_of(model), "_is_stateful", False)
+    return stateful or any(
+        isinstance(layer, LinearAttentionCacheLayerMixin) for layer in _cache_layers(config)
+    )
+
+
+def window(model: torch.nn.Module) -> int | None:
+    """Tokens that the layer with the shortest sight looks back; None where all see everything."""
+    widths = [getattr(layer, "sliding_window", None) for layer in _cache_layers(text_config(model))]
+    return min((width for width in widths if width is not None), default=None)
+
+
+def position_limit(model: torch.nn.Module) -> int | None:
+    """Tokens that a model with absolute positions can tell apart; None where there is no limit.
+
+    Rotary positions go on beyond `max_position_embeddings`, if badly; so do states and ALiBi, but
+    for MPT's, which is a table of `max_seq_len`.
+    """
+    config = text_config(model)
+    if config is None or getattr(config, "rope_parameters", None) or is_recurrent(model):
+        return None
+    names = ("max_position_embeddings", "max_seq_len")
+    limits = [getattr(config, name, None) for name in names]
+    return next((limit for limit in limits if limit is not None and limit > 0), None)
+
+
+def require_causal_config(config: PreTrainedConfig) -> None:
+    """Raise ValueError, before any weight is loaded, if transformers has no causal model for it."""
+    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ValueError(_not_causal(config))
+
+
+@torch.no_grad()
+def require_causal(policy: PreTrainedModel) -> None:
+    """Raise ValueError if what is said of a token depends on the tokens after it, as in BERT."""
+    ids = torch.arange(1, 5, device=policy.device)[None]
+    given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+    policy.eval()
+    first, second = (
+        policy(input_ids=i, **given).logits[0, :3].float() for i in (ids, ids.clamp(max=3))
+    )
+    if (first - second).abs().mean() > 1e-3 * first.std():
+        raise ValueError(_not_causal(base_of(policy).config))
+
+
+def _not_causal(config: PreTrainedConfig) -> str:
+    return (
+        f"{config.name_or_path or 'this'} is a model of the kind {config.model_type}, which is no "
+        "causal language model (one that predicts each token from those before it, and no more); "
+        "give one such as Llama, Qwen or Gemma"
+    )
+
+
+def require_positions(model: torch.nn.Module, tokens: int) -> None:
+    """Raise ValueError if a sequence of so many tokens is longer than the model's positions."""
+    limit = position_limit(model)
+    if limit is not None and tokens > limit:
+        raise ValueError(
+            f"a sequence has {tokens} tokens, but {_name(model)} has positions for {limit}: "
+            "shorten the rows (max_length) or the replies (max_new_tokens)"
+        )
+
+
+def require_separable(model: torch.nn.Module, attention_mask: Tensor) -> None:
+    """Raise ValueError if a model cannot keep the documents apart that share a row.
+
+    Args:
+        model: a causal language model.
+        attention_mask: (B, T) number of the document that each token belongs to; 0 at padding.
+    """
+    config = text_config(model)
+    if config is None:
+        return
+    reason, width = None, window(model)
+    if is_recurrent(model):
+        reason = "its recurrent layers carry a state from one document into the next"
+    elif getattr(config, "alibi", False) or not takes(model, "position_ids"):
+        reason = "its positions (ALiBi) are counted over the whole row"
+    elif width is not None and (longest := _longest_document(attention_mask)) > width:
+        reason = f"a document has {longest} tokens, more than its window of {width}"
+    if reason is not None:
+        raise ValueError(
+            f"{_name(model)} cannot keep packed documents apart, since {reason}; use `collate` "
+            "in place of `pack`"
+        )
+
+
+def require_right_padding(model: torch.nn.Module, attention_mask: Tensor) -> None:
+    """Raise ValueError if padding comes before a text that recurrent layers would read with it."""
+    if bool((attention_mask[:, 0] == 0).any()) and is_recurrent(model):
+        raise ValueError(
+            f"rows are padded on the left, which the recurrent layers of {_name(model)} would "
+            "read as text; pad on the right (collate's default)"
+        )
+
+
+def _longest_document(attention_mask: Tensor) -> int:
+    numbers = range(1, int(attention_mask.max()) + 1)
+    return max(int((attention_mask == number).sum(1).max()) for number in numbers)
+
+
+def _name(model: torch.nn.Module) -> str:
+    return type(base_of(model)).__name__
