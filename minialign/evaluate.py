@@ -1,15 +1,14 @@
 """Measuring: every number comes with its error.
 
 `judge` asks a policy held-out instructions and reads each reply through the world's checkers and
-gold utility; `Estimate` carries a mean, its standard error and an interval; the rest are the
-field's common statistics. Methods never see any of this.
+gold utility; means, shares and their intervals are those of `intervals`, which may be called from
+here too; the rest are the field's common statistics. Methods never see any of this.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.advantages import gae
 from minialign.batching import collate, encode, pieces
+from minialign.intervals import (
+    Estimate,
+    bounded_mean,
+    mean,  # noqa: F401
+    share,
+    wilson,  # noqa: F401
+    win_rate,  # noqa: F401
+)
 from minialign.kl import k1
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.models import ValueModel
@@ -26,78 +33,6 @@ from minialign.rollout import Rollout, sample
 from minialign.verifiers import right_answer, right_format, sound_steps
 from minialign.world.annotator import flaws, gold_utility
 from minialign.world.tasks import Instruction
-
-Z95 = 1.959964  # 97.5% point of the normal distribution
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its standard error, a 95% interval and the number of values behind it."""
-
-    mean: float
-    error: float
-    n: int
-    interval: tuple[float, float]
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.mean:.3f} [{low:.3f}, {high:.3f}] (n = {self.n})"
-
-
-def mean(values: Sequence[float]) -> Estimate:
-    """Mean of independent values, with the normal interval.
-
-    >>> str(mean([1.0, 2.0, 3.0]))
-    '2.000 [0.868, 3.132] (n = 3)'
-    """
-    found = np.asarray(values, dtype=float)
-    if found.size == 0:
-        raise ValueError("values is empty, so there is no mean; give at least one value")
-    middle = float(found.mean())
-    error = float(found.std(ddof=1) / math.sqrt(found.size)) if found.size > 1 else math.nan
-    return Estimate(middle, error, found.size, (middle - Z95 * error, middle + Z95 * error))
-
-
-def share(successes: Sequence[bool]) -> Estimate:
-    """Share of successes with Wilson's interval, which holds near 0 and 1 too.
-
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-
-    >>> str(share([True] * 8 + [False] * 2))
-    '0.800 [0.490, 0.943] (n = 10)'
-    """
-    n, hits = len(successes), int(sum(bool(s) for s in successes))
-    if n == 0:
-        raise ValueError("successes is empty, so there is no share; give at least one")
-    return wilson(hits / n, n)
-
-
-def wilson(p: float, n: int) -> Estimate:
-    """A share `p` of `n` trials with Wilson's interval: too wide where `p` is a mean over runs.
-
-    >>> str(wilson(0.8, 10))
-    '0.800 [0.490, 0.943] (n = 10)'
-    """
-    if not 0 <= p <= 1 or n < 1:
-        raise ValueError(f"p is {p}, n is {n}; needs p in [0, 1] and n of at least 1")
-    z2 = Z95 * Z95
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # At 0 and 1 the interval ends there exactly, but rounding may miss it.
-    interval = centre - half if p > 0 else 0.0, centre + half if p < 1 else 1.0
-    return Estimate(p, math.sqrt(p * (1 - p) / n), n, interval)
-
-
-def win_rate(first: Sequence[float], second: Sequence[float]) -> Estimate:
-    """How often `first` scores higher than `second`, item by item; a tie counts one half.
-
-    >>> win_rate([1.0, 2.0, 3.0, 0.0], [0.0, 2.0, 4.0, -1.0]).mean
-    0.625
-    """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if a.shape != b.shape:
-        raise ValueError(f"{a.size} scores against {b.size}: compare the same items in both")
-    return mean((a > b) + 0.5 * (a == b))
 
 
 def pass_at_k(correct: int, n: int, k: int) -> float:
@@ -292,9 +227,7 @@ def passed(solved: pd.DataFrame, k: int) -> list[float]:
 
 def pass_rate(solved: pd.DataFrame, k: int) -> Estimate:
     """Mean of `passed`, with an interval over problems: tries at one problem are alike."""
-    found = mean(passed(solved, k))
-    low, high = found.interval
-    return replace(found, interval=(max(0.0, low), min(1.0, high)))
+    return bounded_mean(passed(solved, k))
 
 
 def summary(

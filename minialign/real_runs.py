@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from minialign.drawing import spoken
-from minialign.evaluate import Z95, Estimate, pass_rate, share, wilson
+from minialign.evaluate import pass_rate
 from minialign.history import History
+from minialign.intervals import Estimate, half_width, share, wilson
 from minialign.plots import compare, curves, show
 from minialign.studies import recorded
 
@@ -43,7 +44,7 @@ def changes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     found = []
     for name in names:
         before, after = rows[f"{name}_before"], rows[f"{name}_after"]
-        moved, half = after - before, Z95 * rows[f"{name}_error"].mean()
+        moved, half = after - before, half_width(rows[f"{name}_error"].mean(), _prompts(rows, name))
         low, high = moved.mean() - half, moved.mean() + half
         found.append(
             {
@@ -67,9 +68,14 @@ def _label(name: str) -> str:
     return LABELS.get(name, spoken(name))
 
 
+def _prompts(rows: pd.DataFrame, name: str) -> int:
+    """How many prompts of one seed a measure is over."""
+    return int(rows[f"{name}_n" if f"{name}_n" in rows else "n"].iloc[0])
+
+
 def _shares(rows: pd.DataFrame, name: str) -> dict[str, Estimate]:
     """Before and after, with Wilson's interval for the prompts of one seed."""
-    n = int(rows[f"{name}_n" if f"{name}_n" in rows else "n"].iloc[0])
+    n = _prompts(rows, name)
     return {w: wilson(rows[f"{name}_{w}"].mean(), n) for w in ("before", "after")}
 
 

@@ -14,7 +14,6 @@ from minialign.evaluate import (
     calibration,
     credit,
     judge,
-    mean,
     pass_at_k,
     pass_rate,
     passed,
@@ -23,7 +22,6 @@ from minialign.evaluate import (
     share,
     solve,
     summary,
-    win_rate,
 )
 from minialign.models import RewardModel, ValueModel
 from minialign.rollout import Rollout
@@ -33,67 +31,6 @@ from minialign.world.tasks import instructions
 COLUMNS = ["family", "prompt", "reply", "follows", "utility"]
 FLAWS = ["rude", "flattering", "unsafe", "untrue", "too_long", "any"]
 REPLY = ["stops", "tokens"]
-
-
-# --- estimates
-
-
-@pytest.mark.parametrize(
-    ("hits", "n", "low", "high"),
-    [
-        (8, 10, 0.4902, 0.9433),
-        (0, 10, 0.0, 0.2775),
-        (10, 10, 0.7225, 1.0),
-        (50, 100, 0.4038, 0.5962),
-        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, table I, method 3
-        (15, 148, 0.0624, 0.1605),  # the same
-        (0, 20, 0.0, 0.1611),  # the same
-        (1, 29, 0.0061, 0.1718),  # the same
-    ],
-)
-def test_wilson_against_known_values(hits, n, low, high):
-    found = share([True] * hits + [False] * (n - hits))
-    assert found.mean == hits / n and found.n == n
-    assert found.interval == pytest.approx((low, high), abs=6e-5)
-
-
-@pytest.mark.parametrize("n", range(1, 60))
-def test_shares_stay_between_0_and_1_and_mirror(n):
-    for hits in (0, 1, n // 2, n):
-        low, high = share([True] * hits + [False] * (n - hits)).interval
-        assert 0 <= low <= hits / n <= high <= 1
-        other_low, other_high = share([False] * hits + [True] * (n - hits)).interval
-        assert (other_low, other_high) == pytest.approx((1 - high, 1 - low), abs=1e-12)
-    assert str(share([False] * n)).startswith("0.000 [0.000")
-
-
-def test_mean_and_its_error():
-    """Values 1, 2, 3, 6: mean 3, variance 14 / 3, error sqrt(14 / 12)."""
-    found = mean([1, 2, 3, 6])
-    assert (found.mean, found.n) == (3, 4)
-    assert found.error == pytest.approx(math.sqrt(14 / 12))
-    assert found.interval == pytest.approx((3 - 2.11698, 3 + 2.11698), abs=1e-4)
-    assert math.isnan(mean([5.0]).error)
-
-
-@pytest.mark.parametrize("statistic", [mean, share])
-def test_nothing_has_no_mean(statistic):
-    with pytest.raises(ValueError, match=r"empty.*give at least one"):
-        statistic([])
-
-
-def test_ties_are_half_a_win():
-    assert win_rate([1, 1, 1], [1, 1, 1]).mean == 0.5
-    assert win_rate([1, 1, 1], [1, 1, 1]).error == 0
-    assert win_rate([2, 1, 0, 1], [1, 1, 1, 1]).mean == 0.5
-    assert win_rate([2, 2, 1, 0], [1, 1, 1, 1]).mean == pytest.approx(2.5 / 4)
-    one, two = np.random.default_rng(0).integers(0, 3, (2, 50))
-    assert win_rate(one, two).mean == pytest.approx(1 - win_rate(two, one).mean)
-
-
-def test_win_rate_compares_the_same_items():
-    with pytest.raises(ValueError, match="2 scores against 3: compare the same items"):
-        win_rate([1, 2], [1, 2, 3])
 
 
 # --- pass at k
@@ -259,7 +196,7 @@ def test_solutions_are_judged_by_their_own_problem(monkeypatch):
     assert passed(found, 1) == [0, 0.5, 0.5, 0.5, 0.5] and passed(found, 2) == [0, 1, 1, 1, 1]
     rate = pass_rate(found, 2)
     assert rate.mean == 0.8 and rate.n == 5
-    assert 0.0 <= rate.interval[0] < 0.8 < rate.interval[1] == 1.0
+    assert rate.interval == share([False, True, True, True, True]).interval
 
 
 def test_solving_is_seeded_and_measures_the_distance():

@@ -22,10 +22,13 @@ def test_every_run_that_is_promised_is_recorded():
 
 def test_a_change_is_the_mean_of_the_seeds_with_the_prompts_interval():
     columns = {"any_before": [0.4, 0.4], "any_after": [0.2, 0.4], "any_error": [0.05, 0.05]}
-    rows = pd.DataFrame(columns)
+    rows = pd.DataFrame(columns | {"n": [288, 288], "few_n": [3, 3]})
     (found,) = real_runs.changes(rows, ["any"]).to_dict("records")
     assert found["before"] == 0.4 and found["after"] == pytest.approx(0.3)
     assert found["change"] == "-0.10 [-0.20, -0.00]" and found["by seed"] == "-0.20 +0.00"
+    few = rows.rename(columns=lambda name: name.replace("any", "few"))
+    (found,) = real_runs.changes(few, ["few"]).to_dict("records")
+    assert found["change"] == "-0.10 [-0.32, +0.12]"  # of 3 prompts: 4.303 standard errors
 
 
 @pytest.fixture(autouse=True)
