@@ -6,18 +6,44 @@ Schulman, "Approximating KL divergence" (2020, joschu.net/blog/kl-approx.html). 
 policy:
 
 - k1 = -log r: unbiased, of high variance, may be negative.
-- k2 = (log r)^2 / 2: biased, of low variance; as a loss it has the gradient of KL(policy ||
-  reference).
-- k3 = r - 1 - log r: unbiased, of low variance, never negative; as a loss its gradient is that of
-  KL(reference || policy).
+- k2 = (log r)^2 / 2: biased, of low variance; as a loss per token it has the gradient of
+  KL(policy || reference) at each visited prefix.
+- k3 = r - 1 - log r: unbiased, of low variance, never negative; as a loss per token it has the
+  gradient of KL(reference || policy) at each visited prefix.
 
-k1 as a loss has an expected gradient of zero; in the reward it is the right one.
+Both gradients hold the visited prefixes fixed: how a token changes which prefixes come after it is
+left out, so from two tokens on they are a part of the gradient of the KL between sequences (Tang
+and Munos 2025, arXiv:2506.09477). Of summed logprobs, where a completion is one act, they are all
+of it. k1 as a loss has an expected gradient of zero; in the reward it is right at any length.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
+
+
+def bounded_exp(
+    log_ratio: Tensor, exp: Callable[[Tensor], Tensor] = torch.exp, most: float = MAX_NATS
+) -> Tensor:
+    """exp (or expm1) of a log-ratio, which beyond `most` nats goes on along its tangent.
+
+    float32 overflows at 89 nats, and then the gradient is nan: infinity times 0. verl clamps
+    log-ratios at -20 and 20 (core_algos.py), which leaves no gradient beyond. The tangent has the
+    slope exp(20): a token whose ratio has exploded is still pushed the way it was. Far below, the
+    exponential is 0 and needs no bound.
+
+    exp(20) is 4.8517e8, and the tangent has twice that at 21:
+
+    >>> bounded_exp(torch.tensor([-1000.0, 0.0, 20.0, 21.0]))
+    tensor([0.0000e+00, 1.0000e+00, 4.8517e+08, 9.7033e+08])
+    """
+    return exp(log_ratio.clamp(max=most)) + math.exp(most) * torch.relu(log_ratio - most)
 
 
 def k1(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
@@ -41,13 +67,15 @@ def k2(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
 def k3(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
     """r - 1 - log r with r = pi_ref / pi; expm1, since r - 1 loses all digits near 0.
 
+    Finite for any log-ratio: see `bounded_exp`.
+
     exp(-0.5) - 1 + 0.5 = 0.106531:
 
     >>> k3(torch.tensor([-1.0]), torch.tensor([-1.5]))
     tensor([0.1065])
     """
     log_r = ref_logprobs - logprobs
-    return torch.expm1(log_r) - log_r
+    return bounded_exp(log_r, torch.expm1) - log_r
 
 
 HORIZON = 1000  # completions over which the adaptive penalty follows its target

@@ -1,7 +1,9 @@
 """Policy objectives: (B, T) quantities to maximise, one per token, never averaged here.
 
 The loop takes their mean over completion tokens (or another average) and descends on its negative.
-`advantages` are constants: no gradient flows through them, whoever computed them.
+`advantages` are constants: no gradient flows through them, whoever computed them. What stands
+outside the mask is not read: it may be infinite or nan. Ratios of more than exp(20) go on along the
+tangent of the exponential, see `kl.bounded_exp`: values and gradients stay finite, and signs right.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ import math
 import torch
 from torch import Tensor
 
+from minialign.kl import bounded_exp
 from minialign.logprobs import masked_mean, masked_sum
+
+
+def _inside(mask: Tensor, *tensors: Tensor) -> list[Tensor]:
+    """The tensors with 0 outside the mask, so that nothing there reaches a value or a gradient."""
+    return [torch.where(mask.bool(), tensor, 0.0) for tensor in tensors]
 
 
 def reinforce(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
@@ -23,7 +31,8 @@ def reinforce(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
     >>> reinforce(torch.tensor([[-2.0]]), torch.tensor([[3.0]]), torch.ones(1, 1))
     tensor([[-6.]])
     """
-    return torch.where(mask.bool(), logprobs * advantages.detach(), 0.0)
+    logprobs, advantages = _inside(mask, logprobs, advantages.detach())
+    return logprobs * advantages
 
 
 def clipped(
@@ -62,11 +71,10 @@ def clipped(
     high = clip if clip_high is None else clip_high
     if not 0 < clip < 1 or not high > 0:
         raise ValueError(f"clip={clip}, clip_high={high}; use 0 < clip < 1, like 0.2")
-    ratio = (logprobs - old_logprobs.detach()).exp()
-    advantages = advantages.detach()
-    bounded = ratio.clamp(1 - clip, 1 + high)
-    worse = torch.minimum(ratio * advantages, bounded * advantages)
-    return torch.where(mask.bool(), worse, 0.0)
+    log_ratio, advantages = _inside(mask, logprobs - old_logprobs.detach(), advantages.detach())
+    ratio = bounded_exp(log_ratio)
+    near = ratio.clamp(1 - clip, 1 + high)
+    return torch.minimum(ratio * advantages, near * advantages)
 
 
 def gspo(
@@ -92,7 +100,8 @@ def gspo(
     ...      clip=0.9, clip_high=0.9)
     tensor([[1.6487, 1.6487]])
     """
-    log_ratio = logprobs - old_logprobs.detach()
+    logprobs, old_logprobs = _inside(mask, logprobs, old_logprobs.detach())
+    log_ratio = logprobs - old_logprobs
     tokens = torch.ones_like(log_ratio[:, :1]) if per_token else mask.sum(-1, keepdim=True)
     whole = tokens * masked_mean(log_ratio, mask, dim=-1)[:, None].detach()
     # The value is that of the whole; the gradient, each token's share of the whole's.
@@ -123,8 +132,10 @@ def cispo(
     """
     if not cap > 0:
         raise ValueError(f"cap is {cap}: a bound of the ratio, use above 0, like 5")
-    weight = (logprobs - old_logprobs).exp().clamp(max=cap).detach()
-    return torch.where(mask.bool(), weight * advantages.detach() * logprobs, 0.0)
+    given = _inside(mask, logprobs, old_logprobs, advantages.detach())
+    logprobs, old_logprobs, advantages = given
+    weight = bounded_exp((logprobs - old_logprobs).detach()).clamp(max=cap)
+    return weight * advantages * logprobs
 
 
 def sapo(
@@ -146,10 +157,10 @@ def sapo(
     >>> sapo(zero, zero, one, one)
     tensor([[2.]])
     """
-    ratio = (logprobs - old_logprobs.detach()).exp()
+    log_ratio, advantages = _inside(mask, logprobs - old_logprobs.detach(), advantages.detach())
     tau_of = torch.where(advantages > 0, tau, tau_negative)
-    gate = 4 / tau_of * torch.sigmoid(tau_of * (ratio - 1))
-    return torch.where(mask.bool(), gate * advantages.detach(), 0.0)
+    gate = 4 / tau_of * torch.sigmoid(tau_of * (bounded_exp(log_ratio) - 1))
+    return gate * advantages
 
 
 def vespo(
@@ -173,11 +184,13 @@ def vespo(
     >>> vespo(-one, -one, one, one)
     tensor([[-1.]])
     """
+    given = _inside(mask, logprobs, old_logprobs, advantages.detach())
+    logprobs, old_logprobs, advantages = given
     log_ratio = (logprobs - old_logprobs).detach().clamp(-20, 20)
     log_w = masked_sum(log_ratio, mask)[:, None].clamp(math.log(1e-8), 20)
     k, lam = (torch.where(advantages >= 0, *pair) for pair in zip(positive, negative, strict=True))
     weight = (lam + k * log_w - lam * log_w.exp()).exp()
-    return torch.where(mask.bool(), weight * advantages.detach() * logprobs, 0.0)
+    return weight * advantages * logprobs
 
 
 def squared_ratio(
@@ -200,10 +213,11 @@ def squared_ratio(
     >>> squared_ratio(torch.tensor([[1.0, 2.0]]), zero, zero, torch.ones(1, 2), tau=1.0)
     tensor([[-1.5000, -3.0000]])
     """
-    log_ratio = logprobs - old_logprobs.detach()
-    whole = masked_sum(log_ratio, mask)[:, None]
-    gain = logprobs * advantages.detach() - 0.5 * tau * whole * log_ratio
-    return torch.where(mask.bool(), gain, 0.0)
+    given = _inside(mask, logprobs, old_logprobs.detach(), advantages.detach())
+    logprobs, old_logprobs, advantages = given
+    log_ratio = logprobs - old_logprobs
+    whole = log_ratio.sum(-1, keepdim=True)
+    return logprobs * advantages - 0.5 * tau * whole * log_ratio
 
 
 def value_loss(
@@ -228,9 +242,10 @@ def value_loss(
     >>> value_loss(one, 0 * one, 2 * one, one)
     tensor([[1.6200]])
     """
-    old_values, returns = old_values.detach(), returns.detach()
+    given = _inside(mask, values, old_values.detach(), returns.detach())
+    values, old_values, returns = given
     error = (values - returns).square()
     if clip is not None:
         near = old_values + (values - old_values).clamp(-clip, clip)
         error = torch.maximum(error, (near - returns).square())
-    return torch.where(mask.bool(), 0.5 * error, 0.0)
+    return 0.5 * error

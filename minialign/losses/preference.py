@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from minialign.kl import bounded_exp
 from minialign.losses.pairs import PairLogprobs
 
 
@@ -240,7 +241,7 @@ def discopop_loss(pair: PairLogprobs, *, beta: float = 0.05, tau: float = 0.05) 
     """
     lead = beta * pair.margin
     share = torch.sigmoid(lead / tau)
-    return -(1 - share) * logsigmoid(lead) + share * torch.exp(-lead)
+    return -(1 - share) * logsigmoid(lead) + share * bounded_exp(-lead)
 
 
 def aot_loss(pair: PairLogprobs, *, beta: float = 0.1, paired: bool = True) -> Tensor:

@@ -12,17 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from minialign.kl import bounded_exp
 from minialign.logprobs import masked_mean, masked_sum
 from minialign.losses.pairs import PairLogprobs
-
-LARGEST = 80.0  # exponent; exp of 89 overflows float32
 
 # Divergence -> f'(u) of the log-ratio log u, up to a constant, which cancels in a pair.
 DIVERGENCES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "reverse_kl": lambda log_u, alpha: log_u,
-    "forward_kl": lambda log_u, alpha: -torch.expm1((-log_u).clamp(max=LARGEST)),
+    "forward_kl": lambda log_u, alpha: -bounded_exp(-log_u, torch.expm1),
     "jensen_shannon": lambda log_u, alpha: logsigmoid(log_u),
-    "alpha": lambda log_u, alpha: -torch.expm1((-alpha * log_u).clamp(max=LARGEST)) / alpha,
+    "alpha": lambda log_u, alpha: -bounded_exp(-alpha * log_u, torch.expm1) / alpha,
 }
 
 
