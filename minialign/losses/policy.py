@@ -71,10 +71,11 @@ def clipped(
     high = clip if clip_high is None else clip_high
     if not 0 < clip < 1 or not high > 0:
         raise ValueError(f"clip={clip}, clip_high={high}; use 0 < clip < 1, like 0.2")
-    log_ratio, advantages = _inside(mask, logprobs - old_logprobs.detach(), advantages.detach())
+    advantages = torch.where(mask.bool(), advantages.detach(), 0.0)
+    log_ratio = torch.where(mask.bool(), logprobs - old_logprobs.detach(), 0.0)
     ratio = bounded_exp(log_ratio)
-    near = ratio.clamp(1 - clip, 1 + high)
-    return torch.minimum(ratio * advantages, near * advantages)
+    bounded = ratio.clamp(1 - clip, 1 + high)
+    return torch.minimum(ratio * advantages, bounded * advantages)
 
 
 def gspo(
