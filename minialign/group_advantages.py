@@ -52,8 +52,9 @@ def group_zscore(rewards: Tensor) -> Tensor:
     """Centred and divided by the group's standard deviation: Shao et al. 2024 (GRPO).
 
     arXiv:2402.03300, section 4.1.2, which says neither how the deviation is taken nor what stands
-    beside it; here with Bessel's correction and 1e-4, as in TRL and the code of Dr. GRPO. Biased:
-    prompts that are nearly always or nearly never solved count most.
+    beside it; here with Bessel's correction and 1e-4, as in TRL. verl adds 1e-6, and the code of
+    Dr. GRPO, where it runs GRPO, 1e-8, which matters where rewards hardly differ. Biased: prompts
+    that are nearly always or nearly never solved count most.
 
     One right of four has a deviation of 0.5:
 
@@ -68,7 +69,10 @@ def group_zscore(rewards: Tensor) -> Tensor:
 def batch_zscore(rewards: Tensor) -> Tensor:
     """Centred and scaled by mean and deviation of the whole batch: Hu et al. 2025 (REINFORCE++).
 
-    arXiv:2501.03262; each completion counts once here, where verl whitens over tokens.
+    arXiv:2501.03262. Departures: each completion counts once, where verl whitens over tokens; and a
+    KL penalty in the reward is that of the whole completion for each of its tokens, where paper and
+    verl charge a token with that of the tokens from it on. Before scaling both have one gradient on
+    average; scaled, the two differ.
 
     >>> batch_zscore(torch.tensor([[1.0], [0.0], [0.0], [0.0]])).flatten()
     tensor([ 1.4997, -0.4999, -0.4999, -0.4999])
@@ -93,9 +97,11 @@ def batch_scaled(rewards: Tensor) -> Tensor:
 def mean_scaled(rewards: Tensor) -> Tensor:
     """(reward - mean) / mean of the group, 0 where the mean is 0: Tajwar et al. 2026 (MaxRL).
 
-    arXiv:2602.02710, algorithm 1, for rewards of 0 and 1. Its mean over the group is an estimate of
-    the gradient of a sum of log-likelihood terms, not of the success rate: hard prompts count more,
-    by 1 / p in the limit.
+    arXiv:2602.02710, algorithm 1, for rewards of 0 and 1. With it the policy gradient is, on
+    average, that of the first G - 1 terms of log p = -sum over k of (1 - p)^k / k, not of the
+    success rate p: hard prompts count (1 - (1 - p)^(G - 1)) / p times as much, 1 / p in the limit.
+    Rewards over the mean, without the -1, have G terms; the -1 takes the last, since groups with
+    nothing right have none.
 
     >>> mean_scaled(torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]))
     tensor([[ 3., -1., -1., -1.],
@@ -147,7 +153,10 @@ def greedy_baseline(rewards: Tensor, greedy: Tensor) -> Tensor:
     """(P, G) rewards minus the (P,) reward of each prompt's greedy completion.
 
     Li et al. 2023 (ReMax), arXiv:2310.10505, algorithm 1. Unbiased: the greedy completion does not
-    depend on the sampled ones.
+    depend on the sampled ones. Departure: a KL penalty in the reward is that of the whole
+    completion for each of its tokens, which has more variance and the same gradient on average as
+    verl's, where a token is charged with that of the tokens from it on; the authors' code charges
+    it with its own alone. The greedy completion pays none, here and there.
 
     >>> greedy_baseline(torch.tensor([[1.0, 0.0]]), torch.tensor([1.0]))
     tensor([[ 0., -1.]])

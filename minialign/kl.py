@@ -85,8 +85,8 @@ def adapt_beta(beta: float, kl: float, target: float | None, n: int) -> float:
     """The next KL penalty after n completions whose mean KL was `kl`; a target of None keeps it.
 
     beta * (1 + e n / horizon) with e = kl / target - 1 within -+0.2, so up where the KL is above
-    its target: Ziegler et al. 2019, arXiv:1909.08593, section 2.2. Their horizon is 10,000 of two
-    million completions; ours is `HORIZON`.
+    its target: Ziegler et al. 2019, arXiv:1909.08593, section 2.2. In their code the horizon is
+    10,000 of two million completions; ours is `HORIZON`.
 
     >>> round(adapt_beta(0.1, kl=12.0, target=6.0, n=100), 6), adapt_beta(0.1, 12.0, None, 100)
     (0.102, 0.1)

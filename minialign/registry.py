@@ -1,7 +1,8 @@
 """The registry: one row per method, what it is made of, and where it comes from.
 
 A variant is a pure function and a row here. The notebooks print this table: read down a column, and
-the differences between papers are a word each.
+the differences between papers are a word each. Where a row departs from its paper, it says so
+behind the citation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from minialign.registry_rl import RL
 
 @dataclass(frozen=True)
 class Method:
-    """One method: the loop that runs it, the settings that make it what it is, and its paper."""
+    """One method: the loop that runs it, what makes it what it is, and its paper.
+
+    The loop's config with `settings` trains it, unless `made_by` names a function: then the loop is
+    given what that function returns, and without it trains something else.
+    """
 
     name: str
     loop: str  # the function of minialign.train that runs it
@@ -25,6 +30,7 @@ class Method:
     paper: str  # authors and year
     arxiv: str  # identifier, "" where there is none
     settings: dict[str, Any] = field(default_factory=dict)  # of the loop's config
+    made_by: str = ""  # a function by its full name, where settings do not make the method
 
 
 REGISTRY: dict[str, Method] = {
@@ -58,8 +64,9 @@ REGISTRY: dict[str, Method] = {
             "lora",
             "train_sft",
             "train a low-rank update of each matrix",
-            "Hu et al. 2021",
+            "Hu et al. 2021, section 4.1",
             "2106.09685",
+            made_by="minialign.models.add_lora",
         ),
         Method(
             "bradley_terry",
@@ -72,7 +79,7 @@ REGISTRY: dict[str, Method] = {
             "margin",
             "train_reward",
             "the chosen reply must lead by a margin",
-            "Touvron et al. 2023 (Llama 2), equation 2",
+            "Touvron et al. 2023 (Llama 2), equation 2; one margin for all pairs, theirs by rating",
             "2307.09288",
             {"margin": 1.0},
         ),
@@ -98,6 +105,7 @@ REGISTRY: dict[str, Method] = {
             "one model reads both replies, in both orders",
             "Jiang et al. 2023 (LLM-Blender)",
             "2306.02561",
+            made_by="minialign.train.reward.both_orders",
         ),
         Method(
             "plackett_luce",
@@ -126,7 +134,7 @@ REGISTRY: dict[str, Method] = {
             "ppo_adaptive_kl",
             "train_ppo",
             "the penalty follows a target KL; scores are normalised",
-            "Ziegler et al. 2019, section 2.2",
+            "Ziegler et al. 2019, section 2.2; they normalise once, before",
             "1909.08593",
             {"target_kl": 6.0, "rewards": "normalised"},
         ),
@@ -134,7 +142,7 @@ REGISTRY: dict[str, Method] = {
             "ppo_ptx",
             "train_ppo",
             "one pass per rollout, and demonstrations mixed in",
-            "Ouyang et al. 2022, equation 2",
+            "Ouyang et al. 2022, equation 2; they mix in pretraining text",
             "2203.02155",
             {"epochs": 1, "ptx": 1.0},
         ),
@@ -150,7 +158,7 @@ REGISTRY: dict[str, Method] = {
             "ppo_max",
             "train_ppo",
             "scores normalised likewise and clipped",
-            "Zheng et al. 2023 (Secrets of RLHF, part I), equation 18",
+            "Zheng et al. 2023 (Secrets of RLHF, part I), equation 18; their code does not centre",
             "2307.04964",
             {"rewards": "clipped"},
         ),
@@ -176,9 +184,10 @@ for _loop, _rows in (
 
 
 def table(loop: str | None = None) -> pd.DataFrame:
-    """The registry as a table: of one training loop, or all."""
+    """The registry as a table: of one training loop, or all; made_by only where a row has it."""
     rows = [asdict(m) for m in REGISTRY.values() if loop in (None, m.loop)]
-    return pd.DataFrame(rows).set_index("name")
+    found = pd.DataFrame(rows).set_index("name")
+    return found if found["made_by"].any() else found.drop(columns="made_by")
 
 
 def method(name: str) -> Method:

@@ -39,7 +39,9 @@ def rrhf_loss(mean_logprobs: Tensor, utilities: Tensor, *, nll: float = 1.0) -> 
     """Sum over pairs i better than j of max(0, p_j - p_i), plus nll * (-p of the best).
 
     p is the mean logprob per token: no reference, no sigmoid. Yuan et al. 2023,
-    arXiv:2304.05302; their code weighs the ranking by 100 and takes sums.
+    arXiv:2304.05302. Their paper sums the cross-entropy of the best over its tokens; their code
+    averages it, as here, though over the padded row. Their flag for the ranking's weight has the
+    default 100, and all their scripts pass 1.
 
     The better completion at -2, the other at -1: 1 + 2.
 

@@ -92,8 +92,10 @@ def gspo(
 
     The ratio is exp of the *mean* log-ratio, since that of the sum explodes with the length; its
     gradient reaches every token alike. Zheng et al. 2025 (GSPO), arXiv:2507.18071, equations 13 and
-    14, with their narrow clip; the mean over a completion's tokens is their equation 5. With
-    per_token=False it is the ratio of the probabilities itself, which TRL's RLOO clips at 0.2.
+    14, with their narrow clip; the mean over a completion's tokens is their equation 5. Their sum
+    makes it LUSPO, Liu et al. 2026, arXiv:2602.05261, whose clip is wider: 2e-3 and 2.5e-3, section
+    5.1. With per_token=False it is the ratio of the probabilities itself, which TRL's RLOO clips at
+    0.2.
 
     Log-ratios of 1 and 0 make a ratio of exp(0.5) for both tokens:
 
@@ -175,8 +177,9 @@ def vespo(
 ) -> Tensor:
     """sg(phi(w)) * A * logprob with phi(w) = w^k exp(lam - lam w), w the ratio of the completion.
 
-    A soft weight that is 1 at w = 1 and fades on either side: a completion that the policy has left
-    counts little. `positive` and `negative` are (k, lam) by the sign of A. VESPO, 2026,
+    A soft weight that is 1 at w = 1, largest at w = k / lam and fades on either side: a completion
+    that the policy has left counts little. `positive` and `negative` are (k, lam) by the sign of A;
+    with these the largest weight is 1.21 at 2/3 and 1.24 at 3/2. Shen et al. 2026 (VESPO),
     arXiv:2602.10693, as in TRL 1.16, with its defaults and its bounds on log w.
 
     w = 1: the weight is 1.

@@ -171,8 +171,10 @@ def exo_loss(pair: PairLogprobs, *, beta: float = 0.1, label_smoothing: float = 
 def sppo_loss(pair: PairLogprobs, *, beta: float = 0.1) -> Tensor:
     """(chosen logratio - 1 / (2 beta))^2 + (rejected logratio + 1 / (2 beta))^2.
 
-    Each completion has a target of its own. Wu et al. 2024, arXiv:2405.00675, equation 4.12, with
-    the winner's chance taken as 1 and beta = 1 / eta.
+    Each completion has a target of its own, with this beta 5 nats above and below the reference.
+    Wu et al. 2024, arXiv:2405.00675, equation 4.12, with the winner's chance taken as 1 and beta =
+    1 / eta, as in TRL. Departures: they take eta = 1000, so that their targets are 500 nats away
+    and what counts is the direction; and their code takes the mean of the two squares.
 
     >>> sppo_loss(PairLogprobs.of(chosen=[4.0], rejected=[-3.0]))
     tensor([5.])
@@ -199,8 +201,8 @@ def nca_loss(pair: PairLogprobs, *, beta: float = 0.1) -> Tensor:
 def bco_pair_loss(pair: PairLogprobs, *, beta: float = 0.1, shift: float = 0.0) -> Tensor:
     """-log s(c - shift) - log s(shift - r): a classifier of chosen against rejected.
 
-    Jung et al. 2024, arXiv:2404.04656. Their shift is a running mean of the rewards, a constant;
-    TRL 1.16 has none.
+    Jung et al. 2024, arXiv:2404.04656. Their shift is a running mean of the rewards, a constant in
+    units of beta times nats; TRL 1.16 has none.
 
     >>> bco_pair_loss(PairLogprobs.of(chosen=[0.0], rejected=[0.0]))
     tensor([1.3863])

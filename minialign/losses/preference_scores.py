@@ -32,7 +32,8 @@ def fdpo_loss(
 
     f'(u) of u = pi / pi_ref is log u for the reverse KL (DPO), -1/u for the forward KL, log(u / (1
     + u)) for Jensen-Shannon and (1 - u^-alpha) / alpha in between: alpha to 0 is the reverse, 1 the
-    forward KL. Wang et al. 2023, arXiv:2309.16240. TRL's alpha is 1 minus this one.
+    forward KL. Wang et al. 2023, arXiv:2309.16240. TRL's alpha is 1 minus this one. Powers of u
+    beyond exp(20) go on along a tangent: see `kl.bounded_exp`.
 
     A chosen ratio of 2, a rejected one of 1, beta 1: -1/2 + 1 = 1/2, so log(1 + e^-0.5) = 0.4741.
 
@@ -73,8 +74,8 @@ def wpo_weights(logprobs: Tensor, log_collisions: Tensor, mask: Tensor) -> Tenso
     """(B,) exp of the mean over tokens of log pi - log sum_v pi(v)^2, a constant, at most 1.
 
     How likely the policy itself is to write such a completion: pairs are weighted by the product of
-    their two. Zhou et al. 2024 (WPO), arXiv:2406.11827, equations 1 and 2; the authors' code, not
-    the paper, caps the product at 1, as the loop does with each weight here.
+    their two. Zhou et al. 2024 (WPO), arXiv:2406.11827, equations 1 and 2. The paper caps nothing;
+    the authors' code caps the product at 1; here each weight is capped.
 
     Args:
         logprobs: (B, T) of the tokens.

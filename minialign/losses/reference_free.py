@@ -26,7 +26,8 @@ def orpo_loss(pair: PairLogprobs, *, weight: float = 0.1) -> Tensor:
     """Cross-entropy per token of chosen, less weight * log sigmoid(log odds ratio).
 
     odds = p / (1 - p) of p = exp(mean logprob per token). Hong et al. 2024, arXiv:2403.07691,
-    equations 3 to 7. The authors' code and TRL take the cross-entropy over the prompt as well.
+    equations 3 to 7. TRL, and the authors' code unless told not to, take the cross-entropy over the
+    prompt as well.
 
     p = 1/2 and 1/3 have odds 1 and 1/2: log 2 - log(2/3) = 1.0986 with weight 1.
 

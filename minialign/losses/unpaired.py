@@ -60,7 +60,9 @@ def bco_loss(
 ) -> Tensor:
     """-log sigmoid(+-(beta * logratio - shift)): a classifier whose logit is the implicit reward.
 
-    Jung et al. 2024, arXiv:2404.04656; `shift` is a running mean of rewards, a constant.
+    Jung et al. 2024, arXiv:2404.04656; `shift` is a running mean of the implicit rewards, a
+    constant, in units of beta times nats: a completion whose reward is the mean costs log 2. Both
+    classes count alike: the weights of `kto_loss` have no part here.
 
     >>> bco_loss(torch.tensor([10.0, 10.0]), torch.tensor([True, False]))
     tensor([0.3133, 1.3133])
