@@ -72,8 +72,7 @@ def clipped(
     if not 0 < clip < 1 or not high > 0:
         raise ValueError(f"clip={clip}, clip_high={high}; use 0 < clip < 1, like 0.2")
     advantages = torch.where(mask.bool(), advantages.detach(), 0.0)
-    log_ratio = torch.where(mask.bool(), logprobs - old_logprobs.detach(), 0.0)
-    ratio = bounded_exp(log_ratio)
+    ratio = bounded_exp(torch.where(mask.bool(), logprobs - old_logprobs.detach(), 0.0))
     bounded = ratio.clamp(1 - clip, 1 + high)
     return torch.minimum(ratio * advantages, bounded * advantages)
 
