@@ -33,11 +33,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.advantages import explained_variance, gae, whiten
 from minialign.batching import Messages, Row, by_length, collate, prompt_batches
-from minialign.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.kl import adapt_beta, k1
 from minialign.logprobs import masked_mean, masked_sum, token_logprobs
@@ -134,7 +130,9 @@ class Running:
     def __call__(self, scores: Tensor, how: str) -> Tensor:
         """(B,) scores, taken in; "normalised" to mean 0 and variance 1, or "clipped" as well.
 
-        Zheng et al. 2023 (Secrets of RLHF, part I), arXiv:2307.04964, equation 18, clips.
+        Zheng et al. 2023 (Secrets of RLHF, part I), arXiv:2307.04964, equation 18, centres, scales
+        and clips; their code scales without centring, and clips at 10, if asked. Ziegler et al.
+        2019 normalise once, before training; here all scores so far count.
         """
         for score in scores.tolist():  # Welford's update
             self.count += 1

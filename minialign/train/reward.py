@@ -21,11 +21,7 @@ from minialign.batching import (
     length_batches,
     prompt_ids,
 )
-from minialign.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.losses.reward import bradley_terry, plackett_luce, split_pairs
 from minialign.models import RewardModel

@@ -22,11 +22,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import by_length, prompt_batches
-from minialign.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.group_advantages import (
     GROUP_ADVANTAGES,
     greedy_baseline,
@@ -34,7 +30,7 @@ from minialign.group_advantages import (
     process_zscore,
 )
 from minialign.history import History
-from minialign.kl import k1, k3
+from minialign.kl import bounded_exp, k1, k3
 from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
@@ -87,7 +83,7 @@ class RlConfig:
     average: str = "sequence"  # a name of AVERAGES
     options: Mapping[str, float | bool] = field(default_factory=dict)  # the objective's keywords
     beta: float = 0.0  # price of a nat, in reward, or for kl="loss" in advantage
-    kl: str = "loss"  # where the penalty is: "loss" (k3 per token) or "reward" (k1, summed)
+    kl: str = "loss"  # "loss" (k3 per token), or "reward" (k1, summed, paid by every token)
     dynamic: bool = False  # twice the prompts are drawn, and those with a signal kept
     max_new_tokens: int = 64  # a completion is cut there
     seed: int = 0  # of prompts and sampling
@@ -214,7 +210,7 @@ def policy_update(
                 part = share * average(cost, kept, config.max_new_tokens)
                 part.backward()
                 loss += part.item()
-                moved = torch.expm1((logprobs - old).detach()).abs()
+                moved = bounded_exp((logprobs - old).detach(), torch.expm1).abs()
                 off += (masked_sum(moved, kept).sum() / mask.sum()).item()
             norm = clip_grad_norm_(policy.parameters(), MAX_GRAD_NORM)
             refuse_non_finite(*place, advantages=advantages, loss=loss, gradient=norm)

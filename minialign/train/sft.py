@@ -15,11 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Batch, Row, collate, length_batches
-from minialign.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.logprobs import token_logprobs
 from minialign.losses.supervised import cross_entropy

@@ -19,11 +19,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.batching import Row, collate, length_batches
-from minialign.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
 from minialign.models import frozen_reference
@@ -52,8 +48,8 @@ class UnpairedConfig:
     warmup: int = 20  # updates until the peak, from which it falls linearly to a twentieth
     loss: str = "kto"  # or bco
     beta: float = 0.1  # a larger one keeps the policy nearer to the reference
-    liked_weight: float = 1.0  # KTO's lambda_D
-    disliked_weight: float = 1.0  # KTO's lambda_U
+    liked_weight: float = 1.0  # KTO's alone: lambda_D
+    disliked_weight: float = 1.0  # KTO's alone: lambda_U
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
     seed: int = 0  # of the order of the data
     save_every: int = 50  # updates between checkpoints
@@ -68,8 +64,8 @@ class UnpairedConfig:
             )
         if self.loss == "bco" and (self.liked_weight, self.disliked_weight) != (1.0, 1.0):
             raise ValueError(
-                f"liked_weight={self.liked_weight}, disliked_weight={self.disliked_weight}: BCO "
-                "has no weights; leave both at 1, or use loss='kto'"
+                f"liked_weight={self.liked_weight}, disliked_weight={self.disliked_weight}: they "
+                "belong to KTO, and BCO has no weights; leave both at 1, or use loss='kto'"
             )
         if not min(self.learning_rate, self.liked_weight, self.disliked_weight) > 0:
             raise ValueError(
@@ -135,7 +131,8 @@ def train_unpaired(
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
     Returns:
-        A history of loss, kl (the reference point, nats per completion), liked and disliked (mean
+        A history of loss, kl (the reference point: of KTO in nats per completion, of BCO the
+        running mean of implicit rewards, in beta times nats), liked and disliked (mean
         logratios in nats), grad_norm and learning_rate.
     """
     config = config or UnpairedConfig()
