@@ -1,13 +1,18 @@
-"""Google Colab, by a stand-in: runs go to Drive when asked, and a training goes on from there."""
+"""The set-up of a notebook that lies alone, and Google Colab by a stand-in, with runs on Drive."""
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.interactiveshell import InteractiveShell
 
+import minialign
 from minialign import colab, session, stages
 from minialign.profiles import get, override
 
@@ -72,3 +77,123 @@ def test_without_a_gpu_the_small_profile_says_where_there_is_one(drive, monkeypa
     assert "choose Runtime, Change runtime type" in capsys.readouterr().out
     session.start(0, "tiny")
     assert "Change runtime type" not in capsys.readouterr().out
+
+
+ADDRESS = "https://github.com/owner/minialign"
+ROOT = Path(minialign.__file__).parents[1]
+
+
+def set_up(folder: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the set-up lines install where minialign lacks until then, in notebooks of a folder."""
+    (folder / "notebooks").mkdir(parents=True)
+    monkeypatch.chdir(folder / "notebooks")
+    monkeypatch.setitem(sys.modules, "minialign", None)  # an import of it fails
+    installed, names = [], {}
+
+    class Shell:
+        """Reads a magic's line as IPython does, with its {names}, and notes it."""
+
+        @staticmethod
+        def run_line_magic(magic: str, line: str) -> None:
+            shell = InteractiveShell()
+            shell.user_ns.update(names)
+            installed.append(f"{magic} {shell.var_expand(line)}")
+            monkeypatch.setitem(sys.modules, "minialign", minialign)
+
+    names["get_ipython"] = Shell
+    code = TransformerManager().transform_cell(colab.setup(address))
+    exec(compile(code, "set-up", "exec"), names)
+    assert names["sessions"] is session
+    return installed
+
+
+def write_around(folder: Path, names: list[str]) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+CLONE = ["minialign/__init__.py", "pyproject.toml"]
+ELSEWHERE = {
+    "nothing around": [],
+    "another project": ["pyproject.toml", "other/__init__.py"],
+    "an old style project": ["setup.py"],
+    "a folder of that name": ["minialign/notes.txt", "pyproject.toml"],
+    "the package alone": ["minialign/__init__.py"],
+}
+
+
+@pytest.mark.parametrize("address", ["", ADDRESS])
+def test_in_a_clone_the_clone_is_installed(tmp_path, monkeypatch, address):
+    write_around(tmp_path, CLONE)
+    assert set_up(tmp_path, address, monkeypatch) == ["pip install -q .."]
+
+
+@pytest.mark.parametrize("around", ELSEWHERE)
+def test_a_lone_notebook_installs_from_the_address(tmp_path, monkeypatch, around):
+    write_around(tmp_path, ELSEWHERE[around])
+    assert set_up(tmp_path, ADDRESS, monkeypatch) == [f"pip install -q git+{ADDRESS}"]
+
+
+@pytest.mark.parametrize("around", ELSEWHERE)
+def test_without_an_address_a_lone_notebook_says_what_to_do(tmp_path, monkeypatch, around):
+    write_around(tmp_path, ELSEWHERE[around])
+    with pytest.raises(SystemExit) as stopped:
+        set_up(tmp_path, "", monkeypatch)
+    said = str(stopped.value)
+    assert "download the whole repository" in said and "run all" in said
+    assert "%pip install PATH_OR_ADDRESS_OF_minialign" in said and "\n" not in said
+
+
+def test_where_minialign_is_installed_nothing_is(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "minialign", minialign)
+    names = {"get_ipython": lambda: pytest.fail("installed again")}
+    exec(TransformerManager().transform_cell(colab.setup(ADDRESS)), names)
+    assert names["sessions"] is session
+
+
+def test_run_all_stops_at_the_set_up_of_a_lone_notebook(tmp_path):
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    hidden = "import sys\nsys.modules['minialign'] = None\n"
+    cells = [new_code_cell(hidden + colab.setup("")), new_code_cell("print('went on')")]
+    notebook = new_notebook(cells=cells)
+    with pytest.raises(CellExecutionError, match=r"SystemExit.* minialign is not installed"):
+        NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert not cells[1].outputs and not any("Traceback" in str(o) for o in cells[0].outputs)
+
+
+@pytest.mark.parametrize("address", ["", ADDRESS])
+def test_set_up_lines_fit_a_cell_and_are_found_again(address):
+    lines = colab.setup(address)
+    assert max(map(len, lines.splitlines())) <= 88 and len(lines.splitlines()) <= 11
+    assert colab.SETUP_LINES.match(lines + "\nimport math\n")[0] == lines
+    assert colab.README_LINES.search(colab.readme(address) + "\n- **Next**")[0] == colab.readme(
+        address
+    )
+
+
+def test_badge_link_and_line_follow_from_the_one_address():
+    text = colab.readme(ADDRESS)
+    start = "/github/owner/minialign/blob/main/notebooks/00_start_here.ipynb"
+    assert f"](https://colab.research.google.com{start})" in text and ADDRESS in text
+    assert "ADDRESS" in colab.readme("") and "badge" not in colab.readme("")
+
+
+@pytest.mark.parametrize(
+    "address", ["github.com/a/b", "https://github.com/a", "https://x.org/a/b", ADDRESS + "/tree/x"]
+)
+def test_an_address_that_colab_cannot_open_is_refused(address):
+    for made in (colab.setup, colab.readme):
+        with pytest.raises(ValueError, match=re.escape(f"{address!r}; write it as https://github")):
+            made(address)
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="an installed package has none")
+def test_readme_and_project_agree_with_the_setting():
+    """If not: python -m minialign.saved, and the same address in pyproject.toml."""
+    assert colab.readme() in (ROOT / "README.md").read_text(encoding="utf-8")
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("urls", {})
+    assert urls.get("Repository", "") == colab.REPOSITORY
