@@ -15,6 +15,10 @@ from pathlib import Path
 import minialign
 
 PROFILE = "smoke, tiny, small, two-cores, or changed: 'small, steps=40' (tiny)"
+FIRST_STEP = (
+    "first step: `python -m minialign doctor` checks this machine; then "
+    "`jupyter lab notebooks/00_start_here.ipynb`, or `python -m minialign course` runs everything"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a letter
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        print(f"{parser.format_help()}\n{FIRST_STEP}")
+        return 0
     try:
         return given.command(given)
     except KeyboardInterrupt:
@@ -90,7 +98,8 @@ def _refusing() -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m minialign", description=minialign.__doc__)
     parser.add_argument("--version", action="version", version=minialign.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    parser.set_defaults(command=None)
     _add_course(commands)
     doctor = commands.add_parser("doctor", help="check that this machine is ready")
     doctor.set_defaults(command=_doctor)

@@ -37,14 +37,14 @@ def notebook_folder() -> Path:
     """
     if named := os.environ.get("MINIALIGN_NOTEBOOKS"):
         folder = Path(named).expanduser().resolve()
-        if not _numbered(folder):
+        if not numbered(folder):
             raise FileNotFoundError(
                 f"MINIALIGN_NOTEBOOKS is {named!r}, which holds no 00_....ipynb; set it to the "
                 "notebooks of a clone of minialign, or unset it"
             )
         return folder
     for folder in _places():
-        if _numbered(folder):
+        if numbered(folder):
             return folder
     raise FileNotFoundError(
         f"no folder of notebooks (00_....ipynb) beside {_PACKAGE}, nor in or above {Path.cwd()}; "
@@ -60,7 +60,8 @@ def _places() -> Iterator[Path]:
     yield here / "minialign" / "notebooks"
 
 
-def _numbered(folder: Path) -> list[Path]:
+def numbered(folder: Path) -> list[Path]:
+    """The course's notebooks in a folder, or executed copies of them, in their order."""
     return sorted(path for path in folder.glob("[0-9]*_*.ipynb") if path.is_file())
 
 
@@ -85,19 +86,22 @@ def plan(
 
     Raises:
         ValueError: if a notebook, a profile or a parameter does not exist, a notebook cannot be
-            read, or jobs is below 1.
+            read, jobs is below 1, or the copies would be written over the notebooks.
         FileNotFoundError: if there are no notebooks.
     """
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}, but at least 1 notebook must run at a time; use 1")
-    notebooks = _chosen(_numbered(folder or notebook_folder()), numbers)
+    notebooks = _chosen(numbered(folder or notebook_folder()), numbers)
+    out = out.expanduser().resolve()
+    if out in {path.resolve().parent for path in notebooks}:
+        raise ValueError(f"--out is {out}, the notebooks' own folder; name another for the copies")
     given = dict(map(_setting, settings))
     if profile is not None:
         profiles.get(profile)
         if "PROFILE" in given:
             raise ValueError("PROFILE is given by --profile and by --set; give it once")
     parameters = {path: _parameters(path, given, profile) for path in notebooks}
-    return Plan(notebooks, parameters, profile, jobs, out.expanduser().resolve())
+    return Plan(notebooks, parameters, profile, jobs, out)
 
 
 def _chosen(notebooks: list[Path], numbers: Sequence[str]) -> tuple[Path, ...]:

@@ -25,7 +25,7 @@ import nbformat
 import minialign
 from minialign import machine
 from minialign.course import Plan
-from minialign.terminal import clock, plain
+from minialign.terminal import clock, plain, text_of
 
 if TYPE_CHECKING:
     from minialign.course_run import Run
@@ -34,9 +34,11 @@ LONGEST = 4000  # characters of headlines that a notebook may put on the page
 PNG = b"\x89PNG\r\n\x1a\n"
 STYLE = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8886; }
+th, td.number { overflow-wrap: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .failed { color: #D55E00; font-weight: 600; }
 .faint { opacity: .7; font-size: .9rem; }
@@ -44,6 +46,10 @@ section { margin-top: 2.5rem; }
 img { max-width: 100%; height: auto; background: white; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #8886; padding: .6rem; }
 """
+LEARNS_NOTHING = (
+    "The profile smoke tests the code: a training takes a few steps, and nothing is learnt. "
+    "Its figures and numbers say nothing about a method."
+)
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -54,12 +60,19 @@ class Highlights:
     title: str  # its first heading, else the file's name
     figure: str | None  # a PNG in base64: of the cell tagged key-figure, else the last one
     headlines: str  # what the cells tagged headline printed
+    profile: str = ""  # that it ran with, where its copy says so
+
+    @property
+    def learns_nothing(self) -> bool:
+        """Whether it ran in the profile of the tests, as it is or changed."""
+        return self.profile.partition(",")[0].strip() == "smoke"
 
 
 def highlights(notebook: Path) -> Highlights:
     """Title, key figure and headlines of an executed notebook; empty where it cannot be read."""
     try:
-        cells = nbformat.read(notebook, as_version=4).cells
+        read = nbformat.read(notebook, as_version=4)
+        cells = read.cells
     except (OSError, ValueError, AttributeError, nbformat.ValidationError):
         return Highlights(notebook.stem, None, "")
     tagged = {
@@ -68,7 +81,12 @@ def highlights(notebook: Path) -> Highlights:
     }
     pictures = _pictures(tagged["key-figure"]) or _pictures(cells)
     printed = [text for cell in tagged["headline"] if (text := _text(cell))]
-    return Highlights(_title(cells) or notebook.stem, (pictures or [None])[-1], "\n".join(printed))
+    return Highlights(
+        _title(cells) or notebook.stem,
+        (pictures or [None])[-1],
+        "\n".join(printed),
+        str(read.metadata.get("minialign", {}).get("profile", "")),
+    )
 
 
 def _title(cells: Sequence[nbformat.NotebookNode]) -> str | None:
@@ -98,12 +116,16 @@ def _text(cell: nbformat.NotebookNode) -> str:
         if output.output_type == "stream" and output.name == "stdout":
             parts.append(output.text.rstrip("\n"))
         elif "text/plain" in (data := output.get("data", {})) and "image/png" not in data:
-            parts.append(data["text/plain"].rstrip("\n"))
+            text = data["text/plain"]
+            if text.startswith("<IPython.core.display.") and "text/html" in data:
+                text = text_of(data["text/html"])
+            parts.append(text.rstrip("\n"))
     return "\n".join(parts)
 
 
 def write_page(plan: Plan, runs: Sequence[Run]) -> Path:
     """Write index.html beside the executed copies, whole or not at all, and return its path."""
+    runs = sorted(runs, key=lambda run: run.notebook.name)
     shown = [highlights(run.output if run.output.exists() else run.notebook) for run in runs]
     fresh, page = plan.out / "index.html.new", plan.out / "index.html"
     fresh.write_text(_page(plan, list(zip(runs, shown, strict=True))), encoding="utf-8")
@@ -133,7 +155,7 @@ def _page(plan: Plan, entries: list[tuple[Run, Highlights]]) -> str:
 <body>
 <h1>The course, executed</h1>
 <p>{_safe("; ".join(facts))}</p>
-<p class="faint">{_safe(_versions())}<br>{_safe(machine.describe())}</p>
+{_warning(entries)}<p class="faint">{_safe(_versions())}<br>{_safe(machine.describe())}</p>
 <table>
 <thead><tr><th>notebook</th><th>status</th><th>time</th><th>executed copy</th></tr></thead>
 <tbody>
@@ -144,24 +166,39 @@ def _page(plan: Plan, entries: list[tuple[Run, Highlights]]) -> str:
 """
 
 
+def _warning(entries: list[tuple[Run, Highlights]]) -> str:
+    names = [run.notebook.stem for run, shown in entries if shown.learns_nothing]
+    if not names:
+        return ""
+    which = "" if len(names) == len(entries) else f" ({', '.join(names)})"
+    return f'<p class="failed">{_safe(LEARNS_NOTHING + which)}</p>\n'
+
+
 def _row(run: Run, shown: Highlights) -> str:
     status = f"failed at {run.failure}" if run.status == "failed" else run.status
     took = clock(run.seconds) if run.seconds else ""
+    notes = [f"profile {shown.profile}"] * bool(shown.profile) + [run.when] * bool(run.when)
+    below = f'<br><span class="faint">{_safe(", ".join(notes))}</span>' * bool(notes)
     return (
         f'<tr><td><a href="#{quote(run.notebook.stem)}">{_safe(shown.title)}</a></td>'
-        f'<td class="{run.status.replace(" ", "-")}">{_safe(status)}</td>'
-        f'<td class="number">{took}</td><td>{_link(run)}</td></tr>\n'
+        f'<td class="{run.status.replace(" ", "-")}">{_safe(status)}{below}</td>'
+        f'<td class="number">{took}</td><td>{_link(run, "open")}</td></tr>\n'
     )
 
 
-def _link(run: Run) -> str:
+def _link(run: Run, name: str = "") -> str:
     if not run.output.exists():
         return ""
-    return f'<a href="{quote(run.output.name)}">{_safe(run.output.name)}</a>'
+    page = run.output.with_suffix(".html")
+    if not page.exists():  # it was stopped
+        return _safe(run.output.name)
+    return f'<a href="{quote(page.name)}">{_safe(name or page.name)}</a>'
 
 
 def _section(run: Run, shown: Highlights) -> str:
     parts = [f'<section id="{escape(quote(run.notebook.stem))}">\n<h2>{_safe(shown.title)}</h2>\n']
+    if shown.learns_nothing:
+        parts.append('<p class="failed">profile smoke: nothing is learnt</p>\n')
     if run.status == "failed":
         parts.append(f'<p class="failed">failed at {_safe(run.failure)}</p>\n')
     if shown.figure:

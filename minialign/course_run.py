@@ -10,13 +10,17 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+import nbformat
+
 from minialign import machine
-from minialign.course import Plan, environment_for
+from minialign.course import Plan, environment_for, numbered
 from minialign.course_page import write_page
 from minialign.terminal import StatusLine, clock, one_line
 
+ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of papermill's own cells
 REDRAW = 0.5  # seconds between two states of the progress line
 PATIENCE = 20  # seconds that a stopped notebook has to put its kernel away
 
@@ -34,6 +38,7 @@ class Run:
     error: dict[str, str | int] = field(default_factory=dict)  # cell, name, message, source
     began: float = 0.0
     seconds: float = 0.0
+    when: str = ""  # of a run before this course
     process: subprocess.Popen | None = None
 
     @property
@@ -87,7 +92,8 @@ class Course:
 
     def _run(self, run: Run) -> None:
         """One notebook from start to end, in a thread of the pool."""
-        run.output.unlink(missing_ok=True)  # of an earlier run
+        for left in (run.output, run.output.with_suffix(".html")):
+            left.unlink(missing_ok=True)  # of an earlier run
         run.began, run.status = time.monotonic(), "running"
         with tempfile.TemporaryFile() as errors:
             job = {
@@ -166,7 +172,8 @@ def execute(plan: Plan) -> int:
     course, line = Course(plan), StatusLine()
     began = time.monotonic()
     finished = course.run(line)
-    page = write_page(plan, course.runs)
+    shown = sorted([*course.runs, *earlier(plan)], key=lambda run: run.notebook.name)
+    page = write_page(plan, shown)
     failed = [run for run in course.runs if run.status == "failed"]
     passed = sum(run.status == "passed" for run in course.runs)
     took = clock(time.monotonic() - began)
@@ -176,3 +183,31 @@ def execute(plan: Plan) -> int:
         for row in str(run.error["source"]).splitlines()[:1]:
             line.say(f"    the cell begins: {one_line(row, 80)}")
     return 130 if not finished else 1 if failed else 0
+
+
+def earlier(plan: Plan) -> list[Run]:
+    """The runs before this one whose executed copies still lie in the folder of the page."""
+    planned = {path.name for path in plan.notebooks}
+    return [_read(copy) for copy in numbered(plan.out) if copy.name not in planned]
+
+
+def _read(copy: Path) -> Run:
+    """A run as its executed copy tells it."""
+    when = f"{datetime.fromtimestamp(copy.stat().st_mtime):%Y-%m-%d %H:%M}"
+    run = Run(copy, copy, "", "passed", when=when)
+    try:
+        cells = nbformat.read(copy, as_version=4).cells
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        said = {"name": type(error).__name__, "message": str(error), "source": ""}
+        run.status, run.error = "failed", {"cell": 0, **said}
+        return run
+    own = [cell for cell in cells if not ADDED & set(cell.metadata.get("tags", []))]
+    for number, cell in enumerate(own, start=1):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                said = {"name": output.ename, "message": output.evalue, "source": cell.source}
+                run.status, run.error = "failed", {"cell": number, **said}
+                return run
+        if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count:
+            run.status = "stopped"
+    return run

@@ -13,12 +13,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill import execute_notebook
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from minialign import profiles, saved
+from minialign.notebook_page import write_html
+
+_SHOWN = {key: saved.KERNEL[key] for key in ("display_name", "language")}
 INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 PATIENCE = 120  # seconds for a kernel to start or answer on a busy machine
 
@@ -30,7 +35,7 @@ class ThisPython(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """The command that starts ipykernel here."""
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=command, display_name="Python 3", language="python")
+        return KernelSpec(argv=command, **_SHOWN)
 
 
 def engine(tell: Callable[[int, int], None]) -> type[NBClientEngine]:
@@ -90,12 +95,24 @@ def main(job: dict) -> int:
             start_timeout=PATIENCE,
             cwd=Path(job["notebook"]).parent,
         )
+        finish(Path(job["output"]), job["parameters"])
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # a dead kernel and an unreadable file must reach the page as well
         _report(error, at["cell"], reports)
+        if Path(job["output"]).exists():
+            finish(Path(job["output"]), job["parameters"], cut_short=True)
         return 1
     return 0
+
+
+def finish(copy: Path, parameters: dict, *, cut_short: bool = False) -> None:
+    """Still the executed copy, note its profile in it, and write its page beside it."""
+    notebook = saved.stilled(nbformat.read(copy, as_version=4), cut_short=cut_short)
+    named = parameters.get("PROFILE") or os.environ.get(profiles.ENVIRONMENT) or profiles.DEFAULT
+    notebook.metadata["minialign"] = {"profile": str(named)}
+    saved.write(notebook, copy)
+    write_html(notebook, copy.with_suffix(".html"))
 
 
 def _no_fields(path: str) -> str:

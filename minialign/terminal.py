@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from html.parser import HTMLParser
 from typing import TextIO
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
@@ -44,6 +45,69 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Rows(HTMLParser):
+    """The lines of some HTML; those of a table are rows of several cells."""
+
+    BREAKS = ("tr", "table", "div", "p", "br", "li", "summary")
+    UNSEEN = ("style", "script")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = [[]]
+        self.in_cell = self.unseen = False
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+            self.in_cell = True
+        self._break(tag, True)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("th", "td"):
+            self.in_cell = False
+        self._break(tag, False)
+
+    def _break(self, tag: str, begins: bool) -> None:
+        if tag in self.UNSEEN:
+            self.unseen = begins
+        if tag in self.BREAKS and self.in_cell:
+            self.rows[-1][-1] += " "
+        elif tag in self.BREAKS:
+            self.rows.append([])
+
+    def handle_data(self, data: str) -> None:
+        if self.unseen or not (self.in_cell or self.rows[-1] or data.strip()):
+            return
+        if not self.rows[-1]:
+            self.rows[-1].append("")
+        self.rows[-1][-1] += data
+
+
+def text_of(html: str, width: int = 100) -> str:
+    """HTML as plain text: the cells of a table in columns, everything else line by line.
+
+    Columns that are together wider than `width` characters are not aligned, but set apart by |.
+
+    >>> print(text_of("<b>two</b> rows<table><tr><td>a</td><td>b c</td></tr>"
+    ...               "<tr><td></td><td>1 &lt; 2</td></tr></table>"))
+    two rows
+    a  b c
+       1 < 2
+    """
+    parser = _Rows()
+    parser.feed(html)
+    parser.close()
+    rows = [[" ".join(cell.split()) for cell in row] for row in parser.rows if any(row)]
+    widths: dict[int, int] = {}
+    for row in rows:
+        for i, cell in enumerate(row if len(row) > 1 else []):
+            widths[i] = max(widths.get(i, 0), len(cell))
+    if sum(widths.values()) > width:
+        return "\n".join(" | ".join(row) for row in rows)
+    lines = ("  ".join(cell.ljust(widths.get(i, 0)) for i, cell in enumerate(r)) for r in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 class StatusLine:

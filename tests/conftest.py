@@ -22,3 +22,11 @@ def figures_closed():
         plots.style()
         yield
         plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory):
+    """(exit status, what was printed, folder) of a course with a failing notebook."""
+    from course_cases import run_course
+
+    return run_course(tmp_path_factory.mktemp("a {course}"))  # papermill formats paths

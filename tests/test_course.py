@@ -1,109 +1,30 @@
-"""The course without a screen: what runs, what is refused, what is said, what is on the page."""
+"""The course without a screen: what runs, what is refused, what is said."""
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
-import zlib
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from course_cases import PARAMETERS, code, write
 
 from minialign import course
 from minialign.__main__ import main
 from minialign.course_page import highlights
-from minialign.course_run import execute
 from minialign.terminal import StatusLine
-
-EVIL = "<script>alert(1)</script>\x1b]0;x\x07\u202e"
-
-
-def png(shade: int) -> str:
-    """A picture of one grey pixel, in base64."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + check
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    data = zlib.compress(bytes([0, shade]))
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()
-
-
-def code(source: str, *tags: str):
-    return new_code_cell(source, metadata={"tags": list(tags)})
-
-
-def figure(shade: int) -> str:
-    return (
-        "import base64\nfrom IPython.display import Image, display\n"
-        f"display(Image(data=base64.b64decode({png(shade)!r}), format='png'))"
-    )
-
-
-PARAMETERS = code("PROFILE = None  # the default\nSEED: int = 0\nNOTE = 'a'", "parameters")
-PASSING = [
-    new_markdown_cell(f"# One & only {EVIL}"),
-    PARAMETERS,
-    code("import os, sys\nprint(PROFILE, SEED, NOTE, os.environ['MINIALIGN_PROFILE'])", "headline"),
-    code("print(os.getcwd(), sys.executable, sep='\\n')", "headline"),
-    code(figure(1), "key-figure"),
-    code(figure(2)),
-    code(f"print({EVIL!r})\n'returned'", "headline"),
-    code("for i in range(99):\n    sys.stderr.write(f'\\r{i} of 99')\nprint('no headline')"),
-]
-FAILING = [
-    new_markdown_cell("# Two"),
-    PARAMETERS,
-    code("kept = 1"),
-    code(f"too_small = 3\nraise ValueError('too small' + {EVIL!r})"),
-    code("print('never')"),
-]
-
-
-def write(folder: Path, **notebooks: list) -> Path:
-    """A folder of notebooks, whose names are given with a letter in front."""
-    folder.mkdir(exist_ok=True)
-    for name, cells in notebooks.items():
-        nbformat.write(new_notebook(cells=cells), folder / f"{name[1:]}.ipynb")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """(exit status, what was printed, folder) of a course with a failing notebook."""
-    root = tmp_path_factory.mktemp("a {course}")  # papermill formats paths
-    folder = write(root / "notebooks", n01_one=PASSING, n02_two=FAILING)
-    wrong = root / "jupyter" / "kernels" / "python3"
-    wrong.mkdir(parents=True)
-    spec = {"argv": ["/no/such/python"], "display_name": "x", "language": "python"}
-    (wrong / "kernel.json").write_text(json.dumps(spec))
-    plan = course.plan(
-        profile="smoke", settings=["SEED=7", "NOTE=<b>"], out=root / "out", folder=folder
-    )
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
-        patch.setenv("JUPYTER_PATH", str(root / "jupyter"))
-        status = execute(plan)
-    return status, printed.getvalue(), root
 
 
 def test_a_failing_cell_is_named_and_the_others_run(executed):
     status, printed, root = executed
     assert status == 1
     lines = printed.splitlines()
-    assert lines[0].startswith("[1/2] 01_one  ok, 8 cells  ")
+    assert lines[0].startswith("[1/2] 01_one  ok, 10 cells  ")
     assert lines[1].startswith("[2/2] 02_two  FAILED  cell 4: ValueError: too small<script>")
     assert lines[2].startswith("1 of 2 notebooks ran through in ")
     assert lines[3].startswith("02_two.ipynb, cell 4: ValueError: too small")
@@ -117,44 +38,6 @@ def test_the_kernel_is_this_python_in_the_notebooks_folder(executed):
     _, _, root = executed
     shown = highlights(root / "out" / "01_one.ipynb").headlines.splitlines()
     assert shown[:3] == ["smoke 7 <b> smoke", str(root / "notebooks"), sys.executable]
-
-
-def test_the_page_shows_figures_and_headlines(executed):
-    _, _, root = executed
-    page = (root / "out" / "index.html").read_text(encoding="utf-8")
-    assert page.count("<img ") == 1
-    assert png(1) in page and png(2) not in page, "the tagged figure is the key figure"
-    assert "smoke 7 &lt;b&gt; smoke" in page and "returned" in page and "no headline" not in page
-    assert 'href="01_one.ipynb"' in page and 'href="02_two.ipynb"' in page
-    assert "failed at cell 4: ValueError" in page
-    for part in ("python 3.", "torch ", "transformers ", "minialign 0", " core", "profile smoke"):
-        assert part in page
-
-
-def test_whatever_a_notebook_wrote_is_escaped(executed):
-    _, _, root = executed
-    page = (root / "out" / "index.html").read_text(encoding="utf-8")
-    assert "<script" not in page.lower() and "&lt;script&gt;alert(1)" in page
-    assert "\x1b" not in page and "\x07" not in page and "\u202e" not in page
-    assert "default-src 'none'" in page
-
-
-def test_progress_bars_do_not_flood_the_copy(executed):
-    _, _, root = executed
-    text = (root / "out" / "01_one.ipynb").read_text(encoding="utf-8")
-    assert "98 of 99" in text and "50 of 99" not in text
-
-
-def test_without_a_tag_the_last_figure_is_shown(tmp_path):
-    outputs = [
-        nbformat.v4.new_output("display_data", {"image/png": data})
-        for data in (png(1), png(2), "bm90IGEgcG5n", '"><script>')
-    ]
-    folder = write(tmp_path / "n", n01=[new_code_cell("", outputs=outputs)])
-    shown = highlights(folder / "01.ipynb")
-    assert (shown.title, shown.figure, shown.headlines) == ("01", png(2), "")
-    (folder / "02.ipynb").write_text("{")
-    assert highlights(folder / "02.ipynb").title == "02"
 
 
 @pytest.fixture
@@ -175,6 +58,7 @@ def folder(tmp_path, monkeypatch) -> Path:
             "01_one has no parameter 'BETA'; it has PROFILE, SEED, NOTE. Set one",
         ),
         (["4", "--set", "beta=1"], "04_dpo has no parameter 'beta'; it has SEED, BETA."),
+        (["--out", "notebooks"], "the notebooks' own folder; name another for the copies"),
         (["3"], "there is no notebook '3'; the numbers are 1, 4"),
         (["--profile", "huge"], "profile is 'huge', but there is only smoke, tiny, small"),
         (["--set", "SEED"], "--set 'SEED' is no NAME=VALUE"),
@@ -187,6 +71,20 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(folder, capsys, argu
     assert refused.value.code == 2
     assert message in capsys.readouterr().err
     assert not (folder.parent / "runs").exists()
+
+
+def test_without_a_command_the_help_and_the_first_step_are_shown(capsys):
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert all(command in said for command in ("course", "doctor", "chat", "study"))
+    assert "first step: `python -m minialign doctor`" in said
+
+
+@pytest.mark.parametrize("wrong", ["nosuch", "--nosuch"])
+def test_a_command_that_there_is_not_is_refused(wrong, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main([wrong])
+    assert refused.value.code == 2 and "usage" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_notebook_is_refused(folder, capsys):
