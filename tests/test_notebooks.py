@@ -1,4 +1,4 @@
-"""Notebooks as they are committed: executed, whole, and true to the package.
+"""Notebooks as they are committed: executed, whole, true to the package, and saved for readers.
 
 nbval runs every cell of them in the smoke profile, solutions included; see `pyproject.toml`.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import ast
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pytest
+from test_saved import as_jupyterlab_saves
 
 import minialign
+from minialign import colab, saved
 
 ROOT = Path(minialign.__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -74,7 +77,7 @@ def test_it_has_the_anatomy_of_the_course(notebook):
 
 
 def test_its_cells_are_short(notebook):
-    counts = [len(lines(cell.source)) for cell in notebook.code]
+    counts = [len(lines(cell.source.removeprefix(colab.setup()))) for cell in notebook.code]
     assert sum(counts) <= 350
     assert sorted(counts)[len(counts) // 2] <= 14
     assert sum(count > 30 for count in counts) <= 1 and max(counts) <= 60
@@ -123,6 +126,64 @@ def test_links_to_other_notebooks_lead_somewhere(notebook):
     assert linked - later <= names
 
 
-def test_it_runs_in_colab_and_in_a_clone(notebook):
-    setup = notebook.code[0].source + notebook.code[1].source + notebook.code[2].source
-    assert "except ImportError" in setup and "%pip install" in setup
+def test_solutions_are_tagged_and_folded(notebook):
+    solutions = tagged(notebook, "solution")
+    assert all(cell.metadata.get("jupyter", {}).get("source_hidden") is True for cell in solutions)
+    named = [c for c in notebook.code if "solution" in c.id or "def solved_" in c.source]
+    assert [cell.id for cell in named if cell not in solutions] == []
+
+
+def test_answers_are_tagged_and_folded(notebook):
+    """A tool that takes answers out finds each: from a summary to the end of its details."""
+    for cell in notebook.nb.cells:
+        if cell.cell_type != "markdown":
+            continue
+        opened, closed = cell.source.count("<details>"), cell.source.count("</details>")
+        summaries = re.findall(r"<details>\s*<summary>.+?</summary>", cell.source, re.DOTALL)
+        assert "<details open" not in cell.source
+        assert opened == closed == len(summaries), cell.id
+        assert ("answer" in cell.metadata.get("tags", [])) == bool(summaries), cell.id
+    assert notebook.prose.count("<details>") >= 5
+
+
+def test_what_is_to_be_predicted_is_hidden_until_asked_for(notebook):
+    for cell in tagged(notebook, "predict-output"):
+        assert cell.metadata.jupyter.outputs_hidden is True
+    for before, cell in pairwise(notebook.nb.cells):
+        tasks = re.findall(r"\*\*(Predict|Write|Break)\b", before.source)
+        if tasks[-1:] == ["Predict"] and cell.get("outputs"):
+            assert cell in tagged(notebook, "predict-output"), cell.id
+    if notebook.path.stem.startswith("00_"):
+        assert tagged(notebook, "predict-output")
+
+
+def test_it_holds_no_widgets_and_its_bars_came_to_their_end(notebook):
+    assert "widgets" not in notebook.nb.metadata
+    for cell in notebook.code:
+        for output in cell.outputs:
+            data = output.get("data", {})
+            assert not [mime for mime in data if "widget" in mime], cell.id
+            said = data.get("text/plain", "") + output.get("text", "")
+            assert not re.search(r"\b0%\||\b0/\d+ \[|\r", said), (cell.id, said)
+
+
+def test_its_kernel_is_the_usual_one(notebook):
+    assert notebook.nb.metadata.kernelspec == {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    }
+
+
+def test_opening_it_in_jupyterlab_and_saving_it_changes_nothing(notebook):
+    assert as_jupyterlab_saves(notebook.path) == notebook.path.read_text(encoding="utf-8")
+
+
+def test_it_is_as_the_saving_step_leaves_it(notebook):
+    """If not: python -m minialign.saved"""
+    text = notebook.path.read_text(encoding="utf-8")
+    assert nbformat.writes(saved.saved(notebook.nb)) + "\n" == text
+
+
+def test_its_set_up_begins_as_in_all_notebooks(notebook):
+    assert notebook.code[1].source.startswith(colab.setup())
