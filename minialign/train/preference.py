@@ -201,7 +201,7 @@ def train_preference(
             # 1. Collect: all completions of a few rankings, one under the other.
             rows = [row for i in indices for row in rankings[i]]
             batch = collate(rows, pad).to(policy.device)
-            # 2. Logprobs: summed over each completion, (B, K); the reference's are known.
+            # 2. Logprobs, summed over completions, (B, K); the reference's are known.
             logprobs, weights = weighed_logprobs(policy, batch, k, config)
             sums = completion_sums(logprobs, batch, k, config.tail)
             lengths = batch.completion_mask.sum(1).view(-1, k)

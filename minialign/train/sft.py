@@ -119,7 +119,7 @@ def train_sft(
     config = config or SftConfig()
     torch.manual_seed(config.seed)
     optimizer = make_optimizer(policy, config.learning_rate, config.weight_decay, config.eps)
-    history, first = History(), 0
+    history, first, pad = History(), 0, tokenizer.pad_token_id
     settings = run_settings("sft", config, rows, model=policy)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
@@ -129,10 +129,11 @@ def train_sft(
     with training(policy, dropout=True):
         for step, indices in enumerate(bar, start=first):
             # 1. Collect: a batch of demonstrations of like length.
-            batch = collate([rows[i] for i in indices], tokenizer.pad_token_id).to(policy.device)
+            batch = collate([rows[i] for i in indices], pad).to(policy.device)
             mask = loss_mask(batch, config.loss_on)
             # 2. Loss: nats per imitated token, the mean over the tokens of the batch.
-            with embedding_noise(policy, config.noise_alpha), fast_matmul(policy.device):
+            noise = embedding_noise(policy, config.noise_alpha)
+            with noise, fast_matmul(policy.device):
                 logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
             loss = cross_entropy(logprobs, mask).sum() / mask.sum()
             # 3. Update.
