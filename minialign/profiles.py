@@ -118,6 +118,11 @@ def get(name: str | Profile | None = None) -> Profile:
     if name is None:
         name = os.environ.get(ENVIRONMENT) or DEFAULT
         source = ENVIRONMENT if os.environ.get(ENVIRONMENT) else source
+    if not isinstance(name, str):
+        raise ValueError(
+            f"{source} is {name!r} ({type(name).__name__}), but must be a name: use one of "
+            f"{', '.join(PROFILES)}, with changes such as 'small, batch_size=8'"
+        )
     known, *changes = (part.strip() for part in name.split(","))
     if known not in PROFILES:
         raise ValueError(
@@ -133,7 +138,7 @@ def get(name: str | Profile | None = None) -> Profile:
                 f"{source} changes {text!r}, but a change is FIELD=VALUE, each field once; write "
                 "it like steps=4"
             )
-        found[field] = int(value) if value.isdecimal() else value
+        found[field] = int(value) if value.isdecimal() and len(value) < 19 else value
     return override(PROFILES[known], name=", ".join([known, *changes]), **found)
 
 

@@ -2,8 +2,8 @@ r"""Answers to public problems: one definition for who reads the data and who pa
 
 Real models write \boxed{1/2}, $1,000, **18**, -5 or 18.00. Whether that is the answer of the data
 is left to math-verify (optional, `pip install math-verify`), which compares by value and looks at
-the last \boxed{...} first; letters of choices, and words, are compared as text. The village has a
-stricter verifier of its own, `verifiers.right_answer`.
+the last \boxed{...} first, at several close together as at one list. Letters of choices, and words,
+are compared as text. The village has a stricter verifier of its own, `verifiers.right_answer`.
 """
 
 from __future__ import annotations
@@ -100,8 +100,7 @@ def renderings(answer: str) -> list[str]:
 
 def payable(answer: str) -> bool:
     """Whether every one of an answer's `renderings` earns 1: what a reader of problems keeps."""
-    found = renderings(answer)
-    return all(paid == 1.0 for paid in public_answer(found, found, answer=[answer] * len(found)))
+    return all(public_answer([""], [said], answer=[answer]) == [1.0] for said in renderings(answer))
 
 
 def plain_answer(text: str) -> str:
@@ -142,7 +141,7 @@ def _paid(answer: Any, text: str) -> float | None:
     right = "" if answer is None else plain_answer(str(answer))
     if not _is_answer(right):
         return None
-    text = TAG.sub(" ", text[-TAIL:]).replace("\N{MINUS SIGN}", "-")
+    text = TAG.sub(" ", text[-TAIL:]).replace("\N{MINUS SIGN}", "-").replace(r"\$", "")
     said = boxed(text)
     if letter := LETTER.fullmatch(right):
         return float(_letter(text, said) == letter[1])
