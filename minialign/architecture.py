@@ -21,7 +21,9 @@ def base_of(model: torch.nn.Module) -> torch.nn.Module:
 def body_of(policy: PreTrainedModel) -> PreTrainedModel:
     """The model without its head, whose output is one vector per token."""
     base = base_of(policy)
-    return base.get_decoder() if base.base_model is base else base.base_model
+    if base.base_model is not base:
+        return base.base_model
+    return next(part for part in base.children() if isinstance(part, PreTrainedModel))
 
 
 def text_config(model: torch.nn.Module) -> PreTrainedConfig | None:
@@ -44,6 +46,24 @@ def takes(model: torch.nn.Module, argument: str) -> bool:
 def _cache_layers(config: PreTrainedConfig) -> list:
     """What each layer keeps of the tokens before, as transformers would keep it."""
     return DynamicCache(config=config).layers
+
+
+@torch.no_grad()
+def without_adapters(model: torch.nn.Module) -> list[str]:
+    """Names of linear layers that an adapter would break or not reach.
+
+    They are those that put out more than a product, as some routers do, and two of a Mamba layer,
+    whose weights it reads for itself.
+    """
+    own = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Linear)
+        and type(part).__module__.startswith("transformers.")
+        and not isinstance(part(part.weight[:1]), Tensor)
+    ]
+    mamba = [n for n, part in model.named_modules() if {"A_log", "D"} <= part._parameters.keys()]
+    return [*own, *(f"{name}.{part}" for name in mamba for part in ("dt_proj", "out_proj"))]
 
 
 def is_recurrent(model: torch.nn.Module) -> bool:

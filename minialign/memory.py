@@ -59,6 +59,7 @@ class Shape:
         heads, hidden = getattr(config, "num_attention_heads", None) or 1, config.hidden_size
         width = getattr(config, "head_dim", None) or hidden // heads
         inner = getattr(config, "intermediate_size", None) or 4 * hidden
+        inner = inner if isinstance(inner, int) else max(inner)  # one for each layer
         keys = width * (getattr(config, "num_key_value_heads", None) or heads)
         layers = config.num_hidden_layers
         return cls(parameters, layers, hidden, inner, heads, keys, config.vocab_size)

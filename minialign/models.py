@@ -18,7 +18,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from minialign.architecture import body_of, require_causal, require_causal_config
+from minialign.architecture import (
+    base_of,
+    body_of,
+    require_causal,
+    require_causal_config,
+    without_adapters,
+)
 from minialign.data import data_folder
 from minialign.hub import is_cached, is_name, require_hub
 from minialign.logprobs import inputs_for
@@ -195,6 +201,7 @@ def add_lora(
         lora_alpha=2 * rank if alpha is None else alpha,
         lora_dropout=0.0,
         target_modules="all-linear",
+        exclude_modules=without_adapters(base_of(policy)) or None,
         task_type="CAUSAL_LM" if policy.can_generate() else "FEATURE_EXTRACTION",
     )
     with torch.random.fork_rng():  # the caller's random state stays as it is

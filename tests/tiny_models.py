@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import (
     GPT2Config,
@@ -23,12 +25,45 @@ torch.set_num_threads(1)  # tensors this small are slower on several, much slowe
 
 WORDS = ["the cat sat on the mat", "a dog ran to the red house", "what is 2 plus 3?", "it is 5."]
 FAMILIES = ("llama", "gpt2")  # rotary positions, absolute positions
+# As Gemma's and Phi-3's: a turn ends with a token that is not the end of the text.
+TURNS = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<turn>' + message['role'] + '\n' + message['content'] + '</turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<turn>assistant\n' }}{% endif %}"
+)
 
 
 @lru_cache
 def small_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level, with few merges and the course's chat template."""
     return train_tokenizer(WORDS * 4)
+
+
+@lru_cache
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
+    """Like Llama's and Gemma's: a space belongs to the word after it, other bytes are tokens."""
+    core = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+         decoders.Strip(" ", 1, 0)]
+    )  # fmt: skip
+    named = ["<pad>", "<s>", "</s>", "<unk>", "<turn>", "</turn>"]
+    special = [*named, *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=special, show_progress=False)
+    core.train_from_iterator([*WORDS * 4, "0 1 2 3 4 5 6 7 8 9 = + . ?"], trainer)
+    # Bytes are plain tokens, which decoding may not skip.
+    state = json.loads(core.to_str())
+    state["added_tokens"] = [t for t in state["added_tokens"] if t["content"] in named]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        extra_special_tokens=["<turn>", "</turn>"],
+        chat_template=TURNS,
+    )
 
 
 def tiny_llama(seed: int = 0, **settings) -> LlamaForCausalLM:
