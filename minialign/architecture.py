@@ -125,11 +125,11 @@ def _not_causal(config: PreTrainedConfig) -> str:
 
 
 def require_positions(model: torch.nn.Module, tokens: int) -> None:
-    """Raise ValueError if a sequence of so many tokens is longer than the model's positions."""
+    """Raise ValueError if a row of so many tokens, padding included, has too few positions."""
     limit = position_limit(model)
     if limit is not None and tokens > limit:
         raise ValueError(
-            f"a sequence has {tokens} tokens, but {_name(model)} has positions for {limit}: "
+            f"a row has {tokens} tokens, but {_name(model)} has positions for {limit}: "
             "shorten the rows (max_length) or the replies (max_new_tokens)"
         )
 
@@ -147,7 +147,7 @@ def require_separable(model: torch.nn.Module, attention_mask: Tensor) -> None:
     reason, width = None, window(model)
     if is_recurrent(model):
         reason = "its recurrent layers carry a state from one document into the next"
-    elif getattr(config, "alibi", False) or not takes(model, "position_ids"):
+    elif not _takes_block_mask(model, config):
         reason = "its positions (ALiBi) are counted over the whole row"
     elif width is not None and (longest := _longest_document(attention_mask)) > width:
         reason = f"a document has {longest} tokens, more than its window of {width}"
@@ -156,6 +156,20 @@ def require_separable(model: torch.nn.Module, attention_mask: Tensor) -> None:
             f"{_name(model)} cannot keep packed documents apart, since {reason}; use `collate` "
             "in place of `pack`"
         )
+
+
+@torch.no_grad()
+def _takes_block_mask(model: torch.nn.Module, config: PreTrainedConfig) -> bool:
+    """Whether a model takes a mask of (B, 1, T, T); some with ALiBi count positions from (B, T)."""
+    if takes(model, "position_ids") and not getattr(config, "alibi", False):
+        return True
+    ids = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    mask = torch.zeros(1, 1, 1, 1, dtype=model.dtype, device=model.device)
+    try:
+        model(input_ids=ids, attention_mask=mask, use_cache=False)
+    except (IndexError, RuntimeError, ValueError):
+        return False
+    return True
 
 
 def require_right_padding(model: torch.nn.Module, attention_mask: Tensor) -> None:

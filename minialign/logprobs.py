@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from minialign.architecture import (
-    position_limit,
     require_positions,
     require_right_padding,
     require_separable,
@@ -58,10 +57,9 @@ def inputs_for(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor
         ValueError: if the model would read padding or another document as text, or has too few
             positions; one sentence, before any work.
     """
+    require_positions(model, attention_mask.shape[1])
     require_right_padding(model, attention_mask)
     positions = position_ids(attention_mask)
-    if position_limit(model) is not None:
-        require_positions(model, int(positions.max()) + 1)
     if (attention_mask > 1).any():
         require_separable(model, attention_mask)
         attention_mask = _block_mask(attention_mask, model.dtype)

@@ -55,7 +55,7 @@ def model_path(name: str | Path) -> str:
         ConnectionError: if it is neither here nor kept from an earlier run, and the hub is silent.
     """
     shipped = data_folder() / "models" / str(name)
-    if shipped.is_dir():
+    if shipped.is_dir() and shipped.name == str(name):  # no path
         return str(shipped)
     if str(name) in WHEELS:
         return str(offline_model(str(name)))

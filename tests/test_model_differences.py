@@ -1,0 +1,300 @@
+"""What differs from one architecture or vocabulary to another, and is easily taken for granted."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from model_matrix import MODELS, save
+from tiny_models import gpt2_with_dropout, sentencepiece_tokenizer, small_tokenizer, tiny_llama
+from tokenizers import decoders
+from transformers import AutoModelForCausalLM
+
+from minialign import hub, rollout
+from minialign.architecture import is_recurrent, position_limit, window
+from minialign.batching import pieces
+from minialign.evaluate import credit
+from minialign.fast_cache import can_cache
+from minialign.logprobs import token_logprobs
+from minialign.memory import Shape
+from minialign.models import RewardModel, ValueModel, load_policy, model_path
+from minialign.rewards.learnt import set_zero
+from minialign.rollout import Rollout, sample
+from minialign.verifiers import step_rewards
+from minialign.world.arithmetic import equation_ends
+
+ASKED = ["what is 2 plus 3?", "a dog", "the cat sat on the mat"]
+RECURRENT = [name for name, entry in MODELS.items() if "recurrent" in entry.refused.get("pack", "")]
+WINDOWED = [name for name, entry in MODELS.items() if "than" in entry.refused.get("pack", "")
+            or "more" in entry.refused.get("pack", "")]  # fmt: skip
+WITHOUT_CACHE = {"Mamba", "Mamba 2", "RWKV", "RecurrentGemma", "xLSTM", "MiniMax"}
+
+
+@functools.cache
+def model(name: str):
+    """A model of the matrix without its tokenizer."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(name, Path(folder))
+        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+
+
+def never(*args, **kwargs):
+    pytest.fail("worked before it refused")
+
+
+# --- recurrent layers
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_models_are_known_and_read_no_padding(name, monkeypatch):
+    policy, masks = model(name), []
+    assert is_recurrent(policy) and can_cache(policy) == (name not in WITHOUT_CACHE)
+    handle = policy.register_forward_pre_hook(
+        lambda module, args, kwargs: masks.append(kwargs["attention_mask"]), with_kwargs=True
+    )
+    drawn = sample(policy, small_tokenizer(), ASKED, group_size=2, max_new_tokens=5)
+    handle.remove()
+    assert all(mask.all() for mask in masks)
+    monkeypatch.setattr(rollout, "can_cache", lambda policy: False)
+    whole = sample(policy, small_tokenizer(), ASKED, group_size=2, max_new_tokens=5)
+    assert drawn.texts == whole.texts
+    torch.testing.assert_close(drawn.logprobs, whole.logprobs, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RECURRENT)
+def test_left_padding_is_refused_before_any_work(name):
+    policy = model(name)
+    ids, mask = torch.tensor([[0, 0, 5, 6], [7, 8, 9, 5]]), torch.ones(2, 4).long()
+    mask[0, :2] = 0
+    scorer = RewardModel.from_policy(policy)
+    for each in (policy, scorer.body):
+        handle = each.register_forward_pre_hook(never)
+        with pytest.raises(ValueError, match=r"padded on the left, which the recurrent layers of"):
+            token_logprobs(policy, ids, mask) if each is policy else scorer(ids, mask)
+        handle.remove()
+
+
+def test_attention_models_are_not_taken_for_recurrent():
+    for name in ("GPT-2", "Bloom", "Llama", "Gemma 3 with images", "Llama 4", "DeepSeek V3"):
+        assert not is_recurrent(model(name)) and can_cache(model(name))
+
+
+# --- packing
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WINDOWED)
+@torch.no_grad()
+def test_documents_within_the_window_are_packed_rightly(name):
+    policy = model(name)
+    assert window(policy) == 8
+    rows = [[5, 6, 7, 8], list(range(20, 28)), [9, 10, 11]]
+    numbers = [[i] * len(row) for i, row in enumerate(rows, start=1)]
+    ids, mask = torch.tensor([[*chain(*rows)]]), torch.tensor([[*chain(*numbers)]])
+    found = token_logprobs(policy, ids, mask)[0]
+    for i, row in enumerate(rows, start=1):
+        alone = token_logprobs(policy, torch.tensor([row]), torch.ones(1, len(row)).long())[0]
+        torch.testing.assert_close(found[mask[0] == i], alone, atol=1e-4, rtol=0)
+    longer = torch.cat([ids, ids], 1), torch.cat([mask**0, 2 * mask**0], 1)
+    with pytest.raises(ValueError, match="a document has 15 tokens, more than its window of 8"):
+        token_logprobs(policy, *longer)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [n for n, entry in MODELS.items() if "pack" in entry.refused])
+def test_what_cannot_be_packed_is_refused_before_any_work(name):
+    policy = model(name)
+    if name in ("Bloom", "Falcon"):  # found out with one token
+        handle = policy.register_forward_pre_hook(
+            lambda module, args, kwargs: kwargs["input_ids"].numel() > 1 and never(),
+            with_kwargs=True,
+        )
+    else:
+        handle = policy.register_forward_pre_hook(never)
+    mask = torch.tensor([[1] * 10 + [2] * 10])
+    with pytest.raises(ValueError, match=r"cannot keep packed documents apart, .*use `collate`"):
+        token_logprobs(policy, torch.full_like(mask, 5), mask)
+    handle.remove()
+
+
+# --- positions
+
+
+@pytest.mark.parametrize("name", [n for n, e in MODELS.items() if "longer text" in e.refused])
+def test_beyond_its_positions_a_model_refuses_before_any_work(name):
+    policy, tokenizer = model(name), small_tokenizer()
+    assert position_limit(policy) == 128
+    ids = torch.full((2, 128), 5)
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        assert token_logprobs(policy, ids, mask).isfinite().all()
+    scorer = RewardModel.from_policy(policy)
+    for each in (policy, scorer.body):
+        each.register_forward_pre_hook(never)
+    longer = torch.full((2, 129), 5)
+    sentence = r"has 129 tokens, but \w+ has positions for 128: shorten"
+    for refuses in (functools.partial(token_logprobs, policy), scorer):
+        with pytest.raises(ValueError, match=sentence):
+            refuses(longer, torch.ones_like(longer))
+    room = 129 - len(tokenizer.apply_chat_template([{"role": "user", "content": "it"}],
+                     add_generation_prompt=True, return_dict=True)["input_ids"])  # fmt: skip
+    with pytest.raises(ValueError, match=sentence):
+        sample(policy, tokenizer, ["it"], max_new_tokens=room)
+    model.cache_clear()
+
+
+def test_a_prompt_that_just_fits_is_sampled():
+    policy = gpt2_with_dropout(n_positions=32)
+    asked = sample(policy, small_tokenizer(), ["it"], max_new_tokens=1)
+    room = 32 - int(asked.attention_mask.sum()) + 1
+    assert sample(policy, small_tokenizer(), ["it"], max_new_tokens=room)
+
+
+# --- sizes
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [n for n, e in MODELS.items() if "load" not in e.refused])
+def test_every_model_has_a_shape(name):
+    shape = Shape.of(model(name))
+    assert min(vars(shape).values()) > 0 and shape.parameters == model(name).num_parameters()
+    assert shape.layers == 2 and shape.hidden in (32, 16)
+
+
+def test_the_head_and_the_zero_of_a_reward_model_keep_their_digits():
+    """In bfloat16 a zero of 12.3 would be 12.3125, and steps of 1e-3 would not move it."""
+    scorer = RewardModel.from_policy(tiny_llama().to(torch.bfloat16))
+    assert scorer.body.dtype == torch.bfloat16
+    assert scorer.head.weight.dtype == scorer.zero.dtype == torch.float32
+    scorer.zero.fill_(12.3)
+    set_zero(scorer, small_tokenizer(), ASKED, ["it is 5."] * 3)
+    ids = torch.tensor([[5, 6, 7]])
+    score = scorer(ids, torch.ones_like(ids))
+    assert score.dtype == torch.float32
+    assert ValueModel.from_reward_model(scorer).zero == scorer.zero
+    scorer.zero += 1e-3
+    torch.testing.assert_close(scorer(ids, torch.ones_like(ids)), score - 1e-3)
+
+
+def test_a_bfloat16_reward_model_is_read_back(tmp_path):
+    scorer = RewardModel.from_policy(tiny_llama().to(torch.bfloat16))
+    scorer.zero.fill_(12.3)
+    scorer.save_pretrained(tmp_path)
+    again = RewardModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    ids = torch.tensor([[5, 6, 7]])
+    score, expected = (m(ids, torch.ones_like(ids)) for m in (again, scorer))
+    torch.testing.assert_close(score, expected, atol=0.02, rtol=0)
+    assert again.zero == scorer.zero and torch.equal(again.head.weight, scorer.head.weight)
+
+
+# --- the text of each token
+
+
+def metaspace():
+    """As T5's and many others': the decoder takes the first space away."""
+    tokenizer = sentencepiece_tokenizer()
+    core = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
+    core.decoder = decoders.Metaspace()
+    return type(tokenizer)(tokenizer_object=core, eos_token="</s>")
+
+
+TEXTS = ["2+5=7. 7+1=8.", "the cat  sat ", "it is 5.\n\nwhat?", "naïve 日本語 🐈 é", "🐈🐕", "",
+         "a", "\ufffd and on", "ends in \ufffd"]  # fmt: skip
+KINDS = {"bytes": small_tokenizer(), "SentencePiece": sentencepiece_tokenizer(),
+         "Metaspace": metaspace()}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_are_the_text_token_by_token(kind, text):
+    tokenizer = KINDS[kind]
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    found = pieces(tokenizer, ids)
+    assert len(found) == len(ids)
+    assert "".join(found) == tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    for stop in range(len(ids)):  # nothing is told before it is written
+        whole = tokenizer.decode(ids[: stop + 1], clean_up_tokenization_spaces=False)
+        assert whole.endswith("\ufffd") or whole == "".join(found[: stop + 1])
+
+
+def test_pieces_of_a_text_that_is_cut_within_a_character():
+    ids = small_tokenizer()("it 🐈", add_special_tokens=False)["input_ids"][:-1]
+    assert "".join(pieces(small_tokenizer(), ids)) == small_tokenizer().decode(ids)
+
+
+def test_pieces_take_linear_time(monkeypatch):
+    """Each decoding reads a few tokens, not the whole text before."""
+    tokenizer, read = sentencepiece_tokenizer(), []
+    decode = tokenizer.decode
+    counted = SimpleNamespace(decode=lambda ids, **how: read.append(len(ids)) or decode(ids, **how))
+    ids = tokenizer("the cat sat on the mat. " * 40, add_special_tokens=False)["input_ids"]
+    assert "".join(pieces(counted, ids)) == decode(ids)
+    assert sum(read) < 5 * len(ids)
+
+
+@pytest.mark.parametrize("kind", ["SentencePiece", "Metaspace", "bytes"])
+def test_steps_are_found_whatever_becomes_of_spaces(kind):
+    """Without its spaces the text "2 + 5 = 7. 7 + 1 = 9." holds no equation of two steps."""
+    tokenizer = KINDS[kind]
+    text = "2 + 5 = 7. 7 + 1 = 9."
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    mask = torch.ones(1, len(ids) + 2)
+    mask[0, :2] = 0
+    drawn = Rollout(["?"], [text], torch.tensor([[1, 1, *ids]]), torch.ones_like(mask), mask,
+                    torch.zeros_like(mask), torch.tensor([True]), 1)  # fmt: skip
+    found = step_rewards(tokenizer, drawn, [(2, 5)])[0]
+    places = (~found.isnan()).nonzero()[:, 0].tolist()
+    assert found[places].tolist() == [1.0, 0.0]
+    for place, end in zip(places, equation_ends(text), strict=True):
+        before, upto = ("".join(pieces(tokenizer, ids)[: place - 2 + k]) for k in (0, 1))
+        assert len(before) < end <= len(upto)
+
+
+def test_credit_is_given_to_the_words_as_they_are_written():
+    tokenizer = sentencepiece_tokenizer()
+    critic = ValueModel.from_policy(tiny_llama(vocab_size=len(tokenizer)))
+    tokens, _ = credit(critic, tokenizer, "it", "the cat sat on the mat.", 1.0)
+    assert "".join(tokens) == "the cat sat on the mat.</turn>" and " sat" in tokens
+
+
+# --- where a model is
+
+
+@pytest.mark.parametrize(
+    "name", ["./nowhere", "../gone/model", "/no/such/folder", "~/nothing-here"]
+)
+def test_a_folder_that_is_not_there_is_called_so(name, monkeypatch):
+    monkeypatch.setattr(hub, "answers", never)
+    with pytest.raises(FileNotFoundError, match=rf"^there is no folder {name}; give a folder"):
+        load_policy(name)
+
+
+def test_a_folder_or_a_file_that_is_no_model_is_called_so(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty holds no model \(no config\.json\)"):
+        load_policy(tmp_path / "empty")
+    monkeypatch.chdir(tmp_path)
+    Path("weights.bin").write_text("")
+    with pytest.raises(FileNotFoundError, match=r"^there is no folder weights\.bin; give a folder"):
+        load_policy("weights.bin")
+
+
+def test_a_folder_named_like_a_model_of_the_hub_is_looked_for_first(monkeypatch):
+    monkeypatch.setattr(hub, "answers", lambda: False)
+    with pytest.raises(
+        ConnectionError, match="there is no folder of that name, and the model runs"
+    ):
+        model_path("runs/sft")
+
+
+def test_home_is_a_place_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny_llama().save_pretrained(tmp_path / "model")
+    assert model_path("~/model") == str(tmp_path / "model")
