@@ -97,6 +97,11 @@ def position_limit(model: torch.nn.Module) -> int | None:
     return next((limit for limit in limits if limit is not None and limit > 0), None)
 
 
+def rounding(dtype: torch.dtype) -> float:
+    """How far, relative to their spread, logits may differ that are the same but for rounding."""
+    return max(1e-3, 4 * torch.finfo(dtype).eps)
+
+
 def require_causal_config(config: PreTrainedConfig) -> None:
     """Raise ValueError, before any weight is loaded, if transformers has no causal model for it."""
     if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
@@ -112,7 +117,7 @@ def require_causal(policy: PreTrainedModel) -> None:
     first, second = (
         policy(input_ids=i, **given).logits[0, :3].float() for i in (ids, ids.clamp(max=3))
     )
-    if (first - second).abs().mean() > 1e-3 * first.std():
+    if (first - second).abs().mean() > rounding(policy.dtype) * first.std():
         raise ValueError(_not_causal(base_of(policy).config))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from minialign.architecture import is_recurrent, takes, text_config
+from minialign.architecture import is_recurrent, rounding, takes, text_config
 from minialign.logprobs import position_ids
 
 
@@ -144,7 +144,7 @@ def _holds(policy: PreTrainedModel, cache: DynamicCache) -> bool:
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             return False  # a cache of another kind
     off = [(a - b).abs().mean() / b.std() for a, b in zip(found, whole, strict=True)]
-    return bool(torch.stack(off).max() < max(1e-3, 4 * torch.finfo(policy.dtype).eps))
+    return bool(torch.stack(off).max() < rounding(policy.dtype))
 
 
 def _of_like_length(lengths: Tensor) -> Iterator[Tensor]:

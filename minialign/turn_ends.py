@@ -76,14 +76,17 @@ def _declared(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel | None
 def _after_a_reply(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The id of the end that the chat template writes after a reply; None if it writes none."""
     declared = frozenset(_declared(tokenizer, None))
-    return _in_template(tokenizer, str(tokenizer.chat_template), declared)
+    return _in_template(tokenizer, str(tokenizer.chat_template), declared, len(tokenizer))
 
 
 @lru_cache(maxsize=16)  # asked for every row
 def _in_template(
-    tokenizer: PreTrainedTokenizerBase, template: str, declared: frozenset[int]
+    tokenizer: PreTrainedTokenizerBase, template: str, declared: frozenset[int], size: int
 ) -> int | None:
-    """The declared or special token that stands after a reply, maybe behind a space."""
+    """The declared or special token that stands after a reply, maybe behind a space.
+
+    The template and the size of the vocabulary are given so that a change of them is seen.
+    """
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": REPLY}]
     try:
         written = tokenizer.apply_chat_template(turns, tokenize=False)

@@ -11,6 +11,7 @@ from tiny_models import TURNS, sentencepiece_tokenizer, small_tokenizer, tiny_ll
 from transformers import PreTrainedTokenizerFast
 
 from minialign.batching import completion_ids, encode, prompt_ids
+from minialign.logprobs import token_logprobs
 from minialign.models import CHAT_TEMPLATE, add_lora, load_policy
 from minialign.rollout import sample
 from minialign.train.ppo import with_missing_eos
@@ -92,6 +93,18 @@ def test_an_end_that_is_no_special_token_is_cut_from_the_text(tmp_path):
     assert drawn.texts == [""] * 3 and drawn.finished.all() and drawn.lengths.tolist() == [1] * 3
 
 
+def test_an_end_that_is_the_pad_token_is_said_and_learnt(tmp_path):
+    """As in Qwen, whose pad token also ends a text: masks are not read from ids."""
+    tokenizer = chat_tokenizer()
+    tokenizer.pad_token = "<call>"
+    policy, tokenizer = load_policy(saved(tmp_path, tokenizer, ["</turn>", "<call>"]))
+    drawn = sample(lifted(policy, tokenizer, ["<call>"], 50.0), tokenizer, ASKED, max_new_tokens=4)
+    assert drawn.finished.all() and drawn.lengths.tolist() == [1] * 3 and drawn.texts == [""] * 3
+    again = token_logprobs(policy, drawn.input_ids, drawn.attention_mask)
+    kept = drawn.completion_mask.bool()
+    torch.testing.assert_close(again[kept], drawn.logprobs[kept], atol=1e-4, rtol=0)
+
+
 def test_another_end_than_eos_is_not_punished_as_missing(tmp_path):
     policy, tokenizer = load_policy(saved(tmp_path, chat_tokenizer(), ["<|eos|>", "</turn>"]))
     drawn = sample(lifted(policy, tokenizer, ["</turn>"], 50.0), tokenizer, ASKED, max_new_tokens=4)
@@ -163,6 +176,10 @@ def test_a_template_that_changes_is_read_anew():
     first = turn_end(tokenizer)
     tokenizer.chat_template = CHAT_TEMPLATE
     assert turn_end(tokenizer) == tokenizer.eos_token_id != first
+    tokenizer.chat_template = TURNS.replace("</turn>", "</later>")
+    assert turn_end(tokenizer) == tokenizer.eos_token_id
+    tokenizer.add_tokens(["</later>"], special_tokens=True)
+    assert turn_end(tokenizer) == tokenizer.convert_tokens_to_ids("</later>")
 
 
 def test_a_text_that_spells_any_end_is_refused(tmp_path):
