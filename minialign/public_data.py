@@ -73,7 +73,7 @@ def _of_hub(name: str, split: str) -> Iterable[Mapping[str, Any]]:
     from datasets.exceptions import DatasetNotFoundError
 
     path, _, subset = name.partition(":")
-    if not is_name(path):
+    if not is_name(path) or "//" in subset:  # a subset of "https" is an address
         raise ValueError(
             f"{name!r} is neither a file here nor a name of the hub; use a path such as "
             "data/rows.jsonl, or owner/name, or owner/name:subset"
