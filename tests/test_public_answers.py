@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.own_data import ASK, ASK_LETTER, problems_of
 from minialign.rewards import answer_process, public_answers
 from minialign.rewards.public_answers import payable, plain_answer, public_answer, renderings
+from minialign.train.rl import RlConfig, train_rl
 from minialign.verifiers import right_answer
 
 
@@ -173,6 +175,14 @@ def test_without_math_verify_one_sentence_comes_before_any_work(monkeypatch: pyt
         with pytest.raises(ImportError, match="not installed; run pip install math-verify"):
             call()
     assert right_answer(["?"], ["The answer is 7."], answer=[7]) == [1.0]  # the village's own
+
+
+def test_the_loop_takes_problems_and_reward_as_they_are(capsys):
+    rows = [{"prompt": "2 + 2?", "answer": 4}, {"question": "?", "system": "Be brief.",
+            "prompt": [{"role": "user", "content": "1/2?"}], "answer": "0.5"}]  # fmt: skip
+    config = RlConfig(steps=1, prompts=2, group_size=2, max_new_tokens=4)
+    history = train_rl(tiny_llama(), small_tokenizer(), problems_of(rows, 9), public_answer, config)
+    assert history["reward"].tolist() == [0.0]
 
 
 # --- What the reader keeps is what the reward pays ---
