@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from minialign.architecture import text_config
 from minialign.batching import Messages, prompt_ids
 from minialign.models import load_policy
 from minialign.rollout import sample
@@ -78,7 +79,7 @@ class Chat:
 
         Raises ValueError if the last turn alone is too long.
         """
-        limit = getattr(self.policy.config, "max_position_embeddings", None)
+        limit = getattr(text_config(self.policy), "max_position_embeddings", None)
         while limit and len(prompt_ids(self.tokenizer, turns)) + self.max_new_tokens > limit:
             if len(turns) == 1:
                 raise ValueError(

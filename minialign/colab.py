@@ -31,7 +31,8 @@ CLONE_ONLY = """\
     if not clone:
         raise SystemExit(
             "minialign is not installed: download the whole repository and open this "
-            "notebook in it or %pip install PATH_OR_ADDRESS_OF_minialign; then run all")
+            "notebook in it or %pip install PATH_OR_ADDRESS_OF_minialign; then run all"
+        ) from None
     %pip install -q .."""
 ANYWHERE = """\
     source = ".." if clone else "git+{address}"
