@@ -120,8 +120,8 @@ def test_own_replies_with_adapters():
     asked = [SimpleNamespace(prompt=q) for q, *_ in TEXTS]
     policy = add_lora(tiny_llama(), rank=2)
 
-    def longest(instructions, replies):
-        return [float(len(reply)) for reply in replies]
+    def longest(instructions, rollout):
+        return [float(len(reply)) for reply in rollout.texts]
 
     histories = train_on_own_replies(
         policy, TOKENIZER, asked, longest, PreferenceConfig(**FEW), max_new_tokens=6

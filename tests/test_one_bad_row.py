@@ -187,6 +187,9 @@ class StrictTokenizer:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
+    def __len__(self) -> int:
+        return len(self._inner)
+
     def __call__(self, *args, **settings) -> object:
         return self._inner(*args, **settings)
 

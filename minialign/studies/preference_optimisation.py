@@ -164,7 +164,9 @@ def _dpo(
     rng, config = Random(f"flips {seed}"), replace(dpo_config(profile, seed), **changes)
     pairs, _ = pairs_from(source, profile, seed)
     if change is not None:
-        train_preference(policy, tokenizer, [change(pair) for pair in pairs], config)
+        changed = [change(pair) for pair in pairs]  # some may be alike after it
+        different = [pair for pair in changed if pair[0].ids != pair[-1].ids]
+        train_preference(policy, tokenizer, different, config)
         return
     swapped = torch.tensor([rng.random() < flip for _ in pairs])
     known = known_sums(source, profile, seed)
