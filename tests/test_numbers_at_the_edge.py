@@ -88,6 +88,18 @@ def test_a_penalty_that_has_no_place_is_refused():
     RlConfig(advantage="process", kl="reward"), RlConfig(advantage="process", beta=0.1)
 
 
+@pytest.mark.parametrize("labels", [["yes", "no"], [1.5, 0], [None, True], ["False", "True"]])
+def test_labels_are_true_or_false(labels):
+    with pytest.raises(ValueError, match=r"a label is .*; use True"):
+        kto(None, liked=labels * 2)
+
+
+def test_labels_of_0_and_1_are_labels():
+    """As numbers they would pick rows 0 and 1 of the batch."""
+    numbers, labels = (kto(None, liked=liked) for liked in ([1, 0, 1, 0], [True, False] * 2))
+    assert numbers["liked"].tolist() == labels["liked"].tolist()
+
+
 def test_bco_has_no_weights():
     with pytest.raises(ValueError, match="BCO has no weights"):
         UnpairedConfig(loss="bco", liked_weight=2.0)

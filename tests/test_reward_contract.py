@@ -119,6 +119,20 @@ def test_columns_of_all_rows_reach_it(loop):
     assert seen == {"1": None, "None": "owl"}
 
 
+def test_a_column_may_be_called_reward():
+    def paid(completions, reward, **kwargs):
+        return reward
+
+    assert grpo(paid, [{"prompt": "the cat", "reward": 0.5}] * 2)["reward"][0] == 0.5
+
+
+@loops
+@pytest.mark.parametrize("name", ["prompts", "completions"])
+def test_a_column_that_would_hide_an_argument_is_refused(loop, name):
+    with pytest.raises(ValueError, match=f"column '{name}', .*rename it"):
+        loop(letters, [{"prompt": "the cat", name: 1}] * 4)
+
+
 def test_a_column_of_the_datas_own_completion_does_not_take_the_samples_place():
     def reward(prompts, completions, **kwargs):
         assert "completion" not in kwargs and "written" not in completions
@@ -164,6 +178,7 @@ BAD = {
     "nan": ([NAN], "nan for completion 0.*not finite"),
     "infinite": ([INF], "inf for completion 0"),
     "too large for float32": ([1e39], "not finite in float32"),
+    "too large for any float": ([10**400], "not finite in float32"),
     "text": (["0.5"], r"'0.5' \(str\)"),
     "a list": ([[1.0]], r"\[1.0\] \(list\)"),
     "complex": ([1j], "complex"),

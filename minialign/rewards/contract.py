@@ -76,11 +76,16 @@ def columns_of(rows: Sequence[Data]) -> dict[str, list]:
     {'answer': [7, None], 'word': [None, 'owl']}
     """
     names = dict.fromkeys(name for row in rows for name in row if name not in OWN)
+    if taken := sorted({"prompts", "completions"} & names.keys()):
+        raise ValueError(
+            f"the rows have a column {taken[0]!r}, which is the name of what every reward is "
+            "given; rename it"
+        )
     return {name: [row.get(name) for row in rows] for name in names}
 
 
 def call_reward(
-    reward: Reward, prompts: Sequence, completions: Completions, **columns: Sequence
+    reward: Reward, prompts: Sequence, completions: Completions, /, **columns: Sequence
 ) -> Tensor:
     """(B,) float32 rewards, nan where the reward does not apply: None, as in TRL.
 
@@ -189,11 +194,15 @@ def _number(value: Any, name: str, i: int, prompts: Sequence) -> float:
             f"reward {name} returned {_short(value)} for {_place(i, prompts)}; return a number, or "
             "None where it does not apply"
         )
-    if not math.isfinite(float32 := torch.tensor(float(number), dtype=torch.float32).item()):
+    try:
+        float32 = torch.tensor(float(number), dtype=torch.float32).item()
+    except OverflowError:  # a whole number that no float holds
+        float32 = math.inf
+    if not math.isfinite(float32):
         raise ValueError(
-            f"reward {name} returned {number} for {_place(i, prompts)}, which is not finite in "
-            "float32 and would destroy the weights; return a finite number, or None where it does "
-            "not apply"
+            f"reward {name} returned {reprlib.repr(number)} for {_place(i, prompts)}, which is not "
+            "finite in float32 and would destroy the weights; return a finite number, or None "
+            "where it does not apply"
         )
     return float32
 

@@ -138,6 +138,8 @@ def train_unpaired(
     config = config or UnpairedConfig()
     if len(rows) != len(liked):
         raise ValueError(f"{len(rows)} rows and {len(liked)} labels; give one for each")
+    if strange_label := [one for one in liked if one not in (True, False)]:
+        raise ValueError(f"a label is {strange_label[0]!r}; use True (liked) or False")
     balanced(liked)  # refuses a class without rows
     data, start = [rows, list(liked)], policy if reference is None else reference
     settings = run_settings("unpaired", config, data, reference=start)
@@ -147,7 +149,7 @@ def train_unpaired(
         reference_sums(reference, tokenizer, [(row,) for row in part])[:, 0]
         for part in (rows, strange)
     )
-    labels = torch.tensor(liked, device=policy.device)
+    labels = torch.tensor(liked, dtype=torch.bool, device=policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first, shift = History(), 0, 0.0
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
-from minialign.train.common import fast_matmul
+from minialign.train.common import fast_matmul, refuse_non_finite
 from minialign.world import WORLD_VERSION
 from minialign.world.corpus import TRAIN_SEED, corpus
 from minialign.world.tokenizer import MAX_LENGTH, VOCAB_SIZE, train_tokenizer
@@ -180,7 +180,8 @@ def _train_chunk(model, optimizers, tokenizer, config, chunk, state) -> tuple[fl
         with fast_matmul(model.device):
             loss = next_token_loss(model, ids, tokenizer.pad_token_id)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        refuse_non_finite(state["step"], [i], loss=loss, gradient=norm)  # i: a batch of the chunk
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
