@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from minialign.batching import encode
@@ -86,7 +87,7 @@ def check(name: str, loop: Callable) -> str:
             warnings.simplefilter("always")
             history = loop(load_policy()[0], **run)
         anew = any("seeded anew" in str(w.message) for w in said)
-    finite = all(history[metric].size for metric in history.names)
+    finite = all(np.isfinite(history[metric]).all() for metric in history.names)
     assert len(history) == STEPS and finite
     seconds = (times[-1] - times[0]) / (len(times) - 1)
     return f"{name:>7}  {seconds:6.3f} s  resumed on the CPU" + (", sampling anew" if anew else "")

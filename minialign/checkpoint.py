@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ TENSOR_FILES = ("weights", "optimizer", "random")
 # What a difference in these settings means; others are fields of a config.
 MEANINGS = {
     "data": "rows, labels or columns",
-    "rewards": "the rewards, or what is watched",
+    "paid_by": "the rewards, those of steps, or what is watched",
     "reference": "the reference, or the policy that it was copied from: load it as it was",
     "frozen": "the frozen weights below the adapter",
 }
@@ -38,19 +39,33 @@ def fingerprint(value: Any) -> str:
     >>> fingerprint([{"prompt": "?", "answer": 7}]) == fingerprint([{"prompt": "?", "answer": 8}])
     False
     """
-    text = json.dumps(value, default=_plain, sort_keys=True)
+    try:
+        text = json.dumps(value, default=_plain, sort_keys=True)
+    except TypeError:  # keys that are no texts, or of several kinds
+        text = json.dumps(_keyed(value), default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def weights_digest(model: torch.nn.Module, *, frozen_only: bool = False) -> str:
-    """16 hex digits that stand for a model's parameters, on whatever device they are."""
-    found = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        if not (frozen_only and parameter.requires_grad):
-            found.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-            raw = parameter.detach().cpu().contiguous().view(-1).view(torch.uint8)
+    """16 hex digits that stand for a model's parameters and buffers, wherever they lie.
+
+    With `frozen_only`, for those that no training changes.
+    """
+    found, buffers = hashlib.sha256(), {name for name, _ in model.named_buffers()}
+    saved = [(name, x) for name, x in model.state_dict().items() if name in buffers]
+    for name, tensor in (*model.named_parameters(), *saved):
+        if not (frozen_only and tensor.requires_grad):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
             found.update(raw.numpy().tobytes())
     return found.hexdigest()[:16]
+
+
+def _keyed(value: Any) -> Any:
+    """Mappings, nested too, as lists of pairs whose keys are told apart by kind and value."""
+    if isinstance(value, Mapping):
+        return sorted(([repr(k), _keyed(v)] for k, v in value.items()), key=lambda pair: pair[0])
+    return [_keyed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:
@@ -61,7 +76,11 @@ def _plain(value: Any) -> Any:
         return sorted(map(repr, value))
     if isinstance(value, bytes):
         return value.hex()
-    return vars(value) if hasattr(value, "__dict__") else f"{type(value).__name__} {value}"
+    if isinstance(value, Mapping):
+        return _keyed(value)
+    names = getattr(value, "__dict__", None) or getattr(type(value), "__slots__", ())
+    held = {str(name): getattr(value, name) for name in names if hasattr(value, name)}
+    return {type(value).__name__: held} if held else re.sub(r" at 0x\w+", "", repr(value))
 
 
 def save_checkpoint(

@@ -99,7 +99,7 @@ def check_load(load: float | None, cores: int) -> Check:
     """Other work on this machine: processes that ran or waited over the last minute."""
     if load is None:
         return Check("load", "note", "unknown")
-    found = f"{load:.1f} other processes at work on {cores} cores"
+    found = f"{load:.1f} processes at work, yours among them, on {cores} cores"
     if load > cores / 2:
         slower = "trainings take about twice as long; close other programs, or wait"
         return Check("load", "note", f"{found}: {slower}")

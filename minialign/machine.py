@@ -36,7 +36,10 @@ def processor() -> str:
 
 def load() -> float | None:
     """Processes that ran or waited over the last minute, or None where it cannot be known."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
 
 
 def memory() -> tuple[float, float] | None:

@@ -14,9 +14,10 @@ from minialign.models import dropouts
 def training(*models: torch.nn.Module, dropout: bool = False) -> Iterator[None]:
     """Models in train mode, which gradient checkpointing asks for.
 
-    Where logprobs are compared there must be no dropout: it is 0 in here unless `dropout` is set.
+    Where logprobs are compared there must be no noise: dropout, and the jitter of experts, are 0 in
+    here unless `dropout` is set.
     """
-    places = [] if dropout else [place for model in models for place in dropouts(model)]
+    places = [] if dropout else [p for model in models for p in (*dropouts(model), *_jitter(model))]
     rates = [(owner, name, getattr(owner, name)) for owner, name in places]
     try:
         with _mode(models, True):
@@ -26,6 +27,14 @@ def training(*models: torch.nn.Module, dropout: bool = False) -> Iterator[None]:
     finally:
         for owner, name, rate in rates:
             setattr(owner, name, rate)
+
+
+def _jitter(model: torch.nn.Module) -> list[tuple[object, str]]:
+    """Where experts' inputs are multiplied by random numbers in train mode alone."""
+    names = ("jitter_noise", "input_jitter_noise", "moe_jitter_eps")
+    return [
+        (m, n) for m in model.modules() for n in names if isinstance(getattr(m, n, None), float)
+    ]
 
 
 def evaluating(*models: torch.nn.Module) -> contextlib.AbstractContextManager[None]:

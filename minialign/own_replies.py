@@ -120,8 +120,8 @@ def train_on_own_replies(
         rounds: of sampling.
         max_new_tokens: a reply is cut there.
         on_step: called with each step's metrics.
-        checkpoint_dir: a folder in it per round; an interrupted run goes on where it stopped, but
-            samples anew.
+        checkpoint_dir: a folder in it per round; an interrupted run samples again and goes on
+            where it stopped if the replies are the same, as on one CPU; else it is refused.
     """
     config = config or PreferenceConfig()
     if not 1 <= rounds <= min(config.steps, len(instructions)):

@@ -147,6 +147,12 @@ class _Sampler:
         asked = alive[:: self.group], slice(self.start, self.width)
         limits = self.group, self.new, self.cached
         logits, cache = prefill(self.policy, self.ids[asked], self.mask[asked], *limits)
+        if logits.isnan().any():
+            raise ValueError(
+                f"the policy's logits after {int(logits.isnan().any(1).sum())} of {len(logits)} "
+                "prompts are nan, so nothing can be sampled; load weights that are finite, or in "
+                "float32"
+            )
         for t in range(self.width, full):
             token, logprob = _draw(logits, temperature, generator)
             self.ids[alive, t], self.logprobs[alive, t], self.mask[alive, t] = token, logprob, 1

@@ -23,7 +23,7 @@ from minialign.rewards.contract import (
     by_column,
     call_reward,
     numbers_or_none,
-    reward_name,
+    reward_identity,
     texts_of,
 )
 from minialign.rollout import Rollout
@@ -170,7 +170,7 @@ def weighted(parts: Mapping[str, tuple[Reward, float]]) -> Reward:
         return numbers_or_none(rewards.nansum(0).masked_fill(missing.all(0), math.nan))
 
     def identity() -> str:
-        return " + ".join(f"{w} {name}: {reward_name(one)}" for name, (one, w) in parts.items())
+        return " + ".join(f"{w} {name}: {reward_identity(one)}" for name, (one, w) in parts.items())
 
     reward.identity = identity
     return reward

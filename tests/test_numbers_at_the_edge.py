@@ -10,6 +10,7 @@ from tiny_models import small_tokenizer, tiny_llama
 from minialign.checkpoint import has_checkpoint
 from minialign.models import RewardModel, ValueModel
 from minialign.own_replies import by_reward, train_on_own_replies
+from minialign.rollout import sample
 from minialign.train import ppo as ppo_module
 from minialign.train.common import NonFiniteStep, reference_sums, refuse_non_finite
 from minialign.train.ppo import PpoConfig, minibatches, train_ppo
@@ -60,20 +61,21 @@ def test_a_step_that_is_not_finite_touches_no_weight(name, bad, monkeypatch, tmp
     assert len(LOOPS[name](tmp_path / "run")) == 2
 
 
-def test_a_model_that_overflows_is_named_by_its_logprobs():
-    """Weights that are nan already: the cause is said, not only that the gradient is."""
+def test_a_model_whose_weights_are_nan_already_is_refused():
+    """Before any step, and by sampling."""
     policy = tiny_llama()
     policy.lm_head.weight.data[5] = float("nan")
-    with pytest.raises(NonFiniteStep, match=r"step 0, rows .*: loss is not finite"):
-        sft(None, policy=policy)
-    with pytest.raises((NonFiniteStep, ValueError)):
-        dpo(None, policy=policy)
+    for loop in (sft, dpo, kto, rl, ppo):
+        with pytest.raises(ValueError, match=r"not finite before any step \(.*lm_head.weight"):
+            loop(None, policy=policy)
+    with pytest.raises(ValueError, match=r"logits after 2 of 2 prompts are nan"):
+        sample(policy, TOKENIZER, ["the cat", "a dog"])
 
 
 def test_the_first_cause_is_named():
     nan = torch.tensor([1.0, float("nan")])
-    with pytest.raises(NonFiniteStep, match=r"step 7, rows 2, 5: scores is not finite;"):
-        refuse_non_finite(7, [5, 2], scores=nan, loss=nan.mean(), gradient=1.0)
+    with pytest.raises(NonFiniteStep, match=r"step 7, rows 2, 5 .*: scores is not finite, so"):
+        refuse_non_finite(7, [5, 2, 5], scores=nan, loss=nan.mean(), gradient=1.0)
     with pytest.raises(NonFiniteStep, match=r"loss is not finite \(inf\)"):
         refuse_non_finite(0, [0], scores=torch.ones(2), loss=torch.tensor(float("inf")))
     refuse_non_finite(0, [0], scores=torch.ones(2), loss=0.0)

@@ -11,7 +11,13 @@ from tiny_models import small_tokenizer, tiny_llama
 
 from minialign import verifiers
 from minialign.models import RewardModel, ValueModel
-from minialign.rewards.contract import call_reward, reward_name, rewards_of, watched
+from minialign.rewards.contract import (
+    call_reward,
+    reward_identity,
+    reward_name,
+    rewards_of,
+    watched,
+)
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.rollout import sample
 from minialign.train.ppo import PpoConfig, train_ppo
@@ -315,13 +321,39 @@ def test_an_ensemble_is_called_like_any_other():
 # --- names
 
 
-def test_names_tell_rewards_apart():
+def test_identities_tell_rewards_apart():
     model = scorer()
-    one = reward_name(reward_model_score(model, TOKENIZER))
+    found = {reward_identity(reward_model_score(model, TOKENIZER))}
     model.head.weight.data += 1
-    assert one != reward_name(reward_model_score(model, TOKENIZER))
-    assert reward_name(weighted({"a": (letters, 1.0)})) == "1.0 a: letters"
+    found.add(reward_identity(reward_model_score(model, TOKENIZER)))
+    model.zero += 1  # a penalty for a missing end is measured from it
+    found.add(reward_identity(reward_model_score(model, TOKENIZER)))
+    assert len(found) == 3
+    assert reward_identity(weighted({"a": (letters, 1.0)})) == "1.0 a: letters"
     assert reward_name(Object()) == "Object" and reward_name(partial(letters)) == "letters"
+
+
+def test_a_rewards_own_attribute_may_be_called_identity():
+    class Named(Object):
+        identity = "mine"
+
+    assert reward_identity(Named()).endswith("Named")
+
+
+@loops
+@pytest.mark.parametrize("name", ["reward", "kl", "loss", "learning_rate"])
+def test_a_watched_reward_takes_no_column_of_the_history(loop, name):
+    with pytest.raises(ValueError, match=f"'{name}', which is a column of the history"):
+        loop(letters, watch={name: letters})
+
+
+@loops
+def test_the_row_is_named(loop):
+    def third(prompts, completions, **kwargs):
+        return [float("nan") if p == "a dog" else 1.0 for p in prompts]
+
+    with pytest.raises(ValueError, match=r"row 2 from 0, prompt 'a dog'"):
+        loop(third)
 
 
 def test_call_reward_and_watched_agree():

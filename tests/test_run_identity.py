@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from minialign.batching import encode
 from minialign.checkpoint import fingerprint, load_checkpoint, save_checkpoint, weights_digest
 from minialign.models import RewardModel, ValueModel, add_lora
 from minialign.rewards.learnt import reward_model_score
+from minialign.train.common import run_settings
 from minialign.train.ppo import PpoConfig, train_ppo
 from minialign.train.preference import PreferenceConfig, train_preference
 from minialign.train.reward import RewardConfig, train_reward
@@ -133,6 +135,42 @@ def test_a_run_is_not_resumed_with_something_else(tmp_path, name):
     assert len(loop(tmp_path / "run", **base)) == 2  # and with the same it is
 
 
+CONFIGS = {"sft": SftConfig, "reward": RewardConfig, "dpo": PreferenceConfig,
+           "kto": UnpairedConfig, "rl": RlConfig, "ppo": PpoConfig}  # fmt: skip
+
+
+@pytest.mark.parametrize("loop", CONFIGS)
+def test_every_setting_is_part_of_a_run(loop):
+    """Also one whose name is that of something else that a run is known by."""
+    config, data = CONFIGS[loop](), [1]
+    given = {"rewards": {"reward": letters}, "reference": tiny_llama(), "model": tiny_llama()}
+    known = run_settings(loop, config, data, **given)
+    assert {field.name for field in fields(config)} <= set(known)
+    assert all(known[f.name] == getattr(config, f.name) for f in fields(config))
+
+
+def test_whitened_rewards_are_another_run():
+    plain, other = (run_settings("ppo", PpoConfig(rewards=r), [], rewards={"reward": letters})
+                    for r in ("plain", "whitened"))  # fmt: skip
+    assert plain != other
+
+
+@pytest.mark.parametrize("loop", [rl, ppo, dpo, kto])
+def test_adapters_are_not_resumed_on_another_base(tmp_path, loop):
+    """A policy with adapters; where a reference is given, it stays the same."""
+    given = {"reference": tiny_llama(5)} if loop in (dpo, kto) else {}
+    loop(tmp_path / "run", policy=add_lora(tiny_llama(0)), **given)
+    with pytest.raises(ValueError, match="frozen"):
+        loop(tmp_path / "run", policy=add_lora(tiny_llama(1)), **given)
+
+
+def test_another_chat_template_is_another_run(tmp_path, monkeypatch):
+    rl(tmp_path / "run")
+    monkeypatch.setattr(TOKENIZER, "chat_template", TOKENIZER.chat_template + " ")
+    with pytest.raises(ValueError, match="data"):
+        rl(tmp_path / "run")
+
+
 def test_weights_of_a_learnt_reward_are_part_of_a_run(tmp_path):
     model = RewardModel.from_policy(tiny_llama(), seed=1)
     rl(tmp_path / "run", reward=reward_model_score(model, TOKENIZER))
@@ -213,6 +251,21 @@ def test_equal_contents_have_equal_fingerprints(one, two):
 @pytest.mark.parametrize(("one", "two"), DIFFERENT)
 def test_other_contents_have_other_fingerprints(one, two):
     assert fingerprint(one) != fingerprint(two)
+
+
+def test_keys_of_several_kinds_have_a_fingerprint():
+    one, other = ([{1: "a", "b": 2, (3, 4): None}], [{1: "a", "b": 3, (3, 4): None}])
+    assert fingerprint(one) == fingerprint([dict(reversed(one[0].items()))]) != fingerprint(other)
+
+
+def test_objects_with_slots_have_a_fingerprint():
+    class Point:
+        __slots__ = ("x",)
+
+        def __init__(self, x):
+            self.x = x
+
+    assert fingerprint([Point(1)]) == fingerprint([Point(1)]) != fingerprint([Point(2)])
 
 
 def test_a_fingerprint_does_not_depend_on_where_an_object_lies():

@@ -64,3 +64,8 @@ def test_an_interrupted_run_goes_on_in_its_round(tmp_path):
 def test_a_share_outside_the_way_is_refused():
     with pytest.raises(ValueError, match=r"share is 1\.5"):
         mix_into(tiny_llama(), tiny_llama(), 1.5)
+
+
+def test_as_many_settings_as_rounds():
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        train_stepwise(tiny_llama(), TOKENIZER, [PAIRS, PAIRS], [settings(steps=1)])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_run_identity import dpo, kto, ppo, reward, rl, sft
 from tiny_models import gpt2_with_dropout, tiny_llama
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from minialign.models import RewardModel, dropouts
 from minialign.modes import evaluating, training
@@ -96,6 +97,22 @@ def test_supervised_loops_keep_a_models_dropout(name):
     body.h[0].attn.register_forward_hook(lambda m, *_: rates.append(m.training * m.attn_dropout.p))
     trained(name, model)
     assert rates and all(rates)
+
+
+def test_experts_are_not_jittered_where_logprobs_are_compared():
+    """Mixtral multiplies its router's inputs by random numbers in train mode."""
+    model = MixtralForCausalLM(MixtralConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, num_local_experts=4,
+        router_jitter_noise=0.3, initializer_range=0.5,
+    )).eval()  # fmt: skip
+    ids = torch.arange(1, 9)[None]
+    with torch.no_grad():
+        quiet = model(ids).logits
+        with training(model):
+            assert torch.equal(model(ids).logits, quiet)
+        with training(model, dropout=True):
+            assert not torch.equal(model(ids).logits, quiet)
 
 
 def test_training_restores_rates_and_modes_of_several_models():

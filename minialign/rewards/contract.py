@@ -5,8 +5,8 @@
 It is called by keyword, as TRL 1.16 calls it: `prompts` and `completions` are texts, or messages
 where the prompt is one; `completion_ids` are the sampled tokens, their end included; every other
 column of the rows comes by its name. None says that a reward does not apply to a completion. TRL's
-`trainer_state`, `log_extra` and `log_metric` are not given. Every reward of the package is called
-through `call_reward`, which refuses what would train on nonsense.
+`trainer_state`, `log_extra` and `log_metric` are not given. The loops call every reward through
+`call_reward`, which refuses what would train on nonsense.
 """
 
 from __future__ import annotations
@@ -27,23 +27,45 @@ from minialign.rollout import Rollout
 Reward = Callable[..., Sequence[float | None]]
 Completions = Sequence[str | list[dict[str, str]]]  # texts, or messages of one reply each
 Data = Mapping[str, Any]  # a row: "prompt", and columns that the rewards read
+LOGGED = {
+    "reward", "signal", "kl", "entropy", "length", "stops", "loss", "grad_norm", "off", "beta",
+    "learning_rate", "clip_fraction", "value_loss", "explained_variance",
+}  # columns that a loop logs by itself  # fmt: skip
 OWN = ("prompt", "completion", "completion_ids")  # columns that the contract itself fills
 
 
 def reward_name(reward: Reward) -> str:
-    """What a reward is called: in errors, and in what a checkpoint is known by.
-
-    A reward that is made of others, or of weights, says so in an attribute `identity`, a function
-    without arguments.
+    """What a reward is called in errors.
 
     >>> reward_name(len), reward_name(partial(len))
     ('len', 'len')
     """
-    if hasattr(reward, "identity"):
-        return reward.identity()
     if isinstance(reward, partial):
         return reward_name(reward.func)
     return getattr(reward, "__qualname__", type(reward).__qualname__)
+
+
+def reward_identity(reward: Reward) -> str:
+    """What a checkpoint knows a reward by: its name, or what it says of itself.
+
+    One that is made of others, or of weights, has an attribute `identity`, a function without
+    arguments.
+    """
+    identity = getattr(reward, "identity", None)
+    return identity() if callable(identity) else reward_name(reward)
+
+
+def paid_by(reward: Reward, watch: Mapping[str, Reward] | None) -> dict[str, Reward]:
+    """The rewards of a run by name: that which is learnt from is "reward", others are watched.
+
+    Raises:
+        ValueError: if a watched one has the name of a column of the history.
+    """
+    if taken := sorted(LOGGED & (watch or {}).keys()):
+        raise ValueError(
+            f"watch has a reward {taken[0]!r}, which is a column of the history already; rename it"
+        )
+    return {"reward": reward, **(watch or {})}
 
 
 def texts_of(completions: Completions) -> list[str]:
@@ -85,7 +107,12 @@ def columns_of(rows: Sequence[Data]) -> dict[str, list]:
 
 
 def call_reward(
-    reward: Reward, prompts: Sequence, completions: Completions, /, **columns: Sequence
+    reward: Reward,
+    prompts: Sequence,
+    completions: Completions,
+    numbers: Sequence[int] | None = None,
+    /,
+    **columns: Sequence,
 ) -> Tensor:
     """(B,) float32 rewards, nan where the reward does not apply: None, as in TRL.
 
@@ -93,6 +120,7 @@ def call_reward(
         reward: any function that keeps the contract.
         prompts: B texts or messages.
         completions: B texts or messages.
+        numbers: B numbers of rows, for an error.
         columns: B values each; `completion_ids` among them where tokens were sampled.
 
     Raises:
@@ -115,7 +143,8 @@ def call_reward(
             f"reward {name} returned {len(values)} numbers for {len(prompts)} completions; return "
             "exactly one for each, None where it does not apply"
         )
-    return torch.tensor([_number(v, name, i, prompts) for i, v in enumerate(values)])
+    places = [_place(i, prompts, numbers) for i in range(len(values))]
+    return torch.tensor([_number(v, name, p) for v, p in zip(values, places, strict=True)])
 
 
 def numbers_or_none(rewards: Tensor) -> list[float | None]:
@@ -127,23 +156,30 @@ def numbers_or_none(rewards: Tensor) -> list[float | None]:
     return [None if math.isnan(value) else value for value in rewards.tolist()]
 
 
-def rewards_of(reward: Reward, rollout: Rollout, rows: Sequence[Data] | None = None) -> Tensor:
+def rewards_of(
+    reward: Reward,
+    rollout: Rollout,
+    rows: Sequence[Data] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Tensor:
     """(B,) float32 rewards of a rollout, on its device.
 
     Args:
         reward: any function that keeps the contract.
         rollout: of P prompts, G completions each.
         rows: P rows with the columns that the reward reads, each repeated for its group.
+        numbers: P numbers of these rows, from 0 in what the loop was given, for an error.
 
     Raises:
         TypeError: as `call_reward`.
         ValueError: as `call_reward`, and if no reward applies to a completion.
     """
-    found = _of_rollout(reward, rollout, rows)
+    each = None if numbers is None else [n for n in numbers for _ in range(rollout.group_size)]
+    found = _of_rollout(reward, rollout, rows, each)
     if (missing := found.isnan()).any():
         i = int(missing.nonzero()[0, 0])
         raise ValueError(
-            f"reward {reward_name(reward)} returned None for {_place(i, rollout.prompts)}, "
+            f"reward {reward_name(reward)} returned None for {_place(i, rollout.prompts, each)}, "
             f"{int(missing.sum())} of {len(found)} in all, and there is no other reward; return a "
             "number, or add a reward that applies with `weighted`"
         )
@@ -158,14 +194,16 @@ def watched(
     return {name: rewards[~rewards.isnan()].mean().item() for name, rewards in found.items()}
 
 
-def _of_rollout(reward: Reward, rollout: Rollout, rows: Sequence | None) -> Tensor:
+def _of_rollout(
+    reward: Reward, rollout: Rollout, rows: Sequence | None, numbers: Sequence[int] | None = None
+) -> Tensor:
     each = [row for row in rows or () for _ in range(rollout.group_size)]
     completions = [
         text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
         for prompt, text in zip(rollout.prompts, rollout.texts, strict=True)
     ]
     columns = columns_of(each) | {"completion_ids": rollout.completion_ids}
-    return call_reward(reward, rollout.prompts, completions, **columns)
+    return call_reward(reward, rollout.prompts, completions, numbers, **columns)
 
 
 def _refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any]) -> None:
@@ -182,7 +220,7 @@ def _refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any
         ) from None
 
 
-def _number(value: Any, name: str, i: int, prompts: Sequence) -> float:
+def _number(value: Any, name: str, place: str) -> float:
     """A value of a reward as a float that float32 holds; None is nan."""
     if value is None:
         return math.nan
@@ -191,7 +229,7 @@ def _number(value: Any, name: str, i: int, prompts: Sequence) -> float:
         number = value.item()
     if not isinstance(number, Real):  # a bool is one
         raise TypeError(
-            f"reward {name} returned {_short(value)} for {_place(i, prompts)}; return a number, or "
+            f"reward {name} returned {_short(value)} for {place}; return a number, or "
             "None where it does not apply"
         )
     try:
@@ -200,15 +238,16 @@ def _number(value: Any, name: str, i: int, prompts: Sequence) -> float:
         float32 = math.inf
     if not math.isfinite(float32):
         raise ValueError(
-            f"reward {name} returned {reprlib.repr(number)} for {_place(i, prompts)}, which is not "
+            f"reward {name} returned {reprlib.repr(number)} for {place}, which is not "
             "finite in float32 and would destroy the weights; return a finite number, or None "
             "where it does not apply"
         )
     return float32
 
 
-def _place(i: int, prompts: Sequence) -> str:
-    return f"completion {i} (prompt {reprlib.repr(prompts[i])})"
+def _place(i: int, prompts: Sequence, numbers: Sequence[int] | None) -> str:
+    row = "" if numbers is None else f"row {numbers[i]} from 0, "
+    return f"completion {i} ({row}prompt {reprlib.repr(prompts[i])})"
 
 
 def _short(value: Any) -> str:

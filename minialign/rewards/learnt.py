@@ -18,7 +18,7 @@ from minialign.rewards.contract import (
     Reward,
     call_reward,
     numbers_or_none,
-    reward_name,
+    reward_identity,
     texts_of,
 )
 from minialign.world.annotator import gold_utility
@@ -92,7 +92,7 @@ def ensemble_score(rewards: Sequence[Reward], how: str = "mean", *, penalty: flo
         each = [call_reward(one, prompts, completions, **columns) for one in rewards]
         return numbers_or_none(ensemble(torch.stack(each), how, penalty=penalty))
 
-    reward.identity = lambda: f"ensemble_score({how}, {', '.join(map(reward_name, rewards))})"
+    reward.identity = lambda: f"ensemble_score({how}, {', '.join(map(reward_identity, rewards))})"
     return reward
 
 
@@ -100,9 +100,7 @@ def gold_reward(instructions: Sequence[Instruction]) -> Reward:
     """The gold utility of replies to known instructions: to be watched, never to be learnt from."""
     known = {instruction.prompt: instruction for instruction in instructions}
 
-    def reward(
-        prompts: Sequence[str | Messages], completions: Completions, **columns: object
-    ) -> list[float]:
+    def reward(prompts: Sequence[str], completions: Completions, **columns: object) -> list[float]:
         given = zip(prompts, texts_of(completions), strict=True)
         return [gold_utility(known[prompt], text) for prompt, text in given]
 

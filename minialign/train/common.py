@@ -18,7 +18,8 @@ from minialign.checkpoint import fingerprint, weights_digest
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.losses.preference_scores import length_desensitised
 from minialign.memory import PART_BYTES, Shape, tokens_that_fit
-from minialign.rewards.contract import Reward, reward_name
+from minialign.modes import evaluating
+from minialign.rewards.contract import Reward, reward_identity
 
 
 def make_optimizer(
@@ -29,7 +30,7 @@ def make_optimizer(
     A step frees the gradients, so that a trained model that is kept holds its weights alone.
 
     Raises:
-        ValueError: if no parameter is trainable.
+        ValueError: if no parameter is trainable, or one is not finite already.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     if not trainable:
@@ -37,11 +38,16 @@ def make_optimizer(
             "no parameter of the model is trainable; set requires_grad_(True), or load an adapter "
             "with load_policy, which leaves it trainable"
         )
+    if bad := [name for name, p in model.named_parameters() if not p.isfinite().all()]:
+        raise ValueError(
+            f"the model's weights are not finite before any step ({bad[0]}, {len(bad)} in all); "
+            "load it anew from where they are"
+        )
     if rounded := {str(p.dtype) for p in trainable} & {"torch.bfloat16", "torch.float16"}:
         warnings.warn(
-            f"trainable weights are {rounded.pop().removeprefix('torch.')}: steps below a 256th of "
-            "a weight are lost in rounding; load the model in float32, the loops multiply in "
-            "bfloat16 by themselves",
+            f"trainable weights are {rounded.pop().removeprefix('torch.')}: steps that are small "
+            "beside a weight are lost in rounding; load the model in float32, the loops multiply "
+            "in bfloat16 by themselves where the hardware does",
             stacklevel=3,
         )
     groups = [
@@ -103,7 +109,7 @@ def part_size(model: PreTrainedModel, width: int, most: int) -> int:
 
 
 class NonFiniteStep(ArithmeticError):
-    """A step whose numbers are not finite; the weights are those before it."""
+    """An update whose numbers are not finite; it was not made."""
 
 
 def refuse_non_finite(step: int, rows: Sequence[int], **values: Tensor | float) -> None:
@@ -111,7 +117,7 @@ def refuse_non_finite(step: int, rows: Sequence[int], **values: Tensor | float) 
 
     Args:
         step: its number, from 0.
-        rows: numbers of the rows in its batch, from 0.
+        rows: numbers of the rows in its batch, from 0 in what the loop was given.
         values: by name, in the order in which they were computed: the first that is not finite is
             the nearest to the cause.
 
@@ -123,9 +129,9 @@ def refuse_non_finite(step: int, rows: Sequence[int], **values: Tensor | float) 
         if not found.isfinite().all():
             bad = f" ({found.item()})" if found.numel() == 1 else ""
             raise NonFiniteStep(
-                f"step {step}, rows {', '.join(map(str, sorted(rows)))}: {name} is not "
-                f"finite{bad}; the weights are those of the step before, and a checkpoint stands "
-                "as it was last saved. Lower learning_rate, or look at these rows"
+                f"step {step}, rows {', '.join(map(str, sorted(set(rows))))} (from 0, of what the "
+                f"loop was given): {name} is not finite{bad}, so this update was not made; a "
+                "checkpoint stands as it was last saved. Lower learning_rate, or look at the rows"
             )
 
 
@@ -159,7 +165,7 @@ def run_settings(
     if reference is not None:
         known["reference"] = weights_digest(reference)
     if rewards is not None:
-        known["rewards"] = {name: reward_name(one) for name, one in rewards.items()}
+        known["paid_by"] = {name: reward_identity(one) for name, one in rewards.items()}
     return known
 
 
@@ -203,9 +209,10 @@ def reference_sums(
     found = torch.zeros(len(rankings), k, device=reference.device)
     order = sorted(range(len(rankings)), key=lambda i: max(map(len, rankings[i])))
     step = max(1, size // k)
-    for start in tqdm(range(0, len(order), step), "reference", leave=False):
-        indices = order[start : start + step]
-        rows = [row for i in indices for row in rankings[i]]
-        batch = collate(rows, tokenizer.pad_token_id).to(reference.device)
-        found[indices] = completion_sums(fast_logprobs(reference, batch), batch, k, tail)
+    with evaluating(reference):
+        for start in tqdm(range(0, len(order), step), "reference", leave=False):
+            indices = order[start : start + step]
+            rows = [row for i in indices for row in rankings[i]]
+            batch = collate(rows, tokenizer.pad_token_id).to(reference.device)
+            found[indices] = completion_sums(fast_logprobs(reference, batch), batch, k, tail)
     return found

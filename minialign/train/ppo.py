@@ -40,8 +40,8 @@ from minialign.logprobs import masked_mean, masked_sum, token_logprobs
 from minialign.losses.policy import clipped, value_loss
 from minialign.losses.supervised import cross_entropy
 from minialign.models import ValueModel, frozen_reference
-from minialign.modes import training
-from minialign.rewards.contract import Data, Reward, rewards_of, watched
+from minialign.modes import evaluating, training
+from minialign.rewards.contract import Data, Reward, paid_by, rewards_of, watched
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -299,8 +299,9 @@ def train_ppo(
     limits = {"max_new_tokens": config.max_new_tokens, "generator": sampling}
     imitate = imitation(policy, tokenizer, demonstrations, shuffling)
     history, scale, beta, first = History(), Running(), config.beta, 0
-    data, paid = [rows, demonstrations], {"reward": reward, **(watch or {})}
-    settings = run_settings("ppo", config, data, rewards=paid, reference=policy)
+    data = [rows, demonstrations, tokenizer.chat_template]
+    known = {"rewards": paid_by(reward, watch), "model": both, "reference": policy}
+    settings = run_settings("ppo", config, data, **known)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, both, optimizer, settings, rngs)
         history, first = History.from_rows(state["history"]), state["step"]
@@ -311,14 +312,14 @@ def train_ppo(
         # 1. Roll out: one completion of each prompt, with its logprobs.
         asked = [rows[i] for i in indices]
         prompts = [row["prompt"] for row in asked]
-        with torch.no_grad(), fast_matmul(policy.device):  # as in the update
+        with torch.no_grad(), evaluating(value_model), fast_matmul(policy.device):
             rollout = sample(policy, tokenizer, prompts, **limits)
             ids, seen = rollout.input_ids, rollout.attention_mask
             mask = rollout.completion_mask
             ref_logprobs = by_length(partial(token_logprobs, reference), ids, seen)
             values = by_length(value_model, ids, seen)
         # 2. Reward: the score at the last token, the KL penalty at every token.
-        scores = rewards_of(reward, rollout, asked)
+        scores = rewards_of(reward, rollout, asked, indices)
         scores = with_missing_eos(scores, rollout, config.missing_eos)
         kl, used = k1(rollout.logprobs, ref_logprobs), scale(scores, config.rewards)
         rewards = token_rewards(used, kl, mask, beta, config.rewards)

@@ -30,7 +30,6 @@ from minialign.losses.pairs import RankLogprobs
 from minialign.losses.preference_scores import fdpo_loss, wpo_weights
 from minialign.losses.reference_free import cpl_loss, cpo_loss, orpo_loss, simpo_loss
 from minialign.losses.reward import plackett_luce
-from minialign.models import frozen_reference
 from minialign.modes import training
 from minialign.train.common import (
     completion_sums,
@@ -179,7 +178,7 @@ def train_preference(
     config = config or PreferenceConfig()
     _check(rankings, config)
     k, pad = len(rankings[0]), tokenizer.pad_token_id
-    start = frozen_reference(policy) if reference is None else reference
+    start = policy if reference is None else reference  # read before the first update
     if references is None:
         references = reference_sums(start, tokenizer, rankings, tail=config.tail)
     else:
@@ -187,8 +186,8 @@ def train_preference(
     references = references.to(policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)
     history, first = History(), 0
-    known = policy if reference is None else reference
-    settings = run_settings("preference", config, rankings, reference=known)
+    known = {"model": policy, "reference": start}
+    settings = run_settings("preference", config, rankings, **known)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
         history, first = History.from_rows(state["history"]), state["step"]

@@ -36,7 +36,7 @@ from minialign.losses import policy as objectives
 from minialign.losses.averages import AVERAGES
 from minialign.models import frozen_reference
 from minialign.modes import training
-from minialign.rewards.contract import Data, Reward, rewards_of, watched
+from minialign.rewards.contract import Data, Reward, paid_by, rewards_of, watched
 from minialign.rollout import Rollout, sample
 from minialign.train.common import (
     due,
@@ -129,18 +129,20 @@ def roll_out(
     reward: Reward,
     config: RlConfig,
     generator: torch.Generator,
+    numbers: Sequence[int] | None = None,
 ) -> tuple[Rollout, Tensor, list[Data], dict[str, float]]:
     """A rollout, its (P, G) rewards, its rows, and what all drawn groups show.
 
     With `dynamic`, the first of those with a signal are kept, or what there is of them: dynamic
     sampling, Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 11. The mean reward is over all that
-    were drawn: among the kept ones, neither the solved nor the hopeless are seen.
+    were drawn: among the kept ones, neither the solved nor the hopeless are seen. `numbers` are
+    those of the rows, for an error.
     """
     limits = {"max_new_tokens": config.max_new_tokens, "generator": generator}
     prompts = [row["prompt"] for row in rows]
     with fast_matmul(policy.device):  # as in the update, or its ratios leave 1
         rollout = sample(policy, tokenizer, prompts, group_size=config.group_size, **limits)
-    rewards = rollout.grouped(rewards_of(reward, rollout, rows))
+    rewards = rollout.grouped(rewards_of(reward, rollout, rows, numbers))
     signal = has_signal(rewards)
     drawn = {"reward": rewards.mean().item(), "signal": signal.float().mean().item()}
     if not config.dynamic:
@@ -263,9 +265,10 @@ def train_rl(
     reference = frozen_reference(policy) if config.beta else None
     optimizer = make_optimizer(policy, config.learning_rate, eps=EPS)
     generator = torch.Generator(policy.device).manual_seed(config.seed)
-    paid = {"reward": reward, **(watch or {})}
-    start = policy if config.beta else None
-    settings = run_settings("rl", config, rows, rewards=paid, reference=start)
+    paid = paid_by(reward, watch) | ({} if steps is None else {"steps": steps})
+    data, start = [rows, tokenizer.chat_template], policy if config.beta else None
+    known = {"rewards": paid, "model": policy, "reference": start}
+    settings = run_settings("rl", config, data, **known)
     history, first, made = History(), 0, (policy, optimizer, settings)
     if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
         state = load_checkpoint(checkpoint_dir, *made, (generator,))
@@ -276,7 +279,7 @@ def train_rl(
     for step, indices in enumerate(bar, start=first):
         # 1. Roll out a group of completions for each prompt; 2. reward them: (P, G).
         asked = [rows[i] for i in indices]
-        rolled = roll_out(policy, tokenizer, asked, reward, config, generator)
+        rolled = roll_out(policy, tokenizer, asked, reward, config, generator, indices)
         rollout, rewards, asked, drawn = rolled
         metrics = {**drawn, **shown(rollout)}
         ref_logprobs = None

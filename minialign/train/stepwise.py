@@ -60,8 +60,9 @@ def train_stepwise(
     """
     reference = frozen_reference(policy)
     histories = []
-    configs = config if isinstance(config, Sequence) else repeat(config)
-    for i, (rankings, settings) in enumerate(zip(rounds, configs, strict=False)):
+    each = isinstance(config, Sequence)
+    configs = config if each else repeat(config)
+    for i, (rankings, settings) in enumerate(zip(rounds, configs, strict=each)):
         folder = None if checkpoint_dir is None else checkpoint_dir / f"round-{i}"
         histories.append(
             train_preference(

@@ -22,7 +22,6 @@ from minialign.batching import Row, collate, length_batches
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
-from minialign.models import frozen_reference
 from minialign.modes import training
 from minialign.train.common import (
     completion_sums,
@@ -142,12 +141,10 @@ def train_unpaired(
         raise ValueError(f"a label is {strange_label[0]!r}; use True (liked) or False")
     balanced(liked)  # refuses a class without rows
     data, start = [rows, list(liked)], policy if reference is None else reference
-    settings = run_settings("unpaired", config, data, reference=start)
-    reference = frozen_reference(policy) if reference is None else reference
+    settings = run_settings("unpaired", config, data, model=policy, reference=start)
     strange = mismatched(rows)
     known, strange_known = (
-        reference_sums(reference, tokenizer, [(row,) for row in part])[:, 0]
-        for part in (rows, strange)
+        reference_sums(start, tokenizer, [(row,) for row in part])[:, 0] for part in (rows, strange)
     )
     labels = torch.tensor(liked, dtype=torch.bool, device=policy.device)
     optimizer = make_optimizer(policy, config.learning_rate)

@@ -181,7 +181,7 @@ def _train_chunk(model, optimizers, tokenizer, config, chunk, state) -> tuple[fl
             loss = next_token_loss(model, ids, tokenizer.pad_token_id)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        refuse_non_finite(state["step"], [i], loss=loss, gradient=norm)  # i: a batch of the chunk
+        refuse_non_finite(state["step"], (), loss=loss, gradient=norm)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
