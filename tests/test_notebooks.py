@@ -80,7 +80,7 @@ def test_its_cells_are_short(notebook):
     counts = [len(lines(cell.source.removeprefix(colab.setup()))) for cell in notebook.code]
     assert sum(counts) <= 360
     assert sorted(counts)[len(counts) // 2] <= 14
-    assert sum(count > 36 for count in counts) <= 1 and max(counts) <= 64  # PPO's loop
+    assert sum(count > 36 for count in counts) <= 1 and max(counts) <= 65  # PPO's loop
     assert all(len(line) <= 88 for cell in notebook.code for line in cell.source.splitlines())
 
 
