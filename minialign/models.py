@@ -29,7 +29,7 @@ from minialign.data import data_folder
 from minialign.hub import is_cached, is_name, require_hub
 from minialign.logprobs import inputs_for
 from minialign.offline_models import WHEELS, offline_model
-from minialign.turn_ends import declare_ends
+from minialign.turn_ends import declare_ends, ids_of
 
 PAD = "<|pad|>"
 HEAD_FILE = "score_head.safetensors"
@@ -141,10 +141,10 @@ def _add_pad(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel) -> Non
     """
     if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": PAD})
-    if len(tokenizer) > policy.get_input_embeddings().num_embeddings:
+    if ids_of(tokenizer) > policy.get_input_embeddings().num_embeddings:
         with torch.random.fork_rng():  # the caller's random state stays as it is
             torch.manual_seed(0)
-            policy.resize_token_embeddings(len(tokenizer))
+            policy.resize_token_embeddings(ids_of(tokenizer))
     policy.config.pad_token_id = tokenizer.pad_token_id
 
 

@@ -64,13 +64,24 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> int:
     return ends[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id
 
 
+def ids_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Number of ids up to the largest: more than `len(tokenizer)` where a vocabulary has gaps."""
+    return _largest_id(tokenizer, len(tokenizer)) + 1
+
+
+@lru_cache(maxsize=16)  # asked for every row
+def _largest_id(tokenizer: PreTrainedTokenizerBase, size: int) -> int:
+    """The size is given so that a token that is added is seen."""
+    return max(tokenizer.get_vocab().values())
+
+
 def _declared(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel | None) -> set[int]:
     """Ids by the tokenizer, by the generation config, and by what was noted on loading."""
     settings = getattr(policy, "generation_config", None)
     given = getattr(settings, "eos_token_id", None)
     ids = given if isinstance(given, (list, tuple)) else [given]
     ids = [*ids, tokenizer.eos_token_id, *getattr(tokenizer, "turn_ends", ())]
-    return {i for i in ids if i is not None and 0 <= i < len(tokenizer)}
+    return {i for i in ids if i is not None and 0 <= i < ids_of(tokenizer)}
 
 
 def _after_a_reply(tokenizer: PreTrainedTokenizerBase) -> int | None:
@@ -92,7 +103,10 @@ def _in_template(
         written = tokenizer.apply_chat_template(turns, tokenize=False)
     except (ValueError, TypeError, TemplateError):  # no template, or one that wants other turns
         return None
-    tail = written.rpartition(REPLY)[2].lstrip()
+    _, mark, tail = written.rpartition(REPLY)
+    if not mark:  # a template that writes no reply ends none
+        return None
+    tail = tail.lstrip()
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     ends = {tokenizer.convert_ids_to_tokens(i): i for i in special | declared}
     found = [text for text in ends if text and tail.startswith(text)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_models import TURNS, sentencepiece_tokenizer, small_tokenizer, tiny_llama
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from minialign.batching import completion_ids, encode, prompt_ids
@@ -128,6 +130,33 @@ def test_an_end_beyond_the_vocabulary_ends_nothing():
     assert end_ids(small_tokenizer(), policy) == (small_tokenizer().eos_token_id,)
 
 
+def with_a_gap() -> PreTrainedTokenizerFast:
+    """The last id is </turn>, and ids below it are no tokens."""
+    core = json.loads(chat_tokenizer().backend_tokenizer.to_str())
+    size = len(chat_tokenizer())
+    core["added_tokens"] = [t for t in core["added_tokens"] if t["id"] < size - 3]
+    core["model"]["vocab"]["</turn>"] = size + 40
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(core)), eos_token="<|eos|>"
+    )
+    assert tokenizer.convert_tokens_to_ids("</turn>") == size + 40 > len(tokenizer)
+    return tokenizer
+
+
+def test_an_id_beyond_a_gap_is_one_of_the_vocabulary(tmp_path):
+    """Such a vocabulary has fewer tokens than its largest id says."""
+    tokenizer = with_a_gap()
+    last = tokenizer.convert_tokens_to_ids("</turn>")
+    policy = tiny_llama(vocab_size=len(tokenizer))
+    policy.generation_config.eos_token_id = [tokenizer.eos_token_id, last]
+    policy.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    policy, tokenizer = load_policy(tmp_path)
+    assert end_ids(tokenizer) == (tokenizer.eos_token_id, last)
+    assert policy.get_input_embeddings().num_embeddings > max(last, tokenizer.pad_token_id)
+    assert sample(policy, tokenizer, ["it"], max_new_tokens=2)
+
+
 # --- writing
 
 
@@ -144,6 +173,10 @@ def endings() -> dict[str, tuple[str | None, str]]:
         "the end of the text": (roles + "{{ m['content'] + eos_token }}" + done, "<|eos|>"),
         "nothing": (roles + "{{ m['content'] }}\n" + done, "<|eos|>"),
         "words that are no token": (roles + "{{ m['content'] }}[END]" + done, "<|eos|>"),
+        "no reply at all": (
+            "{{ bos_token }}{% for m in messages if m['role'] == 'user' %}{{ m['content'] }}" + done,
+            "<|eos|>",
+        ),
         "no conversation": (alone, "<|eos|>"),
         "our own": (CHAT_TEMPLATE, "<|eos|>"),
     }
