@@ -5,7 +5,11 @@ Nothing here goes by a model's name. What cannot work is refused in one sentence
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -33,6 +37,20 @@ def text_config(model: torch.nn.Module) -> PreTrainedConfig | None:
     """
     config = getattr(base_of(model), "config", None)
     return config.get_text_config() if isinstance(config, PreTrainedConfig) else None
+
+
+def once_per_model(check: Callable[..., bool]) -> Callable[..., bool]:
+    """A check that tries a model out, whose verdict is kept for each model and dtype."""
+    kept: WeakKeyDictionary[torch.nn.Module, dict[torch.dtype, bool]] = WeakKeyDictionary()
+
+    @functools.wraps(check)
+    def verdict(model: PreTrainedModel, *args: Any) -> bool:
+        found = kept.setdefault(model, {})
+        if model.dtype not in found:
+            found[model.dtype] = check(model, *args)
+        return found[model.dtype]
+
+    return verdict
 
 
 def takes(model: torch.nn.Module, argument: str) -> bool:
@@ -129,13 +147,25 @@ def _not_causal(config: PreTrainedConfig) -> str:
     )
 
 
-def require_positions(model: torch.nn.Module, tokens: int) -> None:
-    """Raise ValueError if a row of so many tokens, padding included, has too few positions."""
+def require_positions(model: torch.nn.Module, tokens: int, positions: Tensor | None = None) -> None:
+    """Raise ValueError if a model has too few positions.
+
+    Args:
+        model: a causal language model, or its body.
+        tokens: of the longest row, padding included.
+        positions: (B, T) position of each token, where the model is to be told: only the largest
+            counts then, unless the model reads its mask from a table of its own, as GPT-Neo does.
+    """
     limit = position_limit(model)
-    if limit is not None and tokens > limit:
+    if limit is None or tokens <= limit:
+        return
+    tables = (buffer.shape[-2:] for buffer in model.buffers())
+    if positions is not None and takes(model, "position_ids") and (limit, limit) not in tables:
+        tokens = int(positions.max()) + 1
+    if tokens > limit:
         raise ValueError(
             f"a row has {tokens} tokens, but {_name(model)} has positions for {limit}: "
-            "shorten the rows (max_length) or the replies (max_new_tokens)"
+            "shorten the rows (max_length, or `length` of `pack`) or the replies (max_new_tokens)"
         )
 
 
@@ -163,6 +193,7 @@ def require_separable(model: torch.nn.Module, attention_mask: Tensor) -> None:
         )
 
 
+@once_per_model
 @torch.no_grad()
 def _takes_block_mask(model: torch.nn.Module, config: PreTrainedConfig) -> bool:
     """Whether a model takes a mask of (B, 1, T, T); some with ALiBi count positions from (B, T)."""

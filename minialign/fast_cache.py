@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from minialign.architecture import is_recurrent, rounding, takes, text_config
+from minialign.architecture import is_recurrent, once_per_model, rounding, takes, text_config
 from minialign.logprobs import position_ids
 
 
@@ -129,6 +129,7 @@ def can_cache(policy: PreTrainedModel) -> bool:
     return _holds(policy, cache)
 
 
+@once_per_model
 def _holds(policy: PreTrainedModel, cache: DynamicCache) -> bool:
     """Whether a short text has the logits with this cache that it has without one."""
     text = torch.arange(8, device=policy.device)[None] % text_config(policy).vocab_size

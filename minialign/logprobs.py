@@ -57,9 +57,9 @@ def inputs_for(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor
         ValueError: if the model would read padding or another document as text, or has too few
             positions; one sentence, before any work.
     """
-    require_positions(model, attention_mask.shape[1])
-    require_right_padding(model, attention_mask)
     positions = position_ids(attention_mask)
+    require_positions(model, attention_mask.shape[1], positions)
+    require_right_padding(model, attention_mask)
     if (attention_mask > 1).any():
         require_separable(model, attention_mask)
         attention_mask = _block_mask(attention_mask, model.dtype)

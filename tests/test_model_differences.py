@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import tempfile
 from itertools import chain
@@ -17,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from minialign import hub, rollout
 from minialign.architecture import is_recurrent, position_limit, window
-from minialign.batching import pieces
+from minialign.batching import Row, pack, pieces
 from minialign.evaluate import credit
 from minialign.fast_cache import can_cache
 from minialign.logprobs import token_logprobs
@@ -124,6 +125,28 @@ def test_what_cannot_be_packed_is_refused_before_any_work(name):
     handle.remove()
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["Bloom", "Falcon", "Mamba", "LFM2", "MiniMax"])
+def test_a_model_is_tried_out_once(name):
+    """A copy, or the same model in another dtype, is one to be tried anew."""
+    policy, calls = copy.deepcopy(model(name)), []
+    policy.register_forward_pre_hook(lambda *_: calls.append(1))
+    mask = torch.tensor([[1, 1, 2, 2]])
+
+    def ask(policy):
+        found = can_cache(policy)
+        with pytest.raises(ValueError, match="cannot keep packed documents apart"):
+            token_logprobs(policy, mask, mask)
+        return found
+
+    first = ask(policy)
+    tried = len(calls)
+    assert ask(policy) == first and len(calls) == tried
+    if tried:
+        ask(copy.deepcopy(policy))
+        assert len(calls) == 2 * tried
+
+
 # --- positions
 
 
@@ -148,6 +171,30 @@ def test_beyond_its_positions_a_model_refuses_before_any_work(name):
     with pytest.raises(ValueError, match=sentence):
         sample(policy, tokenizer, ["it"], max_new_tokens=room)
     model.cache_clear()
+
+
+@torch.no_grad()
+def test_positions_that_restart_with_each_document_are_enough():
+    """A row may be longer than the table of positions, but for a table of the mask."""
+    policy = gpt2_with_dropout(n_positions=16)
+    rows = [Row(list(range(a, a + 4)), list(range(a + 4, a + 9))) for a in (5, 20, 40, 60)]
+    packed = pack(rows, 36, 0)
+    found = token_logprobs(policy, packed.input_ids, packed.attention_mask)
+    for number, row in enumerate(rows, start=1):
+        alone = token_logprobs(policy, torch.tensor([row.ids]), torch.ones(1, 9).long())[0]
+        torch.testing.assert_close(found[packed.attention_mask == number], alone, atol=1e-4, rtol=0)
+    ids = torch.full((1, 36), 5)
+    ends = (torch.arange(36) >= 20).long()[None]  # 16 tokens behind padding
+    assert token_logprobs(policy, ids, ends).isfinite().all()
+    sentence = r"has 19 tokens, but \w+ has positions for 16: shorten.*`length` of `pack`"
+    with pytest.raises(ValueError, match=sentence):
+        token_logprobs(policy, ids, (torch.arange(36) >= 17).long()[None] + 1)
+
+
+def test_a_table_of_the_mask_is_as_wide_as_a_row():
+    mask = torch.tensor([[1] * 8 + [2] * 121])
+    with pytest.raises(ValueError, match=r"has 129 tokens, but GPTNeoFor.* positions for 128"):
+        token_logprobs(model("GPT-Neo"), torch.full_like(mask, 5), mask)
 
 
 def test_a_prompt_that_just_fits_is_sampled():

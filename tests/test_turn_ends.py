@@ -174,7 +174,8 @@ def endings() -> dict[str, tuple[str | None, str]]:
         "nothing": (roles + "{{ m['content'] }}\n" + done, "<|eos|>"),
         "words that are no token": (roles + "{{ m['content'] }}[END]" + done, "<|eos|>"),
         "no reply at all": (
-            "{{ bos_token }}{% for m in messages if m['role'] == 'user' %}{{ m['content'] }}" + done,
+            "{{ bos_token }}{% for m in messages if m['role'] == 'user' %}{{ m['content'] }}"
+            + done,
             "<|eos|>",
         ),
         "no conversation": (alone, "<|eos|>"),
