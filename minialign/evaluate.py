@@ -29,6 +29,7 @@ from minialign.intervals import (
 from minialign.kl import k1
 from minialign.logprobs import masked_sum, token_logprobs
 from minialign.models import ValueModel
+from minialign.modes import evaluating
 from minialign.rollout import Rollout, sample
 from minialign.verifiers import right_answer, right_format, sound_steps
 from minialign.world.annotator import flaws, gold_utility
@@ -141,9 +142,9 @@ def judge(
 @torch.no_grad()
 def _distances(rollout: Rollout, reference: PreTrainedModel, temperature: float) -> list[float]:
     """log policy - log reference of each reply of a rollout."""
-    ref = token_logprobs(
-        reference, rollout.input_ids, rollout.attention_mask, temperature or 1.0
-    )
+    given = rollout.input_ids, rollout.attention_mask, temperature or 1.0
+    with evaluating(reference):
+        ref = token_logprobs(reference, *given)
     return masked_sum(k1(rollout.logprobs, ref), rollout.completion_mask).tolist()
 
 
@@ -260,7 +261,8 @@ def credit(
     """
     row = encode(tokenizer, prompt, reply)
     batch = collate([row], tokenizer.pad_token_id).to(value_model.device)
-    values = value_model(batch.input_ids, batch.attention_mask)
+    with evaluating(value_model):
+        values = value_model(batch.input_ids, batch.attention_mask)
     rewards = torch.zeros_like(values)
     rewards[0, -1] = score
     found = gae(rewards, values, batch.completion_mask, lam=lam)[batch.completion_mask.bool()]

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from tiny_models import small_tokenizer, tiny_llama
+from tiny_models import gpt2_with_dropout, small_tokenizer, tiny, tiny_llama
 
 from minialign.evaluate import (
     calibration,
@@ -208,3 +208,27 @@ def test_solving_is_seeded_and_measures_the_distance():
     assert one.equals(two) and one["kl"].abs().max() < 1e-4 and len(one) == 6
     other = solve(tiny_llama(), small_tokenizer(), rows, seed=1, **settings)
     assert list(other["reply"]) != list(one["reply"]) and "kl" not in other
+
+
+# --- modes
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_critic_gives_credit_without_dropout(mode):
+    critic = ValueModel.from_policy(gpt2_with_dropout()).train(mode)
+    given = small_tokenizer(), "it", "the cat sat.", 1.0
+    found = [credit(critic, *given)[1] for _ in range(2)]
+    assert critic.training == critic.body.training == mode
+    assert found[0] == found[1] == credit(critic.eval(), *given)[1]
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_reference_measures_distances_without_dropout(mode):
+    policy, reference = tiny("gpt2"), gpt2_with_dropout(seed=1).train(mode)
+    asked = [{"prompt": "it", "answer": 5, "numbers": [2, 3], "level": 1}]
+    found = [
+        solve(policy, small_tokenizer(), asked, group_size=2, max_new_tokens=4, reference=each)
+        for each in (reference, gpt2_with_dropout(seed=1).eval())
+    ]
+    assert reference.training == mode
+    assert found[0].kl.tolist() == found[1].kl.tolist() and found[0].kl.abs().max() > 0
