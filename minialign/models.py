@@ -87,8 +87,8 @@ def load_policy(
 
     Args:
         name: "tiny-base", a local folder, a model of the Hugging Face hub, or, without the hub,
-            "smollm2-135m-instruct". Of a folder of adapters (LoRA), the model that they were
-            trained on is loaded and the adapters on it; they alone go on being trained.
+            "smollm2-135m-instruct". From a folder of adapters, both the base model and the adapters
+            are loaded; only the adapters are trained.
         device: where to put it.
         dtype: of the weights.
 
@@ -111,6 +111,8 @@ def load_policy(
     policy = AutoModelForCausalLM.from_pretrained(
         base, dtype=dtype, attn_implementation=attention, trust_remote_code=False
     )
+    if getattr(policy.config, "rescale_every", 0):
+        policy.config.rescale_every = 0  # RWKV's weights would change with its mode, in place
     declare_ends(tokenizer, policy)
     _add_pad(tokenizer, policy)
     if tokenizer.chat_template is None:
@@ -316,8 +318,8 @@ class ValueModel(RewardModel):
     def from_reward_model(cls, reward_model: RewardModel) -> ValueModel:
         """A critic that starts as a copy of a reward model, zero included.
 
-        Trained is what the reward model trained: of one with adapters, they alone. The body of one
-        that is frozen is trained as a whole.
+        It trains what the reward model trained: with adapters, those alone. If the reward model is
+        frozen, the whole body is trained, or its adapters.
         """
         body = copy.deepcopy(reward_model.body)
         if not any(p.requires_grad for p in body.parameters()):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from model_matrix import MODELS, save
+from safetensors.torch import load_file
 from tiny_models import gpt2_with_dropout, sentencepiece_tokenizer, small_tokenizer, tiny_llama
 from tokenizers import decoders
 from transformers import AutoModelForCausalLM
@@ -49,6 +50,21 @@ def never(*args, **kwargs):
 
 
 # --- recurrent layers
+
+
+@torch.no_grad()
+def test_the_weights_of_rwkv_do_not_change_with_its_mode(tmp_path):
+    """Of its own, beyond the sixth layer, it halves them in eval mode and not in train mode."""
+    save("RWKV", tmp_path)
+    written = load_file(tmp_path / "model.safetensors")
+    policy, _ = load_policy(tmp_path)
+    ids = torch.tensor([[5, 6, 7]])
+    logits = [policy.train(mode)(input_ids=ids).logits for mode in (False, True, False)]
+    found = policy.state_dict()
+    assert all(torch.equal(weight, found[name]) for name, weight in written.items())
+    torch.testing.assert_close(logits[0], logits[1])
+    own = AutoModelForCausalLM.from_pretrained(tmp_path).eval()(input_ids=ids).logits
+    torch.testing.assert_close(logits[0], own, atol=1e-3, rtol=0)  # but for an epsilon
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -212,7 +228,7 @@ def test_a_prompt_that_just_fits_is_sampled():
 def test_every_model_has_a_shape(name):
     shape = Shape.of(model(name))
     assert min(vars(shape).values()) > 0 and shape.parameters == model(name).num_parameters()
-    assert shape.layers == 2 and shape.hidden in (32, 16)
+    assert shape.layers == (8 if name == "RWKV" else 2) and shape.hidden in (32, 16)
 
 
 def test_the_head_and_the_zero_of_a_reward_model_keep_their_digits():
