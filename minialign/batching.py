@@ -61,10 +61,10 @@ class Batch:
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> list[int]:
     """Ids of a prompt in the tokenizer's chat format, up to where the reply begins.
 
-    A plain string is one user turn. This is the only call of `apply_chat_template`: the template
-    writes every special token, so none is added twice. A template that refuses system turns, such
-    as Gemma's, gets the system's words before the user's; one that writes today's date gets a
-    fixed one, so that a run of yesterday is the same run today.
+    A plain string is one user turn. Every prompt that is trained on, or that `sample` continues,
+    comes through here: the template writes every special token, so none is added twice. A template
+    that refuses system turns, such as Gemma's, gets the system's words before the user's; one that
+    writes today's date gets a fixed one, so that a run of yesterday is the same run today.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     render = partial(tokenizer.apply_chat_template, add_generation_prompt=True, return_dict=True)

@@ -58,8 +58,9 @@ README_LINES = re.compile(r"- \*\*Colab\*\*.*?(?=\n- \*\*)", re.DOTALL)  # eithe
 def setup(address: str | None = None) -> str:
     """The first lines of every notebook's set-up cell.
 
-    Where the package lacks they install it: the clone that the notebook lies in, but no other
-    project that happens to lie around it; else from the address; else they say what to do.
+    Where the package is missing, these lines install it: the clone that the notebook lies
+    in, but no other project that happens to lie around it; else from the address; else they say
+    what to do.
 
     Args:
         address: of the repository; "" is none, and None is REPOSITORY.

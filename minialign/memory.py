@@ -53,7 +53,7 @@ class Shape:
     def of_config(cls, config: PreTrainedConfig, parameters: int) -> Shape:
         """That of a configuration, whose parameters are counted elsewhere.
 
-        Of a model in several parts, the language model's; layers without heads count as one head.
+        Of a composite model the language model counts; a layer without heads counts as one head.
         """
         config = config.get_text_config()
         heads, hidden = getattr(config, "num_attention_heads", None) or 1, config.hidden_size
