@@ -7,28 +7,23 @@ import functools
 import tempfile
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from model_matrix import MODELS, save
 from safetensors.torch import load_file
-from tiny_models import gpt2_with_dropout, sentencepiece_tokenizer, small_tokenizer, tiny_llama
-from tokenizers import decoders
+from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 from transformers import AutoModelForCausalLM
 
 from minialign import hub, rollout
 from minialign.architecture import is_recurrent, position_limit, window
-from minialign.batching import Row, pack, pieces
-from minialign.evaluate import credit
+from minialign.batching import Row, pack
 from minialign.fast_cache import can_cache
 from minialign.logprobs import token_logprobs
 from minialign.memory import Shape
 from minialign.models import RewardModel, ValueModel, load_policy, model_path
 from minialign.rewards.learnt import set_zero
-from minialign.rollout import Rollout, sample
-from minialign.verifiers import step_rewards
-from minialign.world.arithmetic import equation_ends
+from minialign.rollout import sample
 
 ASKED = ["what is 2 plus 3?", "a dog", "the cat sat on the mat"]
 RECURRENT = [name for name, entry in MODELS.items() if "recurrent" in entry.refused.get("pack", "")]
@@ -255,76 +250,6 @@ def test_a_bfloat16_reward_model_is_read_back(tmp_path):
     score, expected = (m(ids, torch.ones_like(ids)) for m in (again, scorer))
     torch.testing.assert_close(score, expected, atol=0.02, rtol=0)
     assert again.zero == scorer.zero and torch.equal(again.head.weight, scorer.head.weight)
-
-
-# --- the text of each token
-
-
-def metaspace():
-    """As T5's and many others': the decoder takes the first space away."""
-    tokenizer = sentencepiece_tokenizer()
-    core = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
-    core.decoder = decoders.Metaspace()
-    return type(tokenizer)(tokenizer_object=core, eos_token="</s>")
-
-
-TEXTS = ["2+5=7. 7+1=8.", "the cat  sat ", "it is 5.\n\nwhat?", "naïve 日本語 🐈 é", "🐈🐕", "",
-         "a", "\ufffd and on", "ends in \ufffd"]  # fmt: skip
-KINDS = {"bytes": small_tokenizer(), "SentencePiece": sentencepiece_tokenizer(),
-         "Metaspace": metaspace()}  # fmt: skip
-
-
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_pieces_are_the_text_token_by_token(kind, text):
-    tokenizer = KINDS[kind]
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    found = pieces(tokenizer, ids)
-    assert len(found) == len(ids)
-    assert "".join(found) == tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    for stop in range(len(ids)):  # nothing is told before it is written
-        whole = tokenizer.decode(ids[: stop + 1], clean_up_tokenization_spaces=False)
-        assert whole.endswith("\ufffd") or whole == "".join(found[: stop + 1])
-
-
-def test_pieces_of_a_text_that_is_cut_within_a_character():
-    ids = small_tokenizer()("it 🐈", add_special_tokens=False)["input_ids"][:-1]
-    assert "".join(pieces(small_tokenizer(), ids)) == small_tokenizer().decode(ids)
-
-
-def test_pieces_take_linear_time(monkeypatch):
-    """Each decoding reads a few tokens, not the whole text before."""
-    tokenizer, read = sentencepiece_tokenizer(), []
-    decode = tokenizer.decode
-    counted = SimpleNamespace(decode=lambda ids, **how: read.append(len(ids)) or decode(ids, **how))
-    ids = tokenizer("the cat sat on the mat. " * 40, add_special_tokens=False)["input_ids"]
-    assert "".join(pieces(counted, ids)) == decode(ids)
-    assert sum(read) < 5 * len(ids)
-
-
-@pytest.mark.parametrize("kind", ["SentencePiece", "Metaspace", "bytes"])
-def test_steps_are_found_whatever_becomes_of_spaces(kind):
-    """Without its spaces the text "2 + 5 = 7. 7 + 1 = 9." holds no equation of two steps."""
-    tokenizer = KINDS[kind]
-    text = "2 + 5 = 7. 7 + 1 = 9."
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    mask = torch.ones(1, len(ids) + 2)
-    mask[0, :2] = 0
-    drawn = Rollout(["?"], [text], torch.tensor([[1, 1, *ids]]), torch.ones_like(mask), mask,
-                    torch.zeros_like(mask), torch.tensor([True]), 1)  # fmt: skip
-    found = step_rewards(tokenizer, drawn, [(2, 5)])[0]
-    places = (~found.isnan()).nonzero()[:, 0].tolist()
-    assert found[places].tolist() == [1.0, 0.0]
-    for place, end in zip(places, equation_ends(text), strict=True):
-        before, upto = ("".join(pieces(tokenizer, ids)[: place - 2 + k]) for k in (0, 1))
-        assert len(before) < end <= len(upto)
-
-
-def test_credit_is_given_to_the_words_as_they_are_written():
-    tokenizer = sentencepiece_tokenizer()
-    critic = ValueModel.from_policy(tiny_llama(vocab_size=len(tokenizer)))
-    tokens, _ = credit(critic, tokenizer, "it", "the cat sat on the mat.", 1.0)
-    assert "".join(tokens) == "the cat sat on the mat.</turn>" and " sat" in tokens
 
 
 # --- where a model is
