@@ -137,6 +137,15 @@ def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
     return found
 
 
+def require_encoded(rows: Sequence[Row]) -> None:
+    """Raise TypeError unless all are rows of ids."""
+    if bad := next((row for row in rows if not isinstance(row, Row)), None):
+        raise TypeError(
+            f"a row is a {type(bad).__name__}, but a loop takes rows of ids; encode it: "
+            "encode(tokenizer, prompt, completion)"
+        )
+
+
 def collate(rows: Sequence[Row], pad_id: int, side: str = "right") -> Batch:
     """Rows as one batch, padded to the longest on one side.
 
@@ -144,6 +153,8 @@ def collate(rows: Sequence[Row], pad_id: int, side: str = "right") -> Batch:
     tensor([[0, 0, 1, 1],
             [0, 1, 0, 0]])
     """
+    if pad_id is None:
+        raise ValueError("the tokenizer has no pad token; load it with load_policy, or set one")
     if side not in ("left", "right"):
         raise ValueError(f"side is {side!r}; use 'left' (to sample) or 'right' (to train)")
     width = max(map(len, rows))
@@ -196,6 +207,7 @@ def length_batches(rows: Sequence[Row], size: int, rng: Random) -> Iterator[list
     Rows are sorted by length with a little noise, cut into batches, and the batches shuffled:
     little is padding, and every row comes once per epoch (a last short batch is kept).
     """
+    require_encoded(rows)
     if not rows or size < 1:
         raise ValueError(f"{len(rows)} rows in batches of {size}: give at least one row and size 1")
     while True:

@@ -101,7 +101,10 @@ def save_checkpoint(
         state: JSON-able; whatever the loop needs to go on, such as its step.
         generators: random generators to restore besides torch's own.
     """
+    path = Path(path)
     fresh, old = _beside(path)
+    if path.exists() and old.exists():
+        _keep_foreign_files(old, path)
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -127,15 +130,28 @@ def save_checkpoint(
     if path.exists():
         os.rename(path, old)
     os.rename(fresh, path)
+    if old.exists():
+        _keep_foreign_files(old, path)
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _keep_foreign_files(old: Path, path: Path) -> None:
+    """Take along what else lies in the folder, such as a model that a callback saved there."""
+    for entry in old.iterdir():
+        if not (path / entry.name).exists():
+            os.rename(entry, path / entry.name)
+
+
 def has_checkpoint(path: Path) -> bool:
-    """Whether there is a checkpoint to go on from; finishes a save that was cut between renames."""
+    """Whether there is a checkpoint to go on from; finishes a save that was cut between renames.
+
+    An empty folder holds none.
+    """
+    path = Path(path)
     fresh, old = _beside(path)
     if not path.exists() and old.exists() and fresh.exists():
         os.rename(fresh, path)  # the old one was only moved away once the new one was whole
-    return path.exists()
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def load_checkpoint(
@@ -154,6 +170,7 @@ def load_checkpoint(
         ValueError: if the folder is damaged, is no checkpoint, or was made by other settings; the
             message says what to do.
     """
+    path = Path(path)
     header = _header(path)
     saved, settings = header["settings"], json.loads(json.dumps(settings))  # tuples as lists
     if saved != settings:
@@ -166,10 +183,11 @@ def load_checkpoint(
         )
     weights, moments, random = (load_file(path / f"{name}.safetensors") for name in TENSOR_FILES)
     trainable = _trainable(model)
-    if {n: p.shape for n, p in trainable.items()} != {n: t.shape for n, t in weights.items()}:
+    kinds = ({n: (x.shape, x.dtype) for n, x in part.items()} for part in (trainable, weights))
+    if next(kinds) != next(kinds):
         raise ValueError(
-            f"the checkpoint {path.name} holds the weights of another model; "
-            "delete the folder to start anew, or load the model that it was made with"
+            f"the checkpoint {path.name} holds the weights of another model, or of another number "
+            "type; delete the folder to start anew, or load the model that it was made with"
         )
     with torch.no_grad():
         for name, parameter in trainable.items():
@@ -199,6 +217,8 @@ def _restore(generator: torch.Generator, state: Tensor, device: str) -> None:
 def _header(path: Path) -> dict[str, Any]:
     """state.json, once the files are known to be those that it was written with."""
     repair = "delete the folder to start anew"
+    if path.is_dir() and not (path / "state.json").exists():
+        repair += ", or give another one, if these files are not of a run"
     try:
         header = json.loads((path / "state.json").read_text())
     except (OSError, ValueError) as error:

@@ -12,21 +12,27 @@ from minialign.models import dropouts
 
 @contextlib.contextmanager
 def training(*models: torch.nn.Module, dropout: bool = False) -> Iterator[None]:
-    """Models in train mode, which gradient checkpointing asks for.
+    """Models ready for an update; in train mode where gradient checkpointing asks for it.
 
-    Where logprobs are compared there must be no noise: dropout, and the jitter of experts, are 0 in
-    here unless `dropout` is set.
+    Where logprobs are compared there must be no noise (dropout, the jitter and the sampling of
+    experts), which train mode switches on. With `dropout` a model is in train mode as it is.
     """
     places = [] if dropout else [p for model in models for p in (*dropouts(model), *_jitter(model))]
     rates = [(owner, name, getattr(owner, name)) for owner, name in places]
     try:
-        with _mode(models, True):
+        with contextlib.ExitStack() as modes:
+            for model in models:
+                modes.enter_context(_mode((model,), dropout or _checkpoints(model)))
             for owner, name in places:
                 setattr(owner, name, 0.0)
             yield
     finally:
         for owner, name, rate in rates:
             setattr(owner, name, rate)
+
+
+def _checkpoints(model: torch.nn.Module) -> bool:
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
 def _jitter(model: torch.nn.Module) -> list[tuple[object, str]]:

@@ -162,6 +162,8 @@ def weighted(parts: Mapping[str, tuple[Reward, float]]) -> Reward:
     """
     if not parts:
         raise ValueError("there are no rewards; give at least one")
+    if bad := [name for name, part in parts.items() if not isinstance(part, tuple | list)]:
+        raise TypeError(f"part {bad[0]!r} is no pair; give (reward, weight)")
 
     def reward(prompts: Sequence, completions: Completions, **columns: Sequence) -> Scores:
         each = [(call_reward(one, prompts, completions, **columns), w) for one, w in parts.values()]

@@ -363,3 +363,63 @@ def test_call_reward_and_watched_agree():
     means = watched({"one": letters}, rollout)
     assert means == {"one": pytest.approx(found.mean().item())}
     assert watched(None, rollout) == {}
+
+
+# --- rewards that do what they should not
+
+
+@loops
+def test_a_reward_that_changes_what_it_is_given_changes_no_row(loop):
+    rows = [{"prompt": [dict(CHAT[0])], "keys": [1, 2]} for _ in range(4)]
+
+    def judge(prompts, completions, keys, **kwargs):
+        for prompt, completion, key in zip(prompts, completions, keys, strict=True):
+            assert len(prompt) == 1 and len(key) == 2
+            prompt.append(completion[0])
+            key.pop()
+        return [1.0] * len(prompts)
+
+    loop(weighted({"a": (judge, 1.0), "b": (judge, 1.0)}), rows)
+    assert all(len(row["prompt"]) == 1 and row["keys"] == [1, 2] for row in rows)
+
+
+@loops
+@pytest.mark.parametrize("reward", [[letters, letters], "owner/model", None])
+def test_what_is_no_function_is_refused(loop, reward):
+    with pytest.raises(TypeError, match="must be a function; several are one by `weighted`"):
+        loop(reward)
+
+
+@loops
+def test_watch_is_a_dict_and_a_part_is_a_pair(loop):
+    with pytest.raises(TypeError, match="watch is a list"):
+        loop(letters, watch=[letters])
+    with pytest.raises(TypeError, match="part 'a' is no pair"):
+        weighted({"a": letters})
+
+
+def test_arguments_and_contents_tell_rewards_apart():
+    class Target:
+        def __init__(self, goal):
+            self.goal = goal
+
+        def __call__(self, completions, **columns):
+            return [float(self.goal)] * len(completions)
+
+    assert reward_identity(partial(letters, goal=5)) != reward_identity(partial(letters, goal=6))
+    assert reward_identity(Target(5)) == reward_identity(Target(5)) != reward_identity(Target(6))
+
+
+@pytest.mark.parametrize("name", ["centred", "leave_one_out", "zscore", "batch_scaled"])
+def test_a_group_of_one_compares_nothing(name):
+    with pytest.raises(ValueError, match="nothing would be learnt"):
+        RlConfig(advantage=name, group_size=1)
+
+
+@loops
+@pytest.mark.parametrize("rows", [["a prompt here"], [3], [("prompt", "x")]])
+def test_rows_are_dicts(loop, rows):
+    if loop is ppo and isinstance(rows[0], str):
+        return  # PPO takes prompts too
+    with pytest.raises((ValueError, TypeError)):
+        loop(letters, rows)

@@ -326,3 +326,45 @@ def test_a_run_begun_on_a_gpu_is_finished_on_a_cpu(tmp_path):
         loop(tiny_llama().cuda(), 3)
     with pytest.warns(UserWarning, match="began on cuda"):
         assert len(loop(tiny_llama(), 9)) == 4
+
+
+def test_the_scale_of_an_adapter_is_part_of_a_run(tmp_path):
+    sft(tmp_path / "run", policy=add_lora(tiny_llama(), alpha=16))
+    with pytest.raises(ValueError, match="adapters"):
+        sft(tmp_path / "run", policy=add_lora(tiny_llama(), alpha=160))
+
+
+def test_a_folder_is_given_as_a_text_too(tmp_path):
+    assert len(rl(str(tmp_path / "run"))) == 2 == len(rl(str(tmp_path / "run")))
+
+
+def test_files_of_others_stay_in_the_folder(tmp_path):
+    """A callback saves a model into the run's own folder."""
+    folder = tmp_path / "run"
+    sft(folder)
+    (folder / "best").mkdir()
+    (folder / "best" / "notes.txt").write_text("mine")
+    sft(folder)
+    model = tiny_llama()
+    optimizer = torch.optim.AdamW(model.parameters())
+    save_checkpoint(folder, model, optimizer, {}, {"step": 9})
+    assert (folder / "best" / "notes.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_is_none_of_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    assert len(sft(tmp_path / "run")) == 2
+
+
+def test_weights_of_another_number_type_are_refused(tmp_path):
+    sft(tmp_path / "run")
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="another number type"):
+        sft(tmp_path / "run", policy=tiny_llama().bfloat16())
+
+
+@pytest.mark.parametrize("loop", [sft, reward, dpo, kto])
+def test_rows_of_text_are_to_be_encoded_first(loop):
+    texts = [{"prompt": "the cat", "completion": "it is 5."}] * 4
+    rows = texts if loop in (sft, kto) else [(text, text) for text in texts]
+    with pytest.raises(TypeError, match=r"encode it: encode\(tokenizer"):
+        loop(None, rows=rows)

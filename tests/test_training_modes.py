@@ -117,8 +117,11 @@ def test_experts_are_not_jittered_where_logprobs_are_compared():
 
 def test_training_restores_rates_and_modes_of_several_models():
     one, two = gpt2_with_dropout(), tiny_llama().train()
+    one.gradient_checkpointing_enable()
     with training(one, two):
-        assert one.training and not dropouts(one)
+        assert one.training and not dropouts(one) and not two.training
+    with training(two, dropout=True):
+        assert two.training
     assert not one.training and two.training and dropouts(one)
     with evaluating(two):
         assert not any(m.training for m in two.modules())

@@ -11,6 +11,7 @@ column of the rows comes by its name. None says that a reward does not apply to 
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import reprlib
@@ -22,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minialign.checkpoint import fingerprint
 from minialign.rollout import Rollout
 
 Reward = Callable[..., Sequence[float | None]]
@@ -49,10 +51,16 @@ def reward_identity(reward: Reward) -> str:
     """What a checkpoint knows a reward by: its name, or what it says of itself.
 
     One that is made of others, or of weights, has an attribute `identity`, a function without
-    arguments.
+    arguments; of a partial its arguments count, of an object what it holds.
     """
     identity = getattr(reward, "identity", None)
-    return identity() if callable(identity) else reward_name(reward)
+    if callable(identity):
+        return identity()
+    if isinstance(reward, partial):
+        held = fingerprint([reward.args, reward.keywords])
+        return f"{reward_identity(reward.func)} {held}"
+    held = vars(reward) if hasattr(reward, "__dict__") else {}
+    return f"{reward_name(reward)} {fingerprint(held)}" if held else reward_name(reward)
 
 
 def paid_by(reward: Reward, watch: Mapping[str, Reward] | None) -> dict[str, Reward]:
@@ -61,6 +69,11 @@ def paid_by(reward: Reward, watch: Mapping[str, Reward] | None) -> dict[str, Rew
     Raises:
         ValueError: if a watched one has the name of a column of the history.
     """
+    if watch is not None and not isinstance(watch, Mapping):
+        raise TypeError(
+            f"watch is a {type(watch).__name__}; give a dict of names and rewards, such as "
+            "{'gold': gold_reward(...)}"
+        )
     if taken := sorted(LOGGED & (watch or {}).keys()):
         raise ValueError(
             f"watch has a reward {taken[0]!r}, which is a column of the history already; rename it"
@@ -116,6 +129,8 @@ def call_reward(
 ) -> Tensor:
     """(B,) float32 rewards, nan where the reward does not apply: None, as in TRL.
 
+    The reward gets copies, so that one that changes what it is given changes no row.
+
     Args:
         reward: any function that keeps the contract.
         prompts: B texts or messages.
@@ -128,14 +143,16 @@ def call_reward(
         ValueError: if it returns another count of numbers, or one that is not finite in float32.
         The message names the reward, the completion and its prompt, and the repair.
     """
-    name, given = reward_name(reward), {"prompts": prompts, "completions": completions, **columns}
+    given = {"prompts": prompts, "completions": completions, **columns}
+    given = {key: [copy.deepcopy(one) for one in values] for key, values in given.items()}
+    name = reward_name(reward)
     _refuse_unknown_arguments(reward, name, given)
     found = reward(**given)
     single = not hasattr(found, "__iter__") or getattr(found, "ndim", 1) == 0
     if single or isinstance(found, str | bytes | Mapping):
         raise TypeError(
             f"reward {name} returned {_short(found)}, but must return a list, one number per "
-            "completion"
+            "completion, and not be async"
         )
     values = list(found)
     if len(values) != len(prompts):
@@ -207,6 +224,11 @@ def _of_rollout(
 
 
 def _refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any]) -> None:
+    if not callable(reward):
+        raise TypeError(
+            f"the reward is {_short(reward)}, but must be a function; several are one by "
+            "`weighted`, a model by `reward_model_score`"
+        )
     try:
         signature = inspect.signature(reward)
     except (TypeError, ValueError):  # some built-in callables have none

@@ -162,6 +162,11 @@ def run_settings(
     known = {"loop": loop, **asdict(config), "data": fingerprint(data)}
     if model is not None:
         known["frozen"] = weights_digest(model, frozen_only=True)
+        configs = [vars(m).get("peft_config", {}) for m in model.modules()]
+        known["adapters"] = [
+            [c.r, c.lora_alpha, c.use_rslora] for one in configs for c in one.values()
+            if hasattr(c, "lora_alpha")
+        ]  # fmt: skip
     if reference is not None:
         known["reference"] = weights_digest(reference)
     if rewards is not None:

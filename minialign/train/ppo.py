@@ -197,9 +197,9 @@ def _checked(
     rows: Sequence[str | Messages | Data], demonstrations: Sequence[Row], config: PpoConfig
 ) -> list[Data]:
     """The rows as dicts, once there is all that the settings ask for."""
-    rows = [row if isinstance(row, Mapping) else {"prompt": row} for row in rows]
-    if not rows or any("prompt" not in row for row in rows):
-        raise ValueError(f"{len(rows)} rows: give at least one, each with a prompt")
+    rows = [{"prompt": row} if isinstance(row, str | list) else row for row in rows]
+    if not rows or any(not isinstance(row, Mapping) or "prompt" not in row for row in rows):
+        raise ValueError(f"{len(rows)} rows: give at least one, each a dict with a prompt")
     if bool(demonstrations) != (config.ptx > 0):
         raise ValueError(
             f"{len(demonstrations)} demonstrations with ptx={config.ptx}: give both, or neither"

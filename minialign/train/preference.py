@@ -20,7 +20,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Batch, Row, collate, length_batches
+from minialign.batching import Batch, Row, collate, length_batches, require_encoded
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.logprobs import logprobs_and_collisions
@@ -244,6 +244,7 @@ def shown(ranks: RankLogprobs) -> dict[str, float]:
 
 def _check(rankings: Sequence[Ranking], config: PreferenceConfig) -> None:
     """Refuse what cannot be trained on, with the row."""
+    require_encoded([row for ranking in rankings for row in ranking])
     lengths = {len(ranking) for ranking in rankings}
     if not rankings or len(lengths) > 1 or min(lengths) < 2:
         raise ValueError(

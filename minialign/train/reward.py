@@ -20,6 +20,7 @@ from minialign.batching import (
     completion_ids,
     length_batches,
     prompt_ids,
+    require_encoded,
 )
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
@@ -102,6 +103,7 @@ def ranking_loss(scores: Tensor, config: RewardConfig) -> Tensor:
 
 
 def _check(rankings: Sequence[Ranking], config: RewardConfig) -> None:
+    require_encoded([row for ranking in rankings for row in ranking])
     lengths = {len(ranking) for ranking in rankings}
     wanted = config.loss == "bradley_terry" and lengths - {2}
     if not rankings or len(lengths) > 1 or min(lengths) < 2 or wanted:

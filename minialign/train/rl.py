@@ -62,6 +62,7 @@ OBJECTIVES: dict[str, Callable[..., Tensor]] = {
     "squared_ratio": objectives.squared_ratio,
 }
 ADVANTAGES = (*GROUP_ADVANTAGES, "greedy", "process")
+COMPARED = ("centred", "leave_one_out", "zscore", "batch_scaled")  # with the others of a group
 EPS = 1e-5  # of Adam
 WARMUP = 5  # steps until the learning rate's peak
 MAX_GRAD_NORM = 1.0
@@ -93,6 +94,11 @@ class RlConfig:
         whole = ("steps", "prompts", "group_size", "epochs", "max_new_tokens", "save_every")
         if small := [name for name in whole if getattr(self, name) < 1]:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}; use 1 or more")
+        if self.group_size < 2 and self.advantage in COMPARED:
+            raise ValueError(
+                f"group_size is {self.group_size} with advantage {self.advantage!r}, which compares "
+                "a prompt's completions: nothing would be learnt; use 2 or more"
+            )
         if self.advantage == "process" and self.kl == "reward" and self.beta:
             raise ValueError(
                 f"advantage='process' with kl='reward' and beta={self.beta}: rewards of steps have "
@@ -321,8 +327,8 @@ def reference_logprobs(reference: PreTrainedModel, rollout: Rollout) -> tuple[Te
 
 
 def _check(rows: Sequence[Data], steps: StepRewards | None, config: RlConfig) -> None:
-    if not rows or any("prompt" not in row for row in rows):
-        raise ValueError(f"{len(rows)} rows: give at least one, each with a prompt")
+    if not rows or any(not isinstance(row, Mapping) or "prompt" not in row for row in rows):
+        raise ValueError(f"{len(rows)} rows: give at least one, each a dict with a prompt")
     if (steps is not None) != (config.advantage == "process"):
         raise ValueError(
             f"advantage is {config.advantage!r} and steps is {'given' if steps else 'None'}: "

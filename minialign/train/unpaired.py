@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import Row, collate, length_batches
+from minialign.batching import Row, collate, length_batches, require_encoded
 from minialign.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from minialign.history import History
 from minialign.losses.unpaired import bco_loss, kto_loss, mismatched_kl
@@ -135,6 +135,7 @@ def train_unpaired(
         logratios in nats), grad_norm and learning_rate.
     """
     config = config or UnpairedConfig()
+    require_encoded(rows)
     if len(rows) != len(liked):
         raise ValueError(f"{len(rows)} rows and {len(liked)} labels; give one for each")
     if strange_label := [one for one in liked if one not in (True, False)]:
