@@ -96,8 +96,8 @@ class RlConfig:
             raise ValueError(f"{small[0]} is {getattr(self, small[0])}; use 1 or more")
         if self.group_size < 2 and self.advantage in COMPARED:
             raise ValueError(
-                f"group_size is {self.group_size} with advantage {self.advantage!r}, which compares "
-                "a prompt's completions: nothing would be learnt; use 2 or more"
+                f"group_size is {self.group_size}, and {self.advantage!r} compares a prompt's "
+                "completions, so nothing would be learnt; use 2 or more"
             )
         if self.advantage == "process" and self.kl == "reward" and self.beta:
             raise ValueError(
