@@ -46,7 +46,14 @@ RIGHT: list[tuple[object, list[str]]] = [
         "B", "(B)", "B.", "**B**", "B) Oak", "B. Oak", "#### B", "Answer: B", "The answer is (B).",
         "The correct answer is **B**.", r"\boxed{B}", r"\boxed{\text{B}}", r"\boxed{(B)}",
         r"\boxed{B. Oak}", r"$\boxed{\textbf{B}}$", "The answer is B because A is a bird.",
+        "**B. Oak**", "Answer: (B) Oak", "**Answer:** B", "Birds are not trees.\nB",
+        "Birds are not trees.\n\n**B**", "Oak it is.\n(B)\n", "<answer>B</answer>",
+        "A. Bird\nB. Oak\nThe answer is B.", "A) A bird. B) A tree. Answer: B", "A. Bird\n#### B",
+        "A. Bird\nB. Oak\n#### B. Oak", r"A. Bird, B. Oak: \boxed{B}", "\\boxed{B.\nOak}",
     ]),
+    ("A", ["(A)", "**A**", "A", "The answer is A.", "The answer is A because it flies.",
+           "The answer is (A) since it flies.", "Answer: A\nIt flies.", "It flies.\nA"]),
+    ("I", ["Answer: I", "The answer is **I**."]),
     (r"\text{(C)}", [r"\boxed{C}", "The answer is C."]),
     ("Evelyn", [r"\boxed{Evelyn}", r"\boxed{\text{Evelyn}}", r"\boxed{evelyn}"]),
 ]  # fmt: skip
@@ -71,7 +78,15 @@ WRONG: list[tuple[str, list[str]]] = [
         "A", "b", "The answer is A.", "The answer is B or C.", "A, B", r"\boxed{A}", "Boxes",
         r"\boxed{B, C}", "The answer is C. The answer is B.", r"\boxed{C} B", "",
     ]),
-    ("A", ["A tree is a plant."]),
+    ("A", [
+        "A tree is a plant.", "The answer is A lot harder.", "The answer is A tree.",
+        "A. Paris\nB. London\nC. Rome", "A. is wrong, it is no city.\nSo the best is B.",
+        "A) 5 is too small. B) 7 fits. I choose B.", "A. is wrong\nSo B it is", "A: no\nB: yes",
+        "(A) or (B)", "A. or B, or C", "A. B. C.", "**A** **B**", r"\boxed{A. Paris B. London}",
+        "\\boxed{A. Paris\nB. London}", "#### A. Paris\nB. London", "The answer is B. #### A",
+    ]),
+    ("C", ["A\nB\nC", "A.\nB.\nC.", "(A)\n(B)\n(C)", "A. Paris\nB. London\nC"]),
+    ("I", ["The answer is I think B", "The answer is I do not know."]),
     ("Paris", [r"\boxed{pairs}", "Paris", r"\boxed{}", r"\boxed{Rome}"]),
 ]  # fmt: skip
 

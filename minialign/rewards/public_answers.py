@@ -18,9 +18,11 @@ from minialign.rewards.answer_process import ANSWERS
 TAIL = 20_000  # characters of a completion that are looked at, the last ones
 LONGEST = 1_000  # characters of an answer in the data
 LETTER = re.compile(r"\(?([A-Z])[.):]?\)?")  # of a choice, alone
-CHOICE = re.compile(r"\(?([A-Z])(?:\)?[.:)]?|\)?[.:)]\s.*)", re.DOTALL)  # or before its text
+CHOICE = re.compile(r"\(?([A-Z])(?:\)?[.:)]?|\)?[.:)]\s.*)")  # or before its text, on one line
+LABEL = re.compile(r"(?m)(?<!\S)[(*]*([A-Z])(?:[.,:)*]+(?!\S)|$)")  # of choices, within a text
 CLAIM = re.compile(
-    r"(?i:\banswer\s*(?:is|:))[\s:*]*\(?([A-Z])(?![\w'])"
+    r"(?i:\banswer\s*(?:is|:))[\s:*]*\(?"
+    r"([B-HJ-Z]|[AI](?!\s+(?!(?:because|since|as|for|which|not)\b)[a-z]))(?![\w'])"  # not "A lot"
     r"(?!\)?\**\s*(?:,|/|or\b|and\b)\s*\**\(?[A-Z](?!\w))"  # not "A or B"
 )
 WORDS = re.compile(r"(?=.*[^\W\d_]{3})[\w .,'-]+")  # Evelyn, June 20; but xy is a product
@@ -167,9 +169,22 @@ def _folded(words: str) -> str:
 def _letter(text: str, said: str | None) -> str | None:
     """The letter of the choice that a completion ends with, if it is clear which."""
     if said is not None:
-        found = CHOICE.fullmatch(plain_answer(said))
-    elif claims := CLAIM.findall(text):
-        return claims[-1] if len(set(claims)) == 1 else None
-    else:
-        found = CHOICE.fullmatch(plain_answer(text.rpartition("####")[2]))
-    return found[1] if found else None
+        return _choice(said)
+    _, mark, end = text.rpartition("####")
+    claims = {*CLAIM.findall(text), _choice(end) if mark else None} - {None}
+    if claims:
+        return claims.pop() if len(claims) == 1 else None
+    last = LETTER.fullmatch(plain_answer(text.strip().rpartition("\n")[2]))
+    if "\n" not in text.strip() or (last and not _lists_choices(text)):
+        return last[1] if last else _choice(text)
+    return None
+
+
+def _choice(text: str) -> str | None:
+    """The letter that a text is, or begins with; None if it names several."""
+    found = CHOICE.fullmatch(" ".join(plain_answer(text).split()))
+    return found[1] if found and not _lists_choices(text) else None
+
+
+def _lists_choices(text: str) -> bool:
+    return len(set(LABEL.findall(text))) > 1
