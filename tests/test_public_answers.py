@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -173,6 +174,45 @@ def test_an_interrupt_does_not_shift_the_verdicts(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         paid("18", "18")
     assert [paid("18", "17"), paid("18", "18")] == [0.0, 1.0]
+
+
+def test_a_process_ended_from_outside_costs_no_verdict():
+    paid("18", "18")
+    process = answer_process.ANSWERS._process
+    process.kill()
+    process.wait()
+    assert [paid("18", "18"), paid("18", "17")] == [1.0, 0.0]
+
+
+def test_a_process_that_cannot_be_asked_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    answers = answer_process.AnswerProcess()
+
+    def ended(line: str, seconds: float) -> list:
+        if line:
+            raise BrokenPipeError
+        return [True, False]
+
+    monkeypatch.setattr(answers, "_exchange", ended)
+    with pytest.raises(RuntimeError, match="was ended twice before it took a question"):
+        answers.same("18", "18")
+    assert answers._process is None
+
+
+def test_what_math_verify_fails_on_is_a_verdict(monkeypatch: pytest.MonkeyPatch, capsys):
+    def failing(text: str, **_: object) -> list[str]:
+        if text == "bad":
+            raise RecursionError
+        return [text]
+
+    monkeypatch.setattr("math_verify.parse", failing)
+    monkeypatch.setattr("math_verify.verify", lambda right, said, **_: right == said)
+    monkeypatch.setattr(answer_process, "resource", None)
+    monkeypatch.setattr(answer_process.logging, "disable", lambda: None)
+    asked = [["18", "bad"], ["18", r"\boxed{18}"]]
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(json.dumps(a) + "\n" for a in asked)))
+    answer_process.main()
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said == [[True, False], [False, True], [True, False]]
 
 
 def test_the_process_ends_with_the_course():

@@ -46,14 +46,26 @@ class AnswerProcess:
         """
         with self._lock:
             try:
-                self._start()
-                reply = self._exchange(json.dumps([answer, text]) + "\n", PATIENCE)
+                reply = self._asked(json.dumps([answer, text]) + "\n")
             except BaseException:  # an interrupt: the reply must not meet the next question
                 self._end()
                 raise
             if reply is None or reply[1]:
                 self._end()
         return False if reply is None else reply[0]
+
+    def _asked(self, line: str) -> Any:
+        """The reply to a question, asked anew if the process had ended before it took it."""
+        for _ in range(2):
+            self._start()
+            try:
+                return self._exchange(line, PATIENCE)
+            except OSError:  # nothing was compared, so it is no verdict
+                self._end()
+        raise RuntimeError(
+            "the process that compares answers was ended twice before it took a question; see "
+            "what ends processes here, for instance a limit of memory"
+        )
 
     def _start(self) -> None:
         if self._process is not None:
@@ -73,7 +85,11 @@ class AnswerProcess:
             )
 
     def _exchange(self, line: str, seconds: float) -> Any:
-        """What the process replies; None if it ends, of itself or because time is up."""
+        """What the process replies; None if it ends, of itself or because time is up.
+
+        Raises:
+            OSError: if it ended before the line was written.
+        """
         timer = Timer(seconds, self._process.kill)
         timer.daemon = True
         timer.start()
@@ -81,8 +97,6 @@ class AnswerProcess:
             self._process.stdin.write(line)
             self._process.stdin.flush()
             reply = self._process.stdout.readline()
-        except OSError:  # it ended while it was written to
-            return None
         finally:
             timer.cancel()
         return json.loads(reply) if reply.endswith("\n") else None
@@ -119,8 +133,12 @@ def main() -> None:
         start = time.process_time()
         if resource:
             lower("RLIMIT_CPU", int(start) + SECONDS + 1)
-        said = parse(text, parsing_timeout=None)
-        same = verify(right(answer), said, timeout_seconds=None) if right(answer) else None
+        try:
+            said = parse(text, parsing_timeout=None)
+            same = verify(right(answer), said, timeout_seconds=None) if right(answer) else None
+        except Exception:  # what math-verify fails on is not equal; its memory may be full
+            say([False, True])
+            continue
         say([same, number >= WORN or time.process_time() - start > SLOW])
 
 
