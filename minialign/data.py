@@ -109,6 +109,6 @@ def load(name: str, split: str = "train") -> Dataset:
     for _, line in numbered_lines(folder / f"{name}.jsonl"):
         row = json.loads(line)
         splits.setdefault(row.pop("split"), []).append(row)
-    if split not in list(splits):
+    if split not in list(splits):  # a list: what has no hash is unknown, too
         raise ValueError(f"split is {split!r}, which {name} lack; use one of {', '.join(splits)}")
     return Dataset.from_list(splits[split])

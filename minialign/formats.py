@@ -1,4 +1,4 @@
-"""Public data sets: a dozen formats, each turned into one of the course's shapes.
+"""Public data sets: fourteen formats, each turned into one of the course's shapes.
 
 A format is told by the columns that most of the first rows have, so a name or a path is all that is
 asked for. Whatever the format, a system text and a history of turns become part of the prompt.

@@ -161,10 +161,13 @@ def refuse_unread(row: Mapping[str, Any], names: Iterable[str], what: str = "the
     """Refuse what has a column that would have to be read."""
     for name in names:
         if not is_empty(row.get(name)):
+            rule = "drop the row, or the column if the replies do not depend on it"
+            if name in FRAME:
+                rule = "read it with `read_public`, or give `convert`"
             raise BadRow(
                 f"{name} not read",
                 f"{what} has {name!r}, {shown(row[name])}, without which it means something else; "
-                "drop the row, or the column if the replies do not depend on it",
+                f"{rule}",
             )
 
 

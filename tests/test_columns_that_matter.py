@@ -10,6 +10,7 @@ from minialign.formats import FORMATS
 from minialign.own_data import demonstrations_of, problems_of
 from minialign.public_data import read_public
 from minialign.readers import Demonstration, Feedback, Pair, Prompt, read
+from minialign.row_checks import FRAME
 
 TOKENIZER = small_tokenizer()
 
@@ -244,3 +245,11 @@ def test_a_system_text_of_a_problem_stays_before_it(capsys):
     (row,) = problems_of([{"question": "2 + 2?", "answer": "#### 4", "system": "Be brief."}], 9)
     assert [message["role"] for message in row["prompt"]] == ["system", "user"]
     assert row["prompt"][1]["content"].startswith("2 + 2?\n\nWork step by step")
+
+
+@pytest.mark.parametrize("name", FRAME)
+def test_a_frame_that_only_read_public_takes_is_sent_there(name: str):
+    row = {"prompt": "p", "completion": "Oak.", name: "Be kind."}
+    with pytest.raises(ValueError, match=r"read it with `read_public`, or give `convert`") as found:
+        read([row], Demonstration)
+    assert "drop the row" not in str(found.value)
