@@ -111,7 +111,9 @@ def test_it_has_trls_signature():
     assert found == [1.0, 1.0, 0.0] and all(isinstance(one, float) for one in found)
     with pytest.raises(ValueError, match="longer"):
         public_answer(["?"], ["4", "5"], answer=["4"])
-    with pytest.raises(TypeError, match="a completion is a int; use a string, or a list"):
+    turns = [{"role": "assistant", "content": said} for said in (r"\boxed{4}", " So it is.")]
+    assert public_answer(["?"], [turns], answer=["4"]) == [1.0]  # the texts of all messages
+    with pytest.raises(TypeError):
         public_answer(["?"], [4], answer=["4"])
 
 

@@ -9,11 +9,12 @@ are compared as text. The village has a stricter verifier of its own, `verifiers
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from minialign.rewards.answer_process import ANSWERS
+from minialign.rewards.contract import texts_of
 
 TAIL = 20_000  # characters of a completion that are looked at, the last ones
 LONGEST = 1_000  # characters of an answer in the data
@@ -67,7 +68,7 @@ def public_answer(
 
     Args:
         prompts: not looked at.
-        completions: strings, or lists of messages, of which the last counts.
+        completions: strings, or lists of messages, whose texts count as one.
         answer: the right answer of each, a string or a number; a capital letter is that of a
             choice. None, or what math-verify cannot read, gives None: the reward does not apply.
         columns: other columns, not looked at.
@@ -79,7 +80,7 @@ def public_answer(
     [1.0, 1.0, 0.0]
     """
     require()
-    return [_paid(a, _text(c)) for a, c in zip(answer, completions, strict=True)]
+    return [_paid(a, text) for a, text in zip(answer, texts_of(completions), strict=True)]
 
 
 def is_letter(answer: str) -> bool:
@@ -123,20 +124,6 @@ def plain_answer(text: str) -> str:
     if currency := CURRENCY.match(found):
         found = found[currency.end() :]
     return found.removeprefix("+") if NUMBER.fullmatch(found) else found
-
-
-def _text(completion: str | Sequence[Mapping[str, Any]]) -> str:
-    """What a policy wrote, of a string or of messages."""
-    if isinstance(completion, str):
-        return completion
-    if isinstance(completion, Sequence) and all(isinstance(m, Mapping) for m in completion):
-        said = completion[-1].get("content") if completion else ""
-        if isinstance(said, str) or said is None:
-            return said or ""
-    raise TypeError(
-        f"a completion is a {type(completion).__name__}; use a string, or a list of messages with "
-        "text as their content"
-    )
 
 
 def _paid(answer: Any, text: str) -> float | None:
