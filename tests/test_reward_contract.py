@@ -110,6 +110,13 @@ def test_the_verifiers_of_the_course_read_messages_too():
     assert verifiers.lower_case(["?"], said) == [0.0]
 
 
+@pytest.mark.parametrize("bad", [7, None, [{"role": "assistant", "content": None}], ["text"],
+                                 [{"content": [{"type": "text", "text": "5"}]}]])  # fmt: skip
+def test_a_completion_that_is_no_text_is_named(bad):
+    with pytest.raises(TypeError, match="use a text, or messages whose contents are texts"):
+        right_answer(["?"], [bad], answer=[5])
+
+
 @loops
 def test_columns_of_all_rows_reach_it(loop):
     """The second kind of row has a column that the first has not."""

@@ -87,9 +87,7 @@ def texts_of(completions: Completions) -> list[str]:
     >>> texts_of(["Yes.", [{"role": "assistant", "content": "No."}]])
     ['Yes.', 'No.']
     """
-    return [
-        c if isinstance(c, str) else "".join(turn["content"] for turn in c) for c in completions
-    ]
+    return [_text_of(completion) for completion in completions]
 
 
 def by_column(
@@ -144,7 +142,7 @@ def call_reward(
         The message names the reward, the completion and its prompt, and the repair.
     """
     given = {"prompts": prompts, "completions": completions, **columns}
-    given = {key: [copy.deepcopy(one) for one in values] for key, values in given.items()}
+    given = {key: _copied(values) for key, values in given.items()}
     name = reward_name(reward)
     _refuse_unknown_arguments(reward, name, given)
     found = reward(**given)
@@ -265,6 +263,23 @@ def _number(value: Any, name: str, place: str) -> float:
             "where it does not apply"
         )
     return float32
+
+
+def _copied(values: Any) -> Any:
+    """A column, each value a copy of its own; what TRL gives besides columns stays as it is."""
+    return [copy.deepcopy(one) for one in values] if isinstance(values, list | tuple) else values
+
+
+def _text_of(completion: Any) -> str:
+    """A text as it is, of messages their contents one after another."""
+    turns = [{"content": completion}] if isinstance(completion, str) else completion
+    if isinstance(turns, list) and all(isinstance(turn, Mapping) for turn in turns):
+        said = [turn.get("content") for turn in turns]
+        if all(isinstance(text, str) for text in said):
+            return "".join(said)
+    raise TypeError(
+        f"a completion is {_short(completion)}; use a text, or messages whose contents are texts"
+    )
 
 
 def _place(i: int, prompts: Sequence, numbers: Sequence[int] | None) -> str:
