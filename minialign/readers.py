@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from minialign.row_checks import (
     FRAME,
+    JUDGED,
     UNREAD,
     BadRow,
     Messages,
@@ -200,7 +201,7 @@ def _example(row: Any, shape: type[T], max_prompt_chars: int | None, convert: Ca
     """A row, or a line of JSON, as an example; raises BadRow."""
     row = row_of(row)
     refuse_unread(row, UNREAD if convert else (*UNREAD, *FRAME))
-    refuse_unused(row)
+    refuse_unused(row, more=JUDGED if shape is Demonstration else ())
     row = row if convert is None else convert(row)
     values = {}
     for field in fields(shape):

@@ -21,7 +21,8 @@ UNREAD = (
 )  # fmt: skip
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of a message: templates write them too
 FRAME = ("system", "system_prompt", "history")  # `formats` reads them
-UNUSED = ("train", "loss")  # false: a reply that is not to be learnt
+UNUSED = ("train", "loss", "train_on_turn", "learn")  # false: a reply that is not to be learnt
+JUDGED = ("label", "kto_tag")  # of a demonstration, likewise
 SIZED = (list, tuple, Mapping, bytes)
 
 
@@ -171,12 +172,21 @@ def refuse_unread(row: Mapping[str, Any], names: Iterable[str], what: str = "the
             )
 
 
-def refuse_unused(row: Mapping[str, Any], what: str = "the row") -> None:
+def refuse_unused(row: Mapping[str, Any], what: str = "the row", more: Iterable[str] = ()) -> None:
     """Refuse a row or a reply that counts less than others, or not at all."""
     weight = row.get("weight")
     if not is_empty(weight) and (not isinstance(weight, int | float) or weight != 1):
         rule = "here every row counts as 1; drop the row or the column"
         raise BadRow("weight not read", f"{what} has the weight {shown(weight)}; {rule}")
-    if unused := [name for name in UNUSED if row.get(name) is False]:
+    unused = [name for name in (*UNUSED, *more) if _says(row.get(name), "false", 0)]
+    if unused or _says(row.get("mask"), "true", 1):
+        name = (*unused, "mask")[0]
         rule = "such a reply is not to be learnt; drop the row"
-        raise BadRow("reply not to be learnt", f"{what} has {unused[0]!r} false; {rule}")
+        raise BadRow("reply not to be learnt", f"{what} has {name!r} {shown(row[name])}; {rule}")
+
+
+def _says(value: Any, word: str, number: int) -> bool:
+    """Whether a value is true (or false), as such, as a number or as a text."""
+    if isinstance(value, str):
+        return value.strip().lower() in (word, str(number))
+    return isinstance(value, int | float) and value == number

@@ -163,6 +163,10 @@ REFUSED: dict[str, tuple[dict, str, str]] = {
     "an unlearnt last turn": ({"conversations": [
         GPT["conversations"][0], {"from": "gpt", "value": "Oak.", "loss": False}]},
         "reply not to be learnt", "'loss'"),
+    **{f"a last reply with {name} {value!r}": (
+        {"messages": [ASKED, bot("Oak.", **{name: value})]}, "reply not to be learnt", name)
+       for name, value in [("train", "false"), ("loss", 0), ("mask", True), ("mask", "True"),
+                           ("train_on_turn", False), ("learn", False), ("learn", "0")]},
     "a picture": ({"messages": [{"role": "user", "content": PICTURE}, bot("Oak.")]}, "not text",
                   "only text is read"),
     "a part that is a text": ({"messages": [{"role": "user", "content": ["a"]}, bot("Oak.")]},
@@ -253,3 +257,16 @@ def test_a_frame_that_only_read_public_takes_is_sent_there(name: str):
     with pytest.raises(ValueError, match=r"read it with `read_public`, or give `convert`") as found:
         read([row], Demonstration)
     assert "drop the row" not in str(found.value)
+
+
+BAD_REPLIES = [{"prompt": "Hi.", "completion": "Idiot!"}, {"messages": [user("Hi."), bot("No!")]}]
+
+
+@pytest.mark.parametrize("row", BAD_REPLIES, ids=lambda row: next(iter(row)))
+@pytest.mark.parametrize(("name", "value"), [("label", False), ("label", 0), ("kto_tag", False)])
+def test_a_reply_labelled_bad_is_no_demonstration(row: dict, name: str, value: object):
+    found = read_public([{**row, name: value}, {**row, name: True}, row], Demonstration)
+    assert found.numbers == [2, 3] and found.dropped == {"reply not to be learnt": [1]}
+    own = [{"prompt": "Hi.", "completion": "Idiot!", name: value}]
+    assert not read(own, Demonstration, on_bad="drop")
+    assert read([{**own[0], "label": False}], Feedback)[0].label is False
