@@ -55,7 +55,8 @@ def asked(row: Row, name: str) -> str:
     request = text(row, name)
     others = (other for other in CONTEXT if other != name and not is_empty(row.get(other)))
     about = [text(row, other) for other in others]
-    return "\n\n".join([request, *(words for words in about if words not in request)])
+    new = (words for words in about if not f"\n{request}".endswith(f"\n{words}"))
+    return "\n\n".join([request, *new])
 
 
 def messages(name: str, value: Any) -> Messages:

@@ -50,7 +50,18 @@ READ: dict[str, tuple[dict, object]] = {
                         Demonstration("Name a tree.", "Oak.")),
     "alpaca, context": ({**TASK, "input": "Acorns.", "context": "A park."},
                         Demonstration("Name a tree.\n\nAcorns.\n\nA park.", "Oak.")),
-    "alpaca, the input again": ({**TASK, "input": "tree"}, Demonstration("Name a tree.", "Oak.")),
+    "alpaca, the input again": (
+        {**TASK, "instruction": "Name it.\nA tree.", "input": "A tree."},
+        Demonstration("Name it.\nA tree.", "Oak.")),
+    "alpaca, an input whose words the instruction has": (
+        {**TASK, "instruction": "Capitalize the letter.", "input": "a"},
+        Demonstration("Capitalize the letter.\n\na", "Oak.")),
+    "dolly, a context whose words end the instruction": (
+        {"instruction": "Is it a tree", "context": "tree", "response": "Yes."},
+        Demonstration("Is it a tree\n\ntree", "Yes.")),
+    "worked, an input whose digits the question has": (
+        {"question": "Is it prime? Answer in 10 words.", "input": "1", "answer": "#### 4"},
+        Prompt("Is it prime? Answer in 10 words.\n\n1", "4")),
     "dolly, system": ({"instruction": "Name a tree.", "response": "Oak.", "context": "",
                        "system_prompt": "You are a pirate."},
                       Demonstration([PIRATE, ASKED], "Oak.")),
