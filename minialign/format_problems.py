@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from minialign.format_talks import Row, asked, column, request, text
+from minialign.format_talks import CHOICES, Row, asked, column, request, text
 from minialign.rewards.public_answers import boxed
 from minialign.row_checks import BadRow, is_empty, listed, shown
 
@@ -19,6 +19,8 @@ LONGEST = 1_000  # digits of a number
 
 def worked(row: Row) -> Row:
     """GSM8K: the answer stands behind #### at the end of the solution."""
+    if _chosen(row):
+        return multiple_choice(row)
     _, mark, answer = text(row, "answer").rpartition("####")
     if not mark or not answer.strip():
         raise BadRow("no answer", "column 'answer' has no #### with an answer behind it; add it")
@@ -37,6 +39,8 @@ def solved(row: Row) -> Row:
 
 def answered(row: Row) -> Row:
     """A problem or a prompt, and its answer, a text or a number."""
+    if _chosen(row):
+        return multiple_choice(row)
     answer = _answer(column(row, "answer"))
     if row.get("problem") is not None:
         return {"prompt": asked(row, "problem"), "answer": answer}
@@ -63,7 +67,7 @@ def _without_commas(answer: str) -> str:
 
 def multiple_choice(row: Row) -> Row:
     """Choices get the letters A, B, ...; the answer is a letter, whichever label the row has."""
-    texts, labels = _choices(column(row, "choices"))
+    texts, labels = _choices(column(row, _chosen(row) or "choices"))
     right = column(row, "answer" if row.get("answerKey") is None else "answerKey")
     place = _place(right, labels) if labels else _place(right, list(LETTERS[: len(texts)]))
     if place is None and not labels and isinstance(right, int) and not isinstance(right, bool):
@@ -74,7 +78,18 @@ def multiple_choice(row: Row) -> Row:
             "no answer", f"the right choice is {shown(right)}; {rule}, or a position from 0"
         )
     lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, texts, strict=False)]
-    return {"prompt": "\n".join([asked(row, "question"), *lines]), "answer": LETTERS[place]}
+    names = ("question", "problem", "prompt")
+    name = next((name for name in names if not is_empty(row.get(name))), "question")
+    rest = {other: value for other, value in row.items() if other not in CHOICES}
+    return {"prompt": "\n".join([asked(rest, name), *lines]), "answer": LETTERS[place]}
+
+
+def _chosen(row: Row) -> str | None:
+    """The column of the choices, if there are any."""
+    found = [name for name in CHOICES if not is_empty(row.get(name))]
+    if len(found) > 1 and row[found[0]] != row[found[1]]:
+        raise BadRow("wrong choices", "'choices' and 'options' differ; drop one of the columns")
+    return found[0] if found else None
 
 
 def _choices(value: Any) -> tuple[list[str], list[Any]]:

@@ -17,6 +17,7 @@ from minialign.row_checks import (
     is_empty,
     message_of,
     missing,
+    refuse_unread,
     refuse_unused,
     shown,
 )
@@ -27,6 +28,7 @@ SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "a
 TURN = re.compile(r"\n\n(Human|Assistant):")
 REQUESTS = ("prompt", "instruction", "question", "input")  # the first of them that a row has
 CONTEXT = ("input", "context", "passage")  # what a request is about: it follows the request
+CHOICES = ("choices", "options")  # `format_problems` reads them, and no one else
 SCORES = (
     ("score_chosen", "score_rejected"),
     ("chosen_score", "rejected_score"),
@@ -52,8 +54,11 @@ def text(row: Row, name: str) -> str:
 
 def asked(row: Row, name: str) -> str:
     """A request, and after a blank line each what it is about, if it does not say so itself."""
+    refuse_unread(row, CHOICES)
     request = text(row, name)
-    others = (other for other in CONTEXT if other != name and not is_empty(row.get(other)))
+    further = REQUESTS[REQUESTS.index(name) + 1 :] if name in REQUESTS else ()
+    names = dict.fromkeys((*further, *CONTEXT))
+    others = (other for other in names if other != name and not is_empty(row.get(other)))
     about = [text(row, other) for other in others]
     new = (words for words in about if not f"\n{request}".endswith(f"\n{words}"))
     return "\n\n".join([request, *new])

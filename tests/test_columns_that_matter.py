@@ -119,6 +119,24 @@ READ: dict[str, tuple[dict, object]] = {
                         "answer": "#### 4"}, Prompt([PIRATE, ASKED], "4")),
     "boxed, an answer of its own": ({"problem": "p", "solution": "It is 4.", "answer": "4"},
                                     Prompt("p", "4")),
+    "options of a problem": (
+        {"problem": "Which is a fruit?", "options": ["Oak", "Pear"], "answer": "B"},
+        Prompt("Which is a fruit?\nA. Oak\nB. Pear", "B")),
+    "options of a solved problem": (
+        {"problem": "Which?", "solution": "s", "options": ["Oak", "Pear"], "answer": "B"},
+        Prompt("Which?\nA. Oak\nB. Pear", "B")),
+    "options of a question": ({"question": "Which?", "options": ["Oak", "Pear"], "answer": 1},
+                              Prompt("Which?\nA. Oak\nB. Pear", "B")),
+    "choices of a prompt": ({"prompt": "Which?", "choices": ["Oak", "Pear"], "answer": "B"},
+                            Prompt("Which?\nA. Oak\nB. Pear", "B")),
+    "no options": ({"problem": "Which?", "options": [], "answer": "4"}, Prompt("Which?", "4")),
+    "alpaca, a question": (
+        {"instruction": "Answer the question.", "question": "What is aspirin?", "input": "",
+         "output": "A drug."},
+        Demonstration("Answer the question.\n\nWhat is aspirin?", "A drug.")),
+    "preferences, a question after its instruction": (
+        {"instruction": "You are a tutor.", "question": "2+2?", "chosen": "4", "rejected": "5"},
+        Pair("You are a tutor.\n\n2+2?", "4", "5")),
     "a weight of one": ({**PAIR, "weight": 1.0}, Pair("Name a tree.", "Oak.", "Ash.")),
 }  # fmt: skip
 
@@ -178,6 +196,12 @@ REFUSED: dict[str, tuple[dict, str, str]] = {
         {"messages": [ASKED, bot("Oak.", **{name: value})]}, "reply not to be learnt", name)
        for name, value in [("train", "false"), ("loss", 0), ("mask", True), ("mask", "True"),
                            ("train_on_turn", False), ("learn", False), ("learn", "0")]},
+    "a task with options": ({**TASK, "options": ["Oak", "Ash"]}, "options not read", "options"),
+    "a problem solved in its box, with options": (
+        {"problem": "p", "solution": r"\boxed{B}", "options": ["a", "b"]}, "options not read", ""),
+    "choices and other options": (
+        {"prompt": "p", "choices": ["a", "b"], "options": ["a", "c"], "answer": "B"},
+        "wrong choices", "differ"),
     "a picture": ({"messages": [{"role": "user", "content": PICTURE}, bot("Oak.")]}, "not text",
                   "only text is read"),
     "a part that is a text": ({"messages": [{"role": "user", "content": ["a"]}, bot("Oak.")]},
@@ -212,6 +236,7 @@ REFUSED: dict[str, tuple[dict, str, str]] = {
 def test_it_is_refused_and_counted(name: str):
     row, reason, word = REFUSED[name]
     shape = Pair if "chosen" in row else Feedback if "label" in row else Demonstration
+    shape = Prompt if "answer" in row or "solution" in row else shape
     found = read_public([row], shape)
     assert found == [] and found.dropped == {reason: [1]}
     assert word in found.why[reason]
