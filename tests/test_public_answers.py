@@ -57,6 +57,11 @@ RIGHT: list[tuple[object, list[str]]] = [
     ("I", ["Answer: I", "The answer is **I**."]),
     (r"\text{(C)}", [r"\boxed{C}", "The answer is C."]),
     ("Evelyn", [r"\boxed{Evelyn}", r"\boxed{\text{Evelyn}}", r"\boxed{evelyn}"]),
+    ("5 dollars", [r"\boxed{5}", r"\boxed{5 dollars}", r"\boxed{5 \text{ dollars}}",
+                   r"\boxed{5.00}", r"\boxed{\$5}"]),
+    ("1,200 miles", [r"\boxed{1200}", r"\boxed{1,200}"]),
+    ("No", [r"\boxed{No}", r"\boxed{no}", r"\boxed{\text{No}}", r"\boxed{No.}"]),
+    ("yes", [r"\boxed{Yes}"]), ("True", [r"\boxed{true}"]),
 ]  # fmt: skip
 
 
@@ -89,6 +94,9 @@ WRONG: list[tuple[str, list[str]]] = [
     ("C", ["A\nB\nC", "A.\nB.\nC.", "(A)\n(B)\n(C)", "A. Paris\nB. London\nC"]),
     ("I", ["The answer is I think B", "The answer is I do not know."]),
     ("Paris", [r"\boxed{pairs}", "Paris", r"\boxed{}", r"\boxed{Rome}"]),
+    ("5 dollars", [r"\boxed{6}", r"\boxed{5 cents}", r"\boxed{-5}", r"\boxed{dollars}"]),
+    ("No", [r"\boxed{oN}", r"\boxed{o \cdot N}", r"\boxed{Yes}"]),
+    ("yes", [r"\boxed{no}"]), ("True", [r"\boxed{False}"]),
 ]  # fmt: skip
 
 
@@ -102,6 +110,13 @@ def test_an_answer_that_says_nothing_judges_nothing(answer: str | None):
     assert paid(answer, r"\boxed{18}") is None
     if answer is not None:
         assert not payable(answer)
+
+
+@pytest.mark.parametrize("answer", [float("nan"), None], ids=str)
+def test_an_answer_that_is_missing_in_a_table_judges_nothing(answer: float | None):
+    assert paid(answer, r"\boxed{nan}") is None and paid(answer, r"\boxed{18}") is None
+    rows = [{"prompt": "p", "answer": 4}, {"prompt": "p", "answer": answer}]
+    assert problems_of(rows, 9).numbers == [1]
 
 
 def test_it_has_trls_signature():

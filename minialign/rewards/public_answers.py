@@ -26,7 +26,8 @@ CLAIM = re.compile(
     r"([B-HJ-Z]|[AI](?!\s+(?!(?:because|since|as|for|which|not)\b)[a-z]))(?![\w'])"  # not "A lot"
     r"(?!\)?\**\s*(?:,|/|or\b|and\b)\s*\**\(?[A-Z](?!\w))"  # not "A or B"
 )
-WORDS = re.compile(r"(?=.*[^\W\d_]{3})[\w .,'-]+")  # Evelyn, June 20; but xy is a product
+WORDS = re.compile(r"(?i:no)|(?=.*[^\W\d_]{3})[\w .,'-]+")  # Evelyn, June 20; xy is a product
+COUNTED = re.compile(r"([+-]?\d[\d,.]*) [^\W\d_]{3,}")  # 5 dollars
 DRESSED = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 AROUND = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
 CURRENCY = re.compile(r"\\?[$€£]\s*(?=[-+]?[.\d])")
@@ -127,7 +128,7 @@ def plain_answer(text: str) -> str:
 
 
 def _paid(answer: Any, text: str) -> float | None:
-    right = "" if answer is None else plain_answer(str(answer))
+    right = "" if _is_none(answer) else plain_answer(str(answer))
     if not _is_answer(right):
         return None
     text = TAG.sub(" ", text[-TAIL:]).replace("\N{MINUS SIGN}", "-").replace(r"\$", "")
@@ -135,12 +136,22 @@ def _paid(answer: Any, text: str) -> float | None:
     if letter := LETTER.fullmatch(right):
         return float(_letter(text, said) == letter[1])
     if WORDS.fullmatch(right):
-        return float(said is not None and _folded(said) == _folded(right))
+        if said is not None and _folded(said) == _folded(right):
+            return 1.0
+        counted = COUNTED.fullmatch(right)
+        if said is None or not counted or not NUMBER.fullmatch(plain_answer(said)):
+            return 0.0
+        right = counted[1]  # the unit may be left out, but not be another
     if said is not None:  # a full stop or bold type within the box is more than math-verify reads
         before, _, after = text.rpartition(rf"\boxed{{{said}}}")
         text = rf"{before}\boxed{{{plain_answer(said)}}}{after}"
     same = ANSWERS.same(right, text)
     return None if same is None else float(same)
+
+
+def _is_none(answer: Any) -> bool:
+    """Whether there is no answer: None, or what tables write for it, NaN or NA."""
+    return answer is None or (not isinstance(answer, str) and str(answer) in ("nan", "<NA>", "NaT"))
 
 
 def _is_answer(plain: str) -> bool:
@@ -150,7 +161,7 @@ def _is_answer(plain: str) -> bool:
 
 
 def _folded(words: str) -> str:
-    return " ".join(plain_answer(words).casefold().split())
+    return " ".join(DRESSED.sub(r" \1", plain_answer(words)).casefold().split())
 
 
 def _letter(text: str, said: str | None) -> str | None:
