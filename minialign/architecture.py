@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -113,6 +114,25 @@ def position_limit(model: torch.nn.Module) -> int | None:
     names = ("max_position_embeddings", "max_seq_len")
     limits = [getattr(config, name, None) for name in names]
     return next((limit for limit in limits if limit is not None and limit > 0), None)
+
+
+def load_whole(
+    kind: type, folder: str | Path, dtype: torch.dtype, attention: str | None
+) -> PreTrainedModel:
+    """A saved model; weights that the files lack would be random, so they are refused."""
+    model, info = kind.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation=attention,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(
+            f"the files of {folder} hold {len(missing)} weights too few for {type(model).__name__} "
+            f"({', '.join(missing[:3])}), which would be random; give a folder with all of them"
+        )
+    return model
 
 
 def rounding(dtype: torch.dtype) -> float:

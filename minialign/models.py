@@ -21,6 +21,7 @@ from transformers import (
 from minialign.architecture import (
     base_of,
     body_of,
+    load_whole,
     require_causal,
     require_causal_config,
     without_adapters,
@@ -99,7 +100,7 @@ def load_policy(
 
     Raises:
         FileNotFoundError: if there is no such folder, or not the base of its adapters.
-        ValueError: if it is no causal language model, or nothing ends its turns.
+        ValueError: if it is no causal language model, lacks weights, or nothing ends its turns.
     """
     path = model_path(name)
     adapter = path if (Path(path) / ADAPTER).exists() else None
@@ -108,9 +109,7 @@ def load_policy(
     here = (Path(path) / "tokenizer_config.json").exists()
     tokenizer = AutoTokenizer.from_pretrained(path if here else base, trust_remote_code=False)
     attention = ATTENTION.get(torch.device(device).type)
-    policy = AutoModelForCausalLM.from_pretrained(
-        base, dtype=dtype, attn_implementation=attention, trust_remote_code=False
-    )
+    policy = load_whole(AutoModelForCausalLM, base, dtype, attention)
     if getattr(policy.config, "rescale_every", 0):
         policy.config.rescale_every = 0  # RWKV's weights would change with its mode, in place
     declare_ends(tokenizer, policy)
@@ -297,9 +296,7 @@ class RewardModel(torch.nn.Module):
                 "make one with RewardModel.from_policy and train it"
             )
         attention = ATTENTION.get(torch.device(device).type)
-        body = AutoModel.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention, trust_remote_code=False
-        )
+        body = load_whole(AutoModel, folder, dtype, attention)
         model = cls(disable_dropout(body).to(device))
         saved = load_file(Path(folder) / HEAD_FILE)
         model.head.weight.data.copy_(saved["head"])

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from model_matrix import MODELS, save
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
 from minialign import hub, rollout
 from minialign.architecture import is_recurrent, position_limit, window
@@ -286,3 +286,36 @@ def test_home_is_a_place_too(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     tiny_llama().save_pretrained(tmp_path / "model")
     assert model_path("~/model") == str(tmp_path / "model")
+
+
+# --- weights that are not there
+
+
+def without_a_head(folder: Path) -> None:
+    torch.manual_seed(0)
+    LlamaForSequenceClassification(tiny_llama().config).save_pretrained(folder)
+
+
+def without_a_layer(folder: Path) -> None:
+    weights = {n: w for n, w in tiny_llama().state_dict().items() if "layers.1.mlp" not in n}
+    tiny_llama().save_pretrained(folder)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("lose", "named"), [(without_a_head, "lm_head.weight"), (without_a_layer, "layers.1.mlp")]
+)
+def test_a_model_that_lacks_weights_is_not_filled_with_random_ones(tmp_path, lose, named):
+    lose(tmp_path)
+    small_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=rf"hold \d weights too few for Llama.*{named}.*random"):
+        load_policy(tmp_path)
+
+
+def test_a_reward_model_that_lacks_weights_is_refused(tmp_path):
+    RewardModel.from_policy(tiny_llama()).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    kept = {n: w for n, w in load_file(file).items() if "layers.1" not in n}
+    save_file(kept, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="weights too few for LlamaModel"):
+        RewardModel.from_pretrained(tmp_path)
