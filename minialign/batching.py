@@ -63,18 +63,27 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> li
 
     A plain string is one user turn. Every prompt that is trained on, or that `sample` continues,
     comes through here: the template writes every special token, so none is added twice. A template
-    that refuses system turns, such as Gemma's, gets the system's words before the user's; one that
+    that refuses or leaves out system turns, such as Gemma's, gets the system's words before the user's; one that
     writes today's date gets a fixed one, so that a run of yesterday is the same run today.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     render = partial(tokenizer.apply_chat_template, add_generation_prompt=True, return_dict=True)
     if "strftime_now" in str(template := tokenizer.chat_template) and isinstance(template, str):
         render = partial(render, chat_template=FIXED_DATE + template)
+    has_system = bool(messages) and messages[0]["role"] == "system"
     try:
         encoded = render(messages)
+        said = not has_system or messages[0]["content"].strip() in render(messages, tokenize=False)
     except TemplateError:
-        if len(messages) < 2 or messages[0]["role"] != "system":
+        if len(messages) < 2 or not has_system or messages[1]["role"] != "user":
             raise
+        said = False
+    if not said:
+        if len(messages) < 2 or messages[1]["role"] != "user":
+            raise ValueError(
+                "the chat template leaves the system turn out, and no user turn follows it to take "
+                "its words; put a user turn after it"
+            )
         first = f"{messages[0]['content']}\n\n{messages[1]['content']}"
         encoded = render([{**messages[1], "content": first}, *messages[2:]])
     return list(encoded["input_ids"])

@@ -227,3 +227,31 @@ def test_batches_of_like_length_have_little_padding():
 def test_no_rows_or_no_size_is_refused_rather_than_endless(rows, size):
     with pytest.raises(ValueError, match="at least one row"):
         next(length_batches(rows, size, Random(0)))
+
+
+# --- system turns that a template does not know
+
+
+def without_system(refuses: bool):
+    tokenizer = copy.deepcopy(small_tokenizer())
+    other = "{{ raise_exception('no system') }}" if refuses else ""
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}" + other + "{% else %}"
+        "{{ m['role'] + ': ' + m['content'] + '\n' }}{% endif %}{% endfor %}"
+    )
+    return tokenizer
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_system_turn_does_not_vanish(refuses):
+    turns = [{"role": "system", "content": " the cat"}, {"role": "user", "content": "a dog"}]
+    text = without_system(refuses).decode(prompt_ids(without_system(refuses), turns))
+    assert text == "user:  the cat\n\na dog\n"
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_words_of_the_system_are_not_put_into_the_assistants_mouth(refuses):
+    roles = ("system", "assistant", "user")
+    turns = [{"role": role, "content": f"it is {role}"} for role in roles]
+    with pytest.raises(Exception, match="no system" if refuses else "put a user turn after it"):
+        prompt_ids(without_system(refuses), turns)
