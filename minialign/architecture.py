@@ -105,12 +105,22 @@ def window(model: torch.nn.Module) -> int | None:
 def position_limit(model: torch.nn.Module) -> int | None:
     """Tokens that a model with absolute positions can tell apart; None where there is no limit.
 
-    Rotary positions go on beyond `max_position_embeddings`, if badly; so do states and ALiBi, but
-    for MPT's, which is a table of `max_seq_len`.
+    The limit of longrope and dynamic rope is where a longer row changes every angle. Other rotary
+    positions go on beyond `max_position_embeddings`, if badly; so do states and ALiBi, but for
+    MPT's, which is a table of `max_seq_len`.
     """
     config = text_config(model)
-    if config is None or getattr(config, "rope_parameters", None) or is_recurrent(model):
+    if config is None:
         return None
+    rope = getattr(config, "rope_parameters", None) or {}
+    parts = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    switches = [
+        part.get("original_max_position_embeddings") or config.max_position_embeddings
+        for part in parts
+        if part.get("rope_type") in ("longrope", "dynamic")
+    ]
+    if switches or rope or is_recurrent(model):
+        return min(switches, default=None)
     names = ("max_position_embeddings", "max_seq_len")
     limits = [getattr(config, name, None) for name in names]
     return next((limit for limit in limits if limit is not None and limit > 0), None)

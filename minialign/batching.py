@@ -63,8 +63,9 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> li
 
     A plain string is one user turn. Every prompt that is trained on, or that `sample` continues,
     comes through here: the template writes every special token, so none is added twice. A template
-    that refuses or leaves out system turns, such as Gemma's, gets the system's words before the user's; one that
-    writes today's date gets a fixed one, so that a run of yesterday is the same run today.
+    that refuses or leaves out system turns, such as Gemma's, gets the system's words before the
+    user's; one that writes today's date gets a fixed one, so that a run of yesterday is the same
+    run today.
     """
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     render = partial(tokenizer.apply_chat_template, add_generation_prompt=True, return_dict=True)

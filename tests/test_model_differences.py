@@ -319,3 +319,22 @@ def test_a_reward_model_that_lacks_weights_is_refused(tmp_path):
     save_file(kept, file, metadata={"format": "pt"})
     with pytest.raises(ValueError, match="weights too few for LlamaModel"):
         RewardModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rope", "limit"),
+    [
+        ({"rope_type": "dynamic", "factor": 2.0}, 256),
+        ({"rope_type": "longrope", "factor": 4.0, "original_max_position_embeddings": 64,
+          "short_factor": [1.0] * 4, "long_factor": [2.0] * 4}, 64),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}, None),
+        ({"rope_type": "default"}, None),
+    ],
+)  # fmt: skip
+def test_a_scaled_rope_is_refused_beyond_its_switch(rope, limit):
+    policy = tiny_llama(rope_parameters={"rope_theta": 10000.0, **rope})
+    assert position_limit(policy) == limit
+    ids = torch.full((1, (limit or 256) + 1), 5)
+    if limit:
+        with pytest.raises(ValueError, match=f"has positions for {limit}"):
+            token_logprobs(policy, ids, torch.ones_like(ids))
