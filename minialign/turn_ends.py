@@ -31,7 +31,7 @@ def end_ids(
     """Ids of all tokens that end a turn.
 
     They are the tokenizer's EOS, those of the model's generation config, which may be several, and
-    the special token that the chat template writes after a reply.
+    the added token that the chat template writes after a reply.
 
     Args:
         tokenizer: with or without a chat template.
@@ -94,7 +94,7 @@ def _after_a_reply(tokenizer: PreTrainedTokenizerBase) -> int | None:
 def _in_template(
     tokenizer: PreTrainedTokenizerBase, template: str, declared: frozenset[int], size: int
 ) -> int | None:
-    """The declared or special token that stands after a reply, maybe behind a space.
+    """The declared or added token that stands after a reply, maybe behind a space.
 
     The template and the size of the vocabulary are given so that a change of them is seen.
     """
@@ -107,7 +107,12 @@ def _in_template(
     if not mark:  # a template that writes no reply ends none
         return None
     tail = tail.lstrip()
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    ends = {tokenizer.convert_ids_to_tokens(i): i for i in special | declared}
+    start = written.removeprefix(tokenizer.bos_token or "").lstrip()
+    added = {  # what begins a turn ends none
+        i
+        for i, token in tokenizer.added_tokens_decoder.items()
+        if token.special or not start.startswith(token.content)
+    }
+    ends = {tokenizer.convert_ids_to_tokens(i): i for i in added | declared}
     found = [text for text in ends if text and tail.startswith(text)]
     return ends[max(found, key=len)] if found else None

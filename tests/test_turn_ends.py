@@ -274,3 +274,12 @@ def test_no_end_at_all_is_one_sentence_everywhere(tmp_path):
     policy.register_forward_pre_hook(lambda *_: pytest.fail("worked"))
     with pytest.raises(ValueError, match=sentence):
         sample(policy, tokenizer, ASKED)
+
+
+def test_an_added_token_that_is_not_special_ends_a_turn():
+    """As after `add_tokens(["<|im_end|>"])`; what also begins a turn ends none."""
+    tokenizer = chat_tokenizer(special=False)
+    assert turn_end(tokenizer) == tokenizer.convert_tokens_to_ids("</turn>")
+    begins = "{% for m in messages %}<turn>{{ m['role'] + ' ' + m['content'] }}{% endfor %}<turn>"
+    tokenizer.chat_template = begins
+    assert turn_end(tokenizer) == tokenizer.eos_token_id
