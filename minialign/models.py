@@ -131,7 +131,9 @@ def _adapter_base(folder: str) -> str:
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{folder} holds adapters of the model {base or '(unnamed)'}, which is not there; put "
-            f"its folder's path into base_model_name_or_path in {ADAPTER}"
+            f"its folder's path into base_model_name_or_path in {ADAPTER}; if they were added to "
+            "merged weights, save the merged model first: merged(policy).save_pretrained, then "
+            "load it and add_lora"
         ) from None
 
 
@@ -207,7 +209,10 @@ def add_lora(
     )
     with torch.random.fork_rng():  # the caller's random state stays as it is
         torch.manual_seed(seed)
-        return get_peft_model(merged(policy), config)
+        base = merged(policy)
+        if base is not policy:
+            base.name_or_path = ""  # no folder holds the merged weights
+        return get_peft_model(base, config)
 
 
 def parameter_counts(model: torch.nn.Module) -> tuple[int, int]:

@@ -257,3 +257,11 @@ def test_a_pad_beyond_the_embedding_gets_a_row(tmp_path, build, extra):
     policy.save_pretrained(tmp_path / "again")
     tokenizer.save_pretrained(tmp_path / "again")
     torch.testing.assert_close(said(load_policy(tmp_path / "again")[0]), said(policy))
+
+
+def test_adapters_on_merged_weights_do_not_name_the_old_base(tmp_path):
+    """The weights that the first adapters were merged into are in no folder."""
+    _, folder = trained_adapter(tmp_path)
+    add_lora(load_policy(folder)[0], rank=2).save_pretrained(tmp_path / "second")
+    with pytest.raises(FileNotFoundError, match=r"save the merged model first.*add_lora"):
+        load_policy(tmp_path / "second")
