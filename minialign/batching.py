@@ -121,6 +121,11 @@ def encode(
             f"completion holds {tokenizer.convert_ids_to_tokens(min(spelt))} in its text, but the "
             "end of a turn is added at the end; remove it from the text"
         )
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    marks = [*tokenizer.convert_ids_to_tokens(list(end_ids(tokenizer))), tokenizer.bos_token]
+    marks = tokenizer.get_added_vocab().keys() & set(marks)
+    if any(mark in turn["content"] for turn in turns if turn["role"] == "user" for mark in marks):
+        raise ValueError("the prompt is in a chat format already; give the words alone")
     prompt_part = prompt_ids(tokenizer, prompt)
     if len(prompt_part) + len(completion_part) > max_length:
         raise ValueError(

@@ -255,3 +255,9 @@ def test_words_of_the_system_are_not_put_into_the_assistants_mouth(refuses):
     turns = [{"role": role, "content": f"it is {role}"} for role in roles]
     with pytest.raises(Exception, match="no system" if refuses else "put a user turn after it"):
         prompt_ids(without_system(refuses), turns)
+
+
+@pytest.mark.parametrize("mark", ["<|bos|>", "<|eos|>"])
+def test_a_prompt_in_a_chat_format_is_not_templated_twice(mark):
+    with pytest.raises(ValueError, match="in a chat format already; give the words alone"):
+        encode(small_tokenizer(), f"{mark}the cat", "sat")
