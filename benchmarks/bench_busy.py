@@ -23,7 +23,7 @@ CHILD = """
 import time, torch
 torch.set_num_threads(2)
 from minialign.models import load_policy
-from minialign.rollout import sample
+from minialign.core.sampling import sample
 from minialign.world.tasks import instructions
 policy, tokenizer = load_policy()
 prompts = [i.prompt for i in instructions(16, "test", 0)]

@@ -1,4 +1,4 @@
-"""Sampling speed: `minialign.rollout.sample` against `transformers.generate` on tiny-base.
+"""Sampling speed: `minialign.core.sampling.sample` against `transformers.generate` on tiny-base.
 
     python benchmarks/bench_sampling.py --repeats 5
 
@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.batching import encode, prompt_ids
-from minialign.models import load_policy
-from minialign.rollout import sample
-from minialign.train.sft import SftConfig, train_sft
+from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.core.batching import encode, prompt_ids
+from minialign.core.models.loading import load_policy
+from minialign.core.sampling import sample
 from minialign.world.demonstrations import demonstrations
 from minialign.world.tasks import instructions
 

@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minialign.batching import encode
-from minialign.models import RewardModel, ValueModel, load_policy
-from minialign.train.ppo import PpoConfig, train_ppo
-from minialign.train.preference import PreferenceConfig, train_preference
-from minialign.train.reward import RewardConfig, train_reward
-from minialign.train.rl import RlConfig, train_rl
-from minialign.train.sft import SftConfig, train_sft
-from minialign.train.unpaired import UnpairedConfig, train_unpaired
-from minialign.verifiers import right_answer
+from minialign.algorithms.ppo import PpoConfig, train_ppo
+from minialign.algorithms.reward_model import RewardConfig, train_reward
+from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.core.batching import encode
+from minialign.core.models.loading import RewardModel, ValueModel, load_policy
+from minialign.rewards.verifiers import right_answer
+from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.unpaired_loop import UnpairedConfig, train_unpaired
 from minialign.world.preferences import comparisons
 from minialign.world.problems import problem_rows
 

@@ -39,30 +39,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _course(given: argparse.Namespace) -> int:
-    from minialign import course
+    from minialign.course import runner
 
     with _refusing():
-        plan = course.plan(
+        plan = runner.plan(
             given.numbers,
             profile=given.profile,
             settings=given.set,
             jobs=given.jobs,
             out=given.out,
         )
-    from minialign.course_run import execute
+    from minialign.course.course_run import execute
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as with Ctrl-C
     return execute(plan)
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    from minialign import doctor
+    from minialign.system import doctor
 
     return doctor.run()
 
 
 def _chat(given: argparse.Namespace) -> int:
-    from minialign import chat
+    from minialign.system import chat
 
     with _refusing():
         ready = chat.open_chat(given.model, seed=given.seed, temperature=given.temperature)
@@ -71,7 +71,7 @@ def _chat(given: argparse.Namespace) -> int:
 
 
 def _study(given: argparse.Namespace) -> int:
-    from minialign import profiles, studies
+    from minialign.course import profiles, studies
 
     if given.list or given.name is None:
         for name in studies.NAMES:
@@ -122,23 +122,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_course(commands: argparse._SubParsersAction) -> None:
-    course = commands.add_parser(
+    runner = commands.add_parser(
         "course", help="execute the notebooks and write one page of what came out"
     )
-    course.add_argument("numbers", nargs="*", metavar="NUMBER", help="of notebooks (all of them)")
-    course.add_argument("--profile", metavar="NAME", help=PROFILE)
-    course.add_argument(
+    runner.add_argument("numbers", nargs="*", metavar="NUMBER", help="of notebooks (all of them)")
+    runner.add_argument("--profile", metavar="NAME", help=PROFILE)
+    runner.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="a parameter that each of these notebooks has; may be repeated",
     )
-    course.add_argument("--jobs", type=_at_least_1, default=1, help="notebooks at a time (1)")
-    course.add_argument(
+    runner.add_argument("--jobs", type=_at_least_1, default=1, help="notebooks at a time (1)")
+    runner.add_argument(
         "--out", type=Path, default=Path("runs/course"), metavar="FOLDER", help="(runs/course)"
     )
-    course.set_defaults(command=_course)
+    runner.set_defaults(command=_course)
 
 
 def _at_least_1(text: str) -> int:

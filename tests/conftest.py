@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 
-from minialign import plots
+from minialign.show import curves
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def figures_closed():
     """The course's style, warnings as errors, and no figure left open."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.style()
+        curves.style()
         yield
         plt.close("all")
 

@@ -11,18 +11,26 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.architecture import text_config
-from minialign.batching import collate, encode, pack, prompt_ids
-from minialign.logprobs import token_logprobs
-from minialign.models import RewardModel, add_lora, frozen_reference, load_policy, parameter_counts
-from minialign.rollout import sample
-from minialign.train import common, preference, rl, sft
-from minialign.train import reward as reward_loop
-from minialign.train.preference import PreferenceConfig, train_preference
-from minialign.train.reward import RewardConfig, train_reward
-from minialign.train.rl import RlConfig, train_rl
-from minialign.train.sft import SftConfig, train_sft
-from minialign.turn_ends import end_ids
+from minialign.algorithms import reward_model as reward_loop
+from minialign.algorithms import sft
+from minialign.algorithms.reward_model import RewardConfig, train_reward
+from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.core import optim
+from minialign.core.batching import collate, encode, pack, prompt_ids
+from minialign.core.logprobs import token_logprobs
+from minialign.core.models.architecture import text_config
+from minialign.core.models.loading import (
+    RewardModel,
+    add_lora,
+    frozen_reference,
+    load_policy,
+    parameter_counts,
+)
+from minialign.core.sampling import sample
+from minialign.core.turn_ends import end_ids
+from minialign.variants import policy_loop, preference_loop
+from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.preference_loop import PreferenceConfig, train_preference
 
 ASKED = ["what is 2 plus 3?", "a dog", "the cat sat on the mat"]
 SAID = [("it is 5.", "the cat."), ("ran to the red house.", "sat"), ("it is 5.", "what?")]
@@ -35,7 +43,11 @@ Pair = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 @contextlib.contextmanager
 def in_float32():
     """No bfloat16, so that logprobs can be compared digit by digit."""
-    modules = [m for m in (common, preference, rl, sft, reward_loop) if hasattr(m, "fast_matmul")]
+    modules = [
+        m
+        for m in (optim, preference_loop, policy_loop, sft, reward_loop)
+        if hasattr(m, "fast_matmul")
+    ]
     kept = [module.fast_matmul for module in modules]
     for module in modules:
         module.fast_matmul = lambda device: contextlib.nullcontext()

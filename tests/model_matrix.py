@@ -18,7 +18,7 @@ from model_abilities import ABILITIES, in_float32
 from tiny_models import TURNS, sentencepiece_tokenizer, small_tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from minialign.models import load_policy
+from minialign.core.models.loading import load_policy
 
 CHATML = (
     "{% for message in messages %}"

@@ -18,8 +18,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from minialign.models import disable_dropout
-from minialign.world.tokenizer import train_tokenizer
+from minialign.core.models.loading import disable_dropout
+from tools.world_builder.tokenizer import train_tokenizer
 
 torch.set_num_threads(1)  # tensors this small are slower on several, much slower on a busy machine
 

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minialign.checkpoint import fingerprint
-from minialign.rollout import Rollout
+from minialign.core.checkpoint import fingerprint
+from minialign.core.sampling import Rollout
 
 Reward = Callable[..., Sequence[float | None]]
 Completions = Sequence[str | list[dict[str, str]]]  # texts, or messages of one reply each

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from minialign.batching import Messages, Row, collate, prompt_ids
-from minialign.batching import completion_ids as ids_of
-from minialign.checkpoint import weights_digest
-from minialign.losses.reward import ensemble
-from minialign.models import RewardModel
-from minialign.modes import evaluating
+from minialign.core.batching import Messages, Row, collate, prompt_ids
+from minialign.core.batching import completion_ids as ids_of
+from minialign.core.checkpoint import weights_digest
+from minialign.core.models.loading import RewardModel
+from minialign.core.models.modes import evaluating
 from minialign.rewards.contract import (
     Completions,
     Reward,
@@ -21,6 +20,7 @@ from minialign.rewards.contract import (
     reward_identity,
     texts_of,
 )
+from minialign.variants.reward_losses import ensemble
 from minialign.world.annotator import gold_utility
 from minialign.world.tasks import Instruction
 

@@ -188,9 +188,9 @@ def _yes_no_slots(rng: Random) -> Slots:
     }  # fmt: skip
 
 
-
-_HARMLESS = re.compile(r"\bno (?:doubt|problem|trouble|need|worries|wonder)\b|\boh (?:yes|no)\b",
-re.I)
+_HARMLESS = re.compile(
+    r"\bno (?:doubt|problem|trouble|need|worries|wonder)\b|\boh (?:yes|no)\b", re.I
+)
 _YES = re.compile(r"\b(?:yes|yeah|yep)\b", re.I)
 _NO = re.compile(
     r"(?:^|[,:;\"'(]\s*|\b(?:is|say|said|and|or|but|then|mean|be|yes) )(?:no|nope)\b", re.I
@@ -256,7 +256,6 @@ def _yes_no_check(slots: Slots, reply: str) -> bool:
         elif _YES.search(sentence) or _NO.search(sentence):
             return False  # "Yes. Or no?"
     return said == {slots["answer"]} and not _TAKEN_BACK.search(clean)
-
 
 
 YES_NO = Family(

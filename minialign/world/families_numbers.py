@@ -97,7 +97,6 @@ def _operands_paired(numbers: Sequence[int | None], slots: Slots) -> bool:
     return False
 
 
-
 def _without_equations(text: str, answer: int) -> str:
     """The text with each equation replaced by its result if that is the answer, else by nothing."""
     for a, op, b, c in equations(text):
@@ -230,8 +229,9 @@ def _wrong_next(rng: Random, slots: Slots) -> str:
     """The step missed by one or two, or the row's last number again."""
     right, step = slots["answer"], slots["step"]
     near = {right + 1, right - 1, right + step, right + 2} - {right, *slots["items"]}
-    return say(rng, "next_number", {**slots,
-    "answer": rng.choice(sorted(n for n in near if n > 0))})
+    return say(
+        rng, "next_number", {**slots, "answer": rng.choice(sorted(n for n in near if n > 0))}
+    )
 
 
 def _next_check(slots: Slots, reply: str) -> bool:

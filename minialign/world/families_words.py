@@ -11,14 +11,7 @@ from minialign.world.checking import occurrences, without_echo
 from minialign.world.families_kinds import KIND_NAMES, MEMBERS, item_phrase, say
 from minialign.world.families_wording import PHRASINGS
 from minialign.world.family import Family, Slots
-from minialign.world.lexicon import (
-    ANIMALS,
-    CATEGORIES,
-    COLOURS,
-    DAYS,
-    OBJECTS,
-    OPPOSITE_OF,
-)
+from minialign.world.lexicon import ANIMALS, CATEGORIES, COLOURS, DAYS, OBJECTS, OPPOSITE_OF
 from minialign.world.text import capital, join, number_word
 
 # Words outside the lexicon that a reply could offer for an opposite.
@@ -221,9 +214,7 @@ def _sort_check(slots: Slots, reply: str) -> bool:
 SORT = Family(
     name="sort_words",
     phrasings=PHRASINGS["sort_words"],
-    make=lambda rng, split: checking.draw(
-        rng, split, _sort_slots, lambda s: " ".join(s["answer"])
-    ),
+    make=lambda rng, split: checking.draw(rng, split, _sort_slots, lambda s: " ".join(s["answer"])),
     reply=lambda rng, s: say(rng, "sort_words", {**s, **sequence_words(s["answer"])}),
     bare=lambda rng, s: capital(", ".join(s["answer"])) + ".",
     wrong=lambda rng, s: say(

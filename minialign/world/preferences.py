@@ -99,16 +99,12 @@ def rankings(
         while len(texts) < replies:  # weights as exponents: a weighted draw without repetition
             order = sorted(COMPARED, key=lambda q: rng.random() ** (1 / COMPARED[q]), reverse=True)
             texts = {compared_reply(rng, instruction, q) for q in order[:replies]}
-        drawn = {
-            text: noisy_utility(rng, annotator, instruction, text) for text in sorted(texts)
-        }
+        drawn = {text: noisy_utility(rng, annotator, instruction, text) for text in sorted(texts)}
         found.append((instruction, tuple(sorted(drawn, key=drawn.__getitem__, reverse=True))))
     return found
 
 
-def noisy_utility(
-    rng: Random, annotator: Annotator, instruction: Instruction, reply: str
-) -> float:
+def noisy_utility(rng: Random, annotator: Annotator, instruction: Instruction, reply: str) -> float:
     """Felt utility over temperature, plus Gumbel noise: what ranking and choosing sort by.
 
     Of two replies the higher is chosen as Bradley and Terry have it.

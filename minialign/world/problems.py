@@ -15,12 +15,7 @@ from random import Random
 from minialign.world.arithmetic import MAX_NUMBER, OPERATIONS, Equation, equations
 from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
 from minialign.world.problem_templates import LEVELS, Template, templates
-from minialign.world.problem_verify import (
-    final_answer,
-    has_format,
-    verify_outcome,
-    verify_steps,
-)
+from minialign.world.problem_verify import final_answer, has_format, verify_outcome, verify_steps
 
 __all__ = [
     "Problem", "final_answer", "has_format", "problem", "problem_document", "problem_rows",

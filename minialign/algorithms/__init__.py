@@ -1,0 +1,1 @@
+"""Essays: one canonical method a file, read from top to bottom."""

@@ -1,0 +1,1 @@
+"""Causal language models of any kind: loading, heads, what differs between them."""

@@ -1,0 +1,1 @@
+"""What runs the course: pipeline, profiles, session, exercises, studies, pages."""

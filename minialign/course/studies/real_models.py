@@ -1,0 +1,171 @@
+"""Studies on a real language model: the course's pipeline, and constraints that are verified.
+
+They are meant for `--profile two-cores`, SmolLM2-135M-Instruct at sizes of minutes a point.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from minialign.core.models.loading import RewardModel, load_policy
+from minialign.core.sampling import sample
+from minialign.course.pipeline import STAGES, stage
+from minialign.course.profiles import Profile
+from minialign.course.session import pick_device
+from minialign.course.studies import Point, Study, reward_modeling
+from minialign.course.studies.verifiable_rewards import curves
+from minialign.evaluate.statistics import mean
+from minialign.evaluate.village import judge
+from minialign.rewards.constraints import constraint_kept, constraint_rows
+from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.world.tasks import instructions
+
+SHARES = ("follows", "stops", "any", "rude", "too_long")
+SAMPLES = 4  # replies that are kept to be read
+DRAWS = 4  # replies to each held-out constraint
+CURVES = {
+    "sft": ("loss",),
+    "reward": ("loss", "accuracy"),
+    "dpo": ("loss", "accuracy", "margin"),
+    "ppo": ("reward", "kl", "entropy", "length"),
+}  # of a stage's log
+
+
+def _samples(prompts: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> str:
+    """A few prompts with replies before and after, as JSON: one cell of a table."""
+    kept = zip(prompts, before["reply"], after["reply"], strict=True)
+    return json.dumps([list(row) for row in islice(kept, SAMPLES)])
+
+
+def _change(before: pd.DataFrame, after: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """Means of columns before and after, and the standard error of their paired difference."""
+    found = {}
+    for name in names:
+        first, then = before[name].astype(float), after[name].astype(float)
+        found |= {f"{name}_before": first.mean(), f"{name}_after": then.mean()}
+        found[f"{name}_error"] = mean((then - first).tolist()).error
+    return found
+
+
+def _stage_points(profile: Profile, seeds: int) -> list[Point]:
+    return [{"stage": name, "seed": seed} for seed in range(seeds) for name in CURVES]
+
+
+def _log(folder: Path) -> pd.DataFrame:
+    """A row per update of a stage, its rounds one after the other."""
+    return pd.concat([pd.read_csv(part) for part in sorted(folder.glob("history*.csv"))])
+
+
+def _measure_stage(profile: Profile, point: Point) -> dict[str, Any]:
+    """A stage of the pipeline, trained, and what it changed on held-out phrasings."""
+    name, seed = point["stage"], point["seed"]
+    if STAGES[name].after:
+        stage(STAGES[name].after, profile=profile, seed=seed)  # its minutes are its own
+    began = time.time()
+    folder = stage(name, profile=profile, seed=seed)
+    found = {
+        "model": profile.model,
+        "train_minutes": round((time.time() - began) / 60, 2),
+        "settings": json.dumps(asdict(STAGES[name].config(profile, seed))),
+        **curves(_log(folder), CURVES[name]),
+    }
+    tuned = stage("sft", profile=profile, seed=seed)
+    if name == "reward":
+        model = RewardModel.from_pretrained(folder, device=pick_device()).eval()
+        _, tokenizer = load_policy(tuned)
+        return {**found, **reward_modeling.examine(model, tokenizer, profile.eval_prompts)}
+    asked = instructions(profile.eval_prompts, "phrasings", seed=5)
+    settings, judged = {"max_new_tokens": profile.max_new_tokens, "seed": 1}, []
+    for path in (profile.model if name == "sft" else tuned, folder):
+        policy, tokenizer = load_policy(path, device=pick_device())
+        judged.append(judge(policy, tokenizer, asked, **settings))
+    before, after = judged
+    return {
+        **found,
+        "n": float(len(asked)),
+        **_change(before, after, (*SHARES, "utility", "tokens")),
+        "utility_sd": float(before["utility"].std()),
+        "samples": _samples(list(before["prompt"]), before, after),
+    }
+
+
+def constraint_config(profile: Profile, seed: int = 0) -> RlConfig:
+    """Settings of GRPO on constraints."""
+    return RlConfig(
+        steps=max(2, profile.steps // 4),
+        prompts=profile.batch_size // 2,
+        learning_rate=1e-4 if profile.model == "tiny-base" else 3e-5,
+        max_new_tokens=min(48, profile.max_new_tokens),
+        seed=seed,
+    )
+
+
+def _replies(
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[dict], config: RlConfig
+) -> pd.DataFrame:
+    """A row per prompt: the share of its replies that keep its rule, their mean length, and one."""
+    prompts = [row["prompt"] for row in rows]
+    settings = {"group_size": DRAWS, "max_new_tokens": config.max_new_tokens}
+    rollout = sample(policy, tokenizer, prompts, **settings)
+    each = [row for row in rows for _ in range(DRAWS)]
+    columns = {name: [row[name] for row in each] for name in ("kind", "value")}
+    kept = constraint_kept(rollout.prompts, rollout.texts, **columns)
+    found = pd.DataFrame({"prompt": rollout.prompts, "kind": columns["kind"], "kept": kept,
+                          "tokens": rollout.lengths.tolist(), "reply": rollout.texts})  # fmt: skip
+    by_prompt = found.groupby("prompt", sort=False)
+    means = {"kept": "mean", "tokens": "mean"}
+    return by_prompt.agg({"kind": "first", "reply": "first"} | means).reset_index()
+
+
+def _constraint_points(profile: Profile, seeds: int) -> list[Point]:
+    return [{"seed": seed} for seed in range(seeds)]
+
+
+def _measure_constraints(profile: Profile, point: Point) -> dict[str, Any]:
+    """GRPO with the rule as the only reward; held-out words and wordings before and after."""
+    seed = point["seed"]
+    config = constraint_config(profile, seed)
+    policy, tokenizer = load_policy(profile.model, device=pick_device())
+    held_out = constraint_rows(profile.eval_prompts, "test", seed=99)
+    before = _replies(policy, tokenizer, held_out, config)
+    began = time.time()
+    rows = constraint_rows(profile.comparisons, seed=seed)
+    history = train_rl(policy, tokenizer, rows, constraint_kept, config)
+    minutes = (time.time() - began) / 60
+    after = _replies(policy, tokenizer, held_out, config)
+    by_kind = {}
+    for kind, at in before.groupby("kind").groups.items():
+        change = _change(before.loc[at], after.loc[at], ("kept",))
+        by_kind |= {name.replace("kept", kind): value for name, value in change.items()}
+        by_kind[f"{kind}_n"] = float(len(at))
+    return {
+        "model": profile.model,
+        "n": float(len(before)),
+        "train_minutes": round(minutes, 2),
+        "settings": json.dumps(asdict(config)),
+        **_change(before, after, ("kept", "tokens")),
+        **by_kind,
+        **curves(history, ("reward", "signal", "entropy", "length")),
+        "samples": _samples(list(before["prompt"]), before, after),
+    }
+
+
+STUDIES = {
+    "real_stages": Study(
+        "what does the course's pipeline change in a real model?", _stage_points, _measure_stage
+    ),
+    "real_constraints": Study(
+        "does a real model learn to keep rules that a program checks?",
+        _constraint_points,
+        _measure_constraints,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Rows from anywhere into six shapes."""

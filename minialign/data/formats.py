@@ -1,0 +1,109 @@
+"""Public data sets: fourteen formats, each turned into one of the course's shapes.
+
+A format is told by the columns that most of the first rows have, so a name or a path is all that is
+asked for. Whatever the format, a system text and a history of turns become part of the prompt.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minialign.data import format_problems as problems
+from minialign.data import format_talks as talks
+from minialign.data.readers import Demonstration, Feedback, Pair, Prompt
+from minialign.data.row_checks import listed
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How rows of a kind look, and what they become."""
+
+    shape: type
+    columns: tuple[str, ...]  # those by which it is told
+    columns_of: Callable[[Row], dict[str, Any]]  # the shape's columns, of a row
+    example: str  # a data set of the hub in this format, if there is a well-known one
+
+    def convert(self, row: Row) -> dict[str, Any]:
+        """A row as one of the shape; raises BadRow."""
+        return talks.framed(row, self.columns_of(row))
+
+
+# Tried in this order: a row of a later format may have the columns of an earlier one, never both.
+FORMATS: dict[str, Format] = {
+    "preferences": Format(
+        Pair, ("prompt", "chosen", "rejected"), talks.pair, "HuggingFaceH4/ultrafeedback_binarized"
+    ),
+    "transcripts": Format(Pair, ("chosen", "rejected"), talks.transcripts, "Anthropic/hh-rlhf"),
+    "feedback": Format(
+        Feedback, ("prompt", "completion", "label"), talks.feedback, "trl-lib/kto-mix-14k"
+    ),
+    "demonstrations": Format(
+        Demonstration, ("prompt", "completion"), talks.demonstration, "trl-lib/tldr"
+    ),
+    "messages": Format(Demonstration, ("messages",), talks.conversation, "HuggingFaceH4/no_robots"),
+    "sharegpt": Format(
+        Demonstration, ("conversations",), talks.sharegpt,
+        "anon8231489123/ShareGPT_Vicuna_unfiltered",
+    ),
+    "alpaca": Format(Demonstration, ("instruction", "output"), talks.alpaca, "tatsu-lab/alpaca"),
+    "dolly": Format(
+        Demonstration, ("instruction", "response"), talks.dolly, "databricks/databricks-dolly-15k"
+    ),
+    "seed_tasks": Format(Demonstration, ("instruction", "instances"), talks.seed_task, ""),
+    "multiple_choice": Format(
+        Prompt, ("question", "choices"), problems.multiple_choice, "allenai/ai2_arc"
+    ),
+    "worked": Format(Prompt, ("question", "answer"), problems.worked, "openai/gsm8k"),
+    "boxed": Format(Prompt, ("problem", "solution"), problems.solved, "HuggingFaceH4/MATH-500"),
+    "answered": Format(Prompt, ("problem", "answer"), problems.answered, ""),
+    "problems": Format(Prompt, ("prompt", "answer"), problems.answered, ""),
+}  # fmt: skip
+
+
+def told_by(row: Row, shape: type | None = None) -> str:
+    """The name of a row's format, of a shape if one is given.
+
+    >>> told_by({"question": "Two and two?", "answer": "2 + 2 = 4 #### 4"})
+    'worked'
+
+    Raises:
+        ValueError: if there is none with its columns.
+    """
+    return told_by_most([row], shape)
+
+
+def told_by_most(rows: Iterable[Row], shape: type | None = None) -> str:
+    """The name of the format that most rows have: a header or a null does not decide for all.
+
+    Formats of the shape go before others, since many rows can be read in two ways.
+
+    Raises:
+        ValueError: if no row has the columns of a format.
+    """
+    rows = list(rows)
+    found = Counter(filter(None, (_format_of(row, shape) for row in rows)))
+    found = found or Counter(filter(None, (_format_of(row, None) for row in rows)))
+    if found:
+        return found.most_common(1)[0][0]
+    known = "; ".join(f"{name}: {', '.join(one.columns)}" for name, one in FORMATS.items())
+    columns = listed(rows[0]) if rows else "no row"
+    raise ValueError(f"no format has the columns {columns}; rename them to those of one ({known})")
+
+
+def _format_of(row: Row, shape: type | None) -> str | None:
+    for name, known in FORMATS.items():
+        if shape in (None, known.shape) and all(row.get(c) is not None for c in known.columns):
+            plain = isinstance(row.get("chosen"), str)
+            if name == "transcripts" and (not plain or _has_request(row)):
+                return "preferences"  # the prompt has another name, or is in the messages
+            return name
+    return None
+
+
+def _has_request(row: Row) -> bool:
+    return any(row.get(name) is not None for name in talks.REQUESTS)

@@ -1,0 +1,110 @@
+"""A learner's own data in place of the village's, as a training loop takes it.
+
+Each function reads a file or a data set of the hub in any of the known formats (`formats`), leaves
+out what is malformed, too long or without use, and says which rows and why. What it returns is a
+list whose `numbers` and `dropped` (`readers.Rows`) account for every row that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from minialign.core.batching import Row, encode
+from minialign.data.public_data import read_public
+from minialign.data.readers import Demonstration, Messages, Pair, Prompt, Rows
+from minialign.data.row_checks import BadRow, shown
+from minialign.rewards.public_answers import is_letter, payable, require
+from minialign.variants.policy_loop import Data
+from minialign.variants.preference_loop import Ranking
+
+ASK = r"Work step by step and put the final answer in \boxed{}."
+ASK_LETTER = r"Work step by step and put the letter of the right choice in \boxed{}."
+NAMED = 5  # rows of each reason whose numbers are printed
+T = TypeVar("T")
+
+
+def demonstrations_of(
+    dataset: str | Path, tokenizer: PreTrainedTokenizerBase, n: int, max_length: int = 512
+) -> Rows[Row]:
+    """Encoded demonstrations from the first `n` rows; prints what was left out."""
+    found = read_public(dataset, Demonstration, limit=n)
+    return _kept(found, lambda d: encode(tokenizer, d.prompt, d.completion, max_length))
+
+
+def comparisons_of(
+    dataset: str | Path, tokenizer: PreTrainedTokenizerBase, n: int, max_length: int = 512
+) -> Rows[Ranking]:
+    """(chosen, rejected) rows of the first `n` comparisons; prints what was left out."""
+    found = read_public(dataset, Pair, limit=n)
+
+    def encoded(pair: Pair) -> Ranking:
+        texts = (pair.chosen, pair.rejected)
+        chosen, rejected = (encode(tokenizer, pair.prompt, text, max_length) for text in texts)
+        if chosen.ids == rejected.ids:
+            rule = "the tokenizer writes both alike, which teaches nothing; drop it"
+            raise BadRow("equal completions", f"chosen {shown(pair.chosen)} and rejected: {rule}")
+        return chosen, rejected
+
+    return _kept(found, encoded)
+
+
+def problems_of(dataset: str | Path, n: int) -> Rows[Data]:
+    r"""Problems whose answer the reward for public problems can pay; prints what was left out.
+
+    That reward is `public_answer`, and a row is kept if every way to write its answer that a model
+    is asked for earns 1. The prompt asks for \boxed{}, a form that a verifier finds.
+
+    Raises:
+        ImportError: if math-verify is not installed.
+    """
+    require()
+    found = read_public(dataset, Prompt, limit=n)
+
+    def problem(row: Prompt) -> Data:
+        if row.answer is None or not payable(row.answer):
+            rule = "no reply would be paid for it; use a number, an expression, a word or a letter"
+            raise BadRow("no answer", f"answer is {shown(row.answer)}; {rule}")
+        ask = ASK_LETTER if is_letter(row.answer) else ASK
+        return {"prompt": _followed(row.prompt, ask), "answer": row.answer}
+
+    return _kept(found, problem)
+
+
+def _followed(prompt: str | Messages, ask: str) -> str | Messages:
+    """A prompt with a paragraph more at its end."""
+    if isinstance(prompt, str):
+        return f"{prompt}\n\n{ask}"
+    last = {**prompt[-1], "content": f"{prompt[-1]['content']}\n\n{ask}"}
+    return [*prompt[:-1], last]
+
+
+def _kept(rows: Rows, convert: Callable[..., T]) -> Rows[T]:
+    """What can be converted; which rows cannot, and why the first of them, is printed."""
+    found: Rows[T] = Rows()
+    found.dropped = {reason: list(numbers) for reason, numbers in rows.dropped.items()}
+    found.why = dict(rows.why)
+    for number, row in zip(rows.numbers, rows, strict=True):
+        try:
+            found.keep(number, convert(row))
+        except BadRow as bad:
+            found.drop(number, bad)
+        except TemplateError as error:
+            rule = "drop the row, or use a model whose template takes it"
+            bad = BadRow("refused by the chat template", f"{error}; {rule}")
+            found.drop(number, bad)
+        except ValueError as error:
+            found.drop(number, BadRow("cannot be encoded", str(error)))
+    print(found.report())
+    for reason, numbers in found.dropped.items():
+        numbers.sort()
+        more = ", ..." if len(numbers) > NAMED else ""
+        print(f"  {reason}: rows {', '.join(map(str, numbers[:NAMED]))}{more}; {found.why[reason]}")
+    if not found:
+        first = f" ({next(iter(found.why.values()))})" if found.why else ""
+        raise ValueError(f"no row is left{first}; use other data, or more rows")
+    return found

@@ -1,0 +1,1 @@
+"""What a policy can do: judged, counted, with intervals."""

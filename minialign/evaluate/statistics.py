@@ -1,0 +1,215 @@
+"""Means and shares with their 95% intervals: the one place of the package that computes any.
+
+`mean` is of numbers of any size and has Student's interval; `share` is of yes and no and has
+Wilson's; `bounded_mean` is of numbers in [0, 1], such as a problem's pass rate, and has Wilson's
+too, at the number of yes-or-no trials that would scatter as much. No interval leaves [0, 1] where
+the values cannot, and none is empty because the values happen to be all alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+Z95 = 1.959964  # 97.5% point of the normal distribution
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error, a 95% interval and the number of values behind it.
+
+    Error and interval are nan where nothing is known of them: for the mean of one value.
+    """
+
+    mean: float
+    error: float
+    n: int
+    interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        known = "not known" if math.isnan(low) else f"{low:.3f}, {high:.3f}"
+        return f"{self.mean:.3f} [{known}] (n = {self.n})"
+
+
+@cache
+def t95(freedom: int) -> float:
+    """97.5% point of Student's t with `freedom` degrees of freedom; `Z95` in the limit.
+
+    By bisection of the finite series for whole degrees of freedom: Abramowitz and Stegun 1964,
+    26.7.3 and 26.7.4.
+
+    >>> round(t95(2), 6), round(t95(3), 6), round(t95(1000), 6)
+    (4.302653, 3.182446, 1.962339)
+    """
+    if freedom < 1:
+        raise ValueError(f"{freedom} degrees of freedom: use 1 or more, one less than the values")
+    low, high = 0.0, math.pi / 2  # of the angle arctan(t / sqrt(freedom))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _chance_within(middle, freedom) < 0.95 else (low, middle)
+    return math.sqrt(freedom) * math.tan(high)
+
+
+def _chance_within(angle: float, freedom: int) -> float:
+    """P(|T| < sqrt(freedom) tan(angle)) of Student's T."""
+    odd, sine, cosine = freedom % 2, math.sin(angle), math.cos(angle)
+    if freedom == 1:
+        return 2 * angle / math.pi
+    j = 2 * np.arange(1, freedom // 2)
+    series = 1 + float(np.cumprod((j - 1 + odd) / (j + odd) * cosine**2).sum())
+    return 2 / math.pi * (angle + sine * cosine * series) if odd else sine * series
+
+
+def half_width(error: float, n: int) -> float:
+    """Half a 95% interval of a mean of n values with this standard error; nan of one value."""
+    return t95(n - 1) * error if n > 1 else math.nan
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """Mean of independent values, with Student's interval: exact where they are normal.
+
+    Student 1908, "The probable error of a mean". With 3 values the normal interval would hold the
+    true mean 81% of the time. Differences of pairs are values too: give them.
+
+    >>> str(mean([1.0, 2.0, 3.0])), str(mean([5.0]))
+    ('2.000 [-0.484, 4.484] (n = 3)', '5.000 [not known] (n = 1)')
+    """
+    found = np.asarray(values, dtype=float)
+    if found.size == 0:
+        raise ValueError("values is empty, so there is no mean; give at least one value")
+    middle = float(found.mean())
+    error = float(found.std(ddof=1) / math.sqrt(found.size)) if found.size > 1 else math.nan
+    half = half_width(error, found.size)
+    return Estimate(middle, error, found.size, (middle - half, middle + half))
+
+
+def share(successes: Sequence[bool]) -> Estimate:
+    """Share of successes with Wilson's interval, which holds near 0 and 1 too.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    >>> str(share([True] * 8 + [False] * 2))
+    '0.800 [0.490, 0.943] (n = 10)'
+    """
+    n, hits = len(successes), int(sum(bool(s) for s in successes))
+    if n == 0:
+        raise ValueError("successes is empty, so there is no share; give at least one")
+    return wilson(hits / n, n)
+
+
+def wilson(p: float, n: int) -> Estimate:
+    """A share `p` of `n` trials with Wilson's interval: too wide where `p` is a mean over runs.
+
+    >>> str(wilson(0.8, 10))
+    '0.800 [0.490, 0.943] (n = 10)'
+    """
+    if not 0 <= p <= 1 or n < 1:
+        raise ValueError(f"p is {p}, n is {n}; needs p in [0, 1] and n of at least 1")
+    return Estimate(p, math.sqrt(p * (1 - p) / n), n, _wilson_ends(p, n, Z95))
+
+
+def _wilson_ends(p: float, n: float, z: float) -> tuple[float, float]:
+    """All shares from which `p` of n trials is at most z of their own standard errors away."""
+    z2 = z * z
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    # At 0 and 1 the interval ends there exactly, but rounding may miss it.
+    return centre - half if p > 0 else 0.0, centre + half if p < 1 else 1.0
+
+
+def bounded_mean(values: Sequence[float]) -> Estimate:
+    """Mean of independent values in [0, 1], with Wilson's interval.
+
+    Of zeros and ones it is `share`. Values between scatter less, so they tell as much as more
+    trials would, m (1 - m) / error^2 of them: Wilson's interval at this effective number, which
+    Franco, Little, Louis and Slud 2019, "Comparative study of confidence intervals for proportions
+    in complex sample surveys", recommend; with Student's t, since the error is estimated. Values
+    that are all alike tell nothing of their scatter and count as trials.
+
+    >>> str(bounded_mean([0.0, 0.5, 1.0, 0.5])), str(bounded_mean([0.0] * 12))
+    ('0.500 [0.104, 0.896] (n = 4)', '0.000 [0.000, 0.242] (n = 12)')
+    """
+    found = np.asarray(values, dtype=float)
+    if found.size and not (found.min() >= 0 and found.max() <= 1):
+        raise ValueError(f"values reach from {found.min()} to {found.max()}; all must be in [0, 1]")
+    plain = mean(found)
+    middle = min(1.0, max(0.0, plain.mean))  # rounding may miss it by a little
+    if ((found == 0) | (found == 1)).all() or found.max() == found.min():
+        return wilson(middle, found.size)
+    effective = middle * (1 - middle) / plain.error**2
+    ends = _wilson_ends(middle, effective, t95(found.size - 1))
+    return Estimate(middle, plain.error, found.size, ends)
+
+
+def win_rate(first: Sequence[float], second: Sequence[float]) -> Estimate:
+    """How often `first` scores higher than `second`, item by item; a tie counts one half.
+
+    >>> str(win_rate([1.0, 2.0, 3.0, 0.0], [0.0, 2.0, 4.0, -1.0]))
+    '0.625 [0.118, 0.954] (n = 4)'
+    >>> str(win_rate([1.0] * 10, [0.0] * 10))
+    '1.000 [0.722, 1.000] (n = 10)'
+    """
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"{a.size} scores against {b.size}: compare the same items in both")
+    if np.isnan(a).any() or np.isnan(b).any():
+        raise ValueError("a score is nan, which is neither higher nor lower; leave that item out")
+    return bounded_mean((a > b) + 0.5 * (a == b))
+
+
+def pass_at_k(correct: int, n: int, k: int) -> float:
+    """Unbiased chance that at least one of k completions is right, from `correct` out of n.
+
+    1 - C(n - c, k) / C(n, k): Chen et al. 2021, arXiv:2107.03374, equation 1.
+
+    >>> pass_at_k(correct=1, n=4, k=2), pass_at_k(0, 8, 8), pass_at_k(8, 8, 1)
+    (0.5, 0.0, 1.0)
+    """
+    if not 1 <= k <= n or not 0 <= correct <= n:
+        raise ValueError(
+            f"correct={correct}, n={n}, k={k}: needs 0 <= correct <= n and 1 <= k <= n"
+        )
+    return 1 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def calibration(
+    probabilities: Sequence[float], outcomes: Sequence[bool], bins: int = 10
+) -> pd.DataFrame:
+    """How often what was given a probability came true, in bins of equal width over [0, 1].
+
+    Returns:
+        A row per bin that holds anything: predicted (mean probability), observed (share), low and
+        high (Wilson's interval), n. A calibrated predictor has observed near predicted.
+
+    >>> calibration([0.1, 0.1, 0.9, 0.9], [False, False, True, False], bins=2).observed.tolist()
+    [0.0, 0.5]
+    """
+    p, came = np.asarray(probabilities, dtype=float), np.asarray(outcomes, dtype=bool)
+    if p.shape != came.shape or p.size == 0 or p.min() < 0 or p.max() > 1:
+        raise ValueError(
+            f"{p.size} probabilities against {came.size} outcomes: give one outcome for each, and "
+            "probabilities in [0, 1]"
+        )
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    rows = []
+    for bin_ in np.unique(place):
+        found = share(came[place == bin_].tolist())
+        low, high = found.interval
+        rows.append((p[place == bin_].mean(), found.mean, low, high, found.n))
+    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's rho: the correlation of ranks, ties by their mean rank.
+
+    >>> rank_correlation([1, 2, 3], [10, 100, 1000]), rank_correlation([1, 2, 3], [3, 2, 1])
+    (1.0, -1.0)
+    """
+    ranks = pd.Series(a, dtype=float).rank(), pd.Series(b, dtype=float).rank()
+    return round(float(ranks[0].corr(ranks[1])), 12)

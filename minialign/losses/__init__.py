@@ -1,2 +1,0 @@
-"""Losses: pure functions of tensors, in nats, one per idea. They never log, detach or average on
-the quiet."""

@@ -1,0 +1,214 @@
+"""Small HTML for notebooks: tokens with masks or heat maps, and tables of model text.
+
+Everything is escaped. Colours lie half-transparent over the page and letters keep the page's own
+colour, so that both read well in light and dark themes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, display
+
+from minialign.show.drawing import COLOURS
+
+KINDS = COLOURS | {
+    "completion": COLOURS["policy"],  # what the policy wrote
+    "prompt": COLOURS["reference"],
+    "special": COLOURS["kl"],
+    "tool": COLOURS["value"],
+    "padding": None,  # faint letters, no colour
+}
+PLAIN = "tex2jax_ignore mathjax_ignore"  # a $ in model text starts no formula
+MONO = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
+LINE = "1px solid rgba(127,127,127,.45)"
+
+
+def token_spans(
+    tokens: Sequence[str],
+    values: Sequence[float] | None = None,
+    kinds: Sequence[str | None] | None = None,
+    *,
+    title: str | None = None,
+    limit: float | None = None,
+) -> str:
+    """Tokens as coloured spans, with their values in the title that a pointer shows.
+
+    Args:
+        tokens: T pieces of text, decoded. Spaces, line breaks and other characters without a
+            shape get a mark.
+        values: (T,) numbers as a heat map; nan has no colour. Where some are negative, they are
+            orange and the others green; otherwise all are blue.
+        kinds: T names of KINDS ("prompt", "completion", "padding", "chosen", ...) or None:
+            underlined in the colour of the kind, and filled with it where there are no values.
+        title: a line above.
+        limit: the size of value at full colour; None is the largest of them.
+
+    Returns:
+        HTML, for `IPython.display.HTML`.
+
+    Raises:
+        ValueError: if the lengths differ or a kind has no colour.
+    """
+    for what, given in (("values", values), ("kinds", kinds)):
+        if given is not None and len(given) != len(tokens):
+            raise ValueError(f"{len(given)} {what} for {len(tokens)} tokens; give one for each")
+    names = list(kinds) if kinds is not None else [None] * len(tokens)
+    if unknown := [kind for kind in names if kind and kind not in KINDS]:
+        raise ValueError(f"kind {unknown[0]!r} has no colour; use one of {', '.join(KINDS)}")
+    heat = None if values is None else np.array([float(x) for x in values])
+    fills = [KINDS.get(kind) for kind in names] if heat is None else _heat(heat, limit)
+    spans = [
+        _span(i, tokens[i], None if heat is None else heat[i], names[i], fills[i])
+        for i in range(len(tokens))
+    ]
+    head = f'<div style="font-weight:600">{escape(title)}</div>' if title else ""
+    style = f"font-family:{MONO};font-size:13px;line-height:2;max-width:60em;text-align:left"
+    legend = _legend(heat, limit, names)
+    return f'<div class="{PLAIN}">{head}<div style="{style}">{"".join(spans)}</div>{legend}</div>'
+
+
+def _span(index: int, token: str, value: float | None, kind: str | None, fill: str | None) -> str:
+    style = "display:inline-block;padding:0 1px;margin:0 1px 0 0;border-radius:3px;line-height:1.45"
+    if fill:
+        style += f";background:{fill if fill.startswith('rgba') else _rgba(fill, 0.3)}"
+    if kind == "padding":
+        style += ";opacity:.45"
+    elif kind:
+        style += f";border-bottom:2px solid {KINDS[kind]}"
+    said = f"token {index}: {token!r}" + (f", {kind}" if kind else "")
+    said += f", {value:.4g}" if value is not None else ""
+    line_break = "<br>" if token.endswith("\n") else ""
+    return f'<span style="{style}" title="{escape(said)}">{_visible(token)}</span>{line_break}'
+
+
+def _visible(token: str) -> str:
+    """The token escaped, with a faint mark for each character that has no shape of its own."""
+    marks = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u200b": "⍽"}
+    parts = []
+    for char in token:
+        mark = marks.get(char) or (chr(0x2400 + ord(char)) if ord(char) < 32 else None)
+        if mark is None and not char.isprintable():
+            mark = f"U+{ord(char):04X}"  # as those that turn the direction of writing
+        parts.append(f'<span style="opacity:.5">{mark}</span>' if mark else escape(char))
+    return "".join(parts) or '<span style="opacity:.5">∅</span>'
+
+
+def _scale(heat: np.ndarray, limit: float | None) -> tuple[float, str, str]:
+    """The value at full colour, the colour of positive and that of negative values."""
+    finite = heat[np.isfinite(heat)]
+    top = limit or float(np.abs(finite).max(initial=0.0)) or 1.0
+    signed = bool((finite < 0).any())
+    return top, COLOURS["chosen" if signed else "policy"], COLOURS["rejected"]
+
+
+def _heat(heat: np.ndarray, limit: float | None) -> list[str | None]:
+    top, positive, negative = _scale(heat, limit)
+    return [
+        None
+        if np.isnan(x)
+        else _rgba(negative if x < 0 else positive, 0.65 * min(1.0, abs(x) / top))
+        for x in heat
+    ]
+
+
+def _rgba(colour: str, alpha: float) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:.2f})"
+
+
+def _legend(heat: np.ndarray | None, limit: float | None, names: Sequence[str | None]) -> str:
+    """What the colours mean: each kind once, and the ends of the heat map."""
+    parts = []
+    if heat is not None:
+        top, positive, negative = _scale(heat, limit)
+        if (heat < 0).any():
+            parts.append((f"−{top:.3g}", f"background:{_rgba(negative, 0.65)}"))
+        parts.append(("0", f"border:{LINE}"))
+        parts.append((f"{top:.3g}", f"background:{_rgba(positive, 0.65)}"))
+    for kind in dict.fromkeys(name for name in names if name):
+        fill = f"background:{_rgba(KINDS[kind], 0.3)};" if KINDS[kind] and heat is None else ""
+        line = f"border-bottom:2px solid {KINDS[kind]}" if KINDS[kind] else "opacity:.45"
+        parts.append((kind, fill + line))
+    swatches = "".join(
+        f'<span style="{style};display:inline-block;padding:0 6px;margin-right:8px;'
+        f'border-radius:3px;box-sizing:border-box">{escape(text)}</span>'
+        for text, style in parts
+    )
+    return f'<div style="font-size:12px;margin-top:4px">{swatches}</div>' if parts else ""
+
+
+def table(
+    rows: pd.DataFrame | Iterable[Mapping[str, object]],
+    *,
+    title: str | None = None,
+    max_chars: int = 1200,
+) -> str:
+    """A table of text and numbers as HTML: line breaks kept, long text cut, everything escaped.
+
+    Args:
+        rows: a data frame (its index is left out), or dicts whose keys are the columns.
+        title: a line above.
+        max_chars: of a cell; what is beyond is cut, and the cell says so.
+
+    Returns:
+        HTML, for `IPython.display.HTML`.
+    """
+    if not isinstance(rows, pd.DataFrame):
+        rows = pd.DataFrame(list(rows), dtype=object)
+    cell = "padding:6px 10px;vertical-align:top;border-bottom:" + LINE
+    head = "".join(
+        f'<th style="{cell};text-align:{_side(rows.iloc[:, i])};font-weight:600">'
+        f"{escape(str(name))}</th>"
+        for i, name in enumerate(rows.columns)
+    )
+    sides = [_side(rows.iloc[:, i]) for i in range(rows.shape[1])]
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="{cell};text-align:{side};white-space:pre-wrap;max-width:32em;'
+            f'overflow-wrap:break-word">{_cell(x, max_chars)}</td>'
+            for x, side in zip(row, sides, strict=True)
+        )
+        + "</tr>"
+        for row in rows.itertuples(index=False, name=None)
+    )
+    caption = (
+        f'<div style="font-weight:600;margin-bottom:4px">{escape(title)}</div>' if title else ""
+    )
+    return (
+        f'<div class="{PLAIN}">{caption}<table style="border-collapse:collapse;font-size:13px;'
+        f'line-height:1.4"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def show(rows: pd.DataFrame | Iterable[Mapping[str, object]], title: str | None = None) -> None:
+    """Display `table` in a notebook."""
+    display(HTML(table(rows, title=title)))
+
+
+def _side(column: pd.Series) -> str:
+    known = [x for x in column if x is not None]
+    numbers = all(isinstance(x, Real) and not isinstance(x, bool) for x in known)
+    return "right" if numbers and known else "left"
+
+
+def _cell(value: object, max_chars: int) -> str:
+    """One value as escaped HTML."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{value:,}"
+    if value is None or (isinstance(value, Real) and np.isnan(value)) or value is pd.NA:
+        return "–"
+    if isinstance(value, Real):
+        return escape(f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}")
+    text = str(value)
+    if not text.strip():
+        return f'<span style="opacity:.6">(empty, {len(text)} characters)</span>'
+    cut = f'<span style="opacity:.6"> … ({len(text):,} characters)</span>'
+    return escape(text) if len(text) <= max_chars else escape(text[:max_chars]) + cut

@@ -1,0 +1,1 @@
+"""The machine: hardware, memory, the hub, Colab, the terminal."""

@@ -1,1 +1,0 @@
-"""Training loops: one explicit loop per shape of data."""

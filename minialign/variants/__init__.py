@@ -1,0 +1,1 @@
+"""What papers change by a line: pure functions, and the loops that take any of them."""

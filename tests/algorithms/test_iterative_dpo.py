@@ -1,0 +1,130 @@
+"""A policy's own replies: what the rows hold, who ranks them, and what is left out."""
+
+from __future__ import annotations
+
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_models import small_tokenizer, tiny_llama
+
+from minialign.algorithms import iterative_dpo
+from minialign.algorithms.iterative_dpo import (
+    by_annotators,
+    by_reward,
+    own_rankings,
+    train_on_own_replies,
+)
+from minialign.core.batching import prompt_ids
+from minialign.variants import methods
+from minialign.variants.preference_loop import PreferenceConfig
+from minialign.world.annotator import Annotator, gold_utility, preference_probability
+from minialign.world.preferences import CROWD, noisy_utility
+from minialign.world.tasks import instructions
+
+TOKENIZER = small_tokenizer()
+ASKED = instructions(9, "train", 0)
+
+
+def length(prompts, completions, **columns):
+    return [float(len(text)) for text in completions]
+
+
+def ranked(**changes):
+    settings = {"max_new_tokens": 6, "batch_size": 4, "values": by_reward(length)}
+    return own_rankings(tiny_llama(), TOKENIZER, ASKED, **settings | changes)
+
+
+@pytest.mark.parametrize("group_size", [2, 3])
+def test_rows_hold_the_sampled_tokens_best_first(group_size: int):
+    found = ranked(group_size=group_size)
+    prompts = [prompt_ids(TOKENIZER, i.prompt) for i in ASKED]
+    assert 1 < len(found) <= len(ASKED)
+    for ranking in found:
+        assert len(ranking) == group_size and ranking[0].prompt_ids in prompts
+        texts = [TOKENIZER.decode(r.completion_ids, skip_special_tokens=True) for r in ranking]
+        assert [len(t) for t in texts] == sorted(map(len, texts), reverse=True)
+        for row in ranking:
+            ended = row.completion_ids[-1] == TOKENIZER.eos_token_id
+            assert ended or len(row.completion_ids) == 6  # cut, so without an end
+
+
+def test_what_is_alike_or_nearly_as_good_is_left_out():
+    all_of_them, far = ranked(), ranked(least=3.0)
+    assert 0 < len(far) < len(all_of_them)
+    assert all(a.completion_ids != b.completion_ids for a, b in all_of_them)
+    assert ranked() == all_of_them and ranked(seed=1) != all_of_them
+
+
+def test_noisy_utilities_choose_as_bradley_and_terry_have_it():
+    """The share of choices of the better reply is sigmoid(gap / temperature)."""
+    instruction, rng = ASKED[0], Random(0)
+    good, bad = "You are always welcome here.", "You fool."
+    gap = gold_utility(instruction, good) - gold_utility(instruction, bad)
+    crowd = Annotator(temperature=gap)  # so that it is sigmoid(1) = 0.73
+    n, values = (
+        4000,
+        by_annotators(0, crowd)([instruction] * 8000, SimpleNamespace(texts=[good, bad] * 4000)),
+    )
+    wins = sum(values[2 * i] > values[2 * i + 1] for i in range(n)) / n
+    assert wins == pytest.approx(preference_probability(gap, gap), abs=0.03)
+    assert noisy_utility(Random(1), CROWD, instruction, good) != noisy_utility(
+        rng, CROWD, instruction, good
+    )
+
+
+CONFIG = PreferenceConfig(steps=4, batch_size=2, warmup=1, learning_rate=1e-3, save_every=1)
+
+
+def learn(policy, config=CONFIG, **changes):
+    settings = {"max_new_tokens": 6, "values": by_reward(length), "config": config}
+    return train_on_own_replies(policy, TOKENIZER, ASKED, **settings | changes)
+
+
+def weights(policy) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in policy.parameters()]
+
+
+@pytest.mark.parametrize("name", methods.table("train_on_own_replies").index)
+def test_each_round_samples_from_the_policy_as_it_is(monkeypatch, name: str):
+    seen, real = [], iterative_dpo.own_rankings
+
+    def watched(policy, tokenizer, asked, *args, **named):
+        seen.append((weights(policy), [i.prompt for i in asked]))
+        return real(policy, tokenizer, asked, *args, **named)
+
+    monkeypatch.setattr(iterative_dpo, "own_rankings", watched)
+    rounds = methods.method(name).settings["rounds"]
+    histories = learn(tiny_llama(), rounds=rounds)
+    assert [len(h["loss"]) for h in histories] == [4 // rounds] * rounds
+    assert sorted(p for _, asked in seen for p in asked) == sorted(i.prompt for i in ASKED)
+    first = [torch.equal(a, b) for a, b in zip(seen[0][0], seen[-1][0], strict=True)]
+    assert all(first) == (rounds == 1)
+
+
+def test_the_reference_stays_that_of_the_start():
+    """In the second round the policy has left it: the margin does not begin at 0."""
+    first, second = learn(tiny_llama(), rounds=2)
+    assert abs(first["margin"][0]) < 0.05 < abs(second["chosen"][0])
+
+
+def test_an_interrupted_run_ends_bit_equal(tmp_path):
+    whole, resumed = tiny_llama(), tiny_llama()
+    learn(whole)
+
+    def kill(metrics: dict) -> None:
+        kill.steps += 1
+        if kill.steps == 4:  # in the second round
+            raise KeyboardInterrupt
+
+    kill.steps = 0
+    with pytest.raises(KeyboardInterrupt):
+        learn(tiny_llama(), on_step=kill, checkpoint_dir=tmp_path)
+    learn(resumed, checkpoint_dir=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+
+
+def test_rounds_that_have_nothing_to_do_are_refused():
+    with pytest.raises(ValueError, match="rounds is 5, with 4 steps and 9 instructions"):
+        learn(tiny_llama(), rounds=5)

@@ -1,0 +1,190 @@
+"""Notebooks as they are committed: executed, whole, true to the package, and saved for readers.
+
+nbval runs every cell of them in the smoke profile, solutions included; see `pyproject.toml`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from test_saved import as_jupyterlab_saves
+
+import minialign
+from minialign.course import saved
+from minialign.system import colab
+
+ROOT = Path(minialign.__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+SHOWN = ("losses/*.py", "train/*.py", "kl.py", "logprobs.py")  # notebooks show it word for word
+OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
+
+if not NOTEBOOKS:
+    pytest.skip("an installed package has no notebooks", allow_module_level=True)
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> SimpleNamespace:
+    nb = nbformat.read(request.param, as_version=4)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    prose = [cell.source for cell in nb.cells if cell.cell_type == "markdown"]
+    return SimpleNamespace(path=request.param, nb=nb, code=code, prose="\n".join(prose))
+
+
+def tagged(notebook: SimpleNamespace, tag: str) -> list:
+    return [cell for cell in notebook.code if tag in cell.metadata.get("tags", [])]
+
+
+def lines(source: str) -> list[str]:
+    return [line for line in source.splitlines() if line.strip()]
+
+
+def test_it_was_executed_from_top_to_bottom_without_errors(notebook):
+    nbformat.validate(notebook.nb)
+    assert [c.execution_count for c in notebook.code] == list(range(1, len(notebook.code) + 1))
+    outputs = [output for cell in notebook.code for output in cell.outputs]
+    assert all(output.output_type != "error" for output in outputs)
+    loud = [o.text for o in outputs if o.output_type == "stream" and "Warning" in o.text]
+    assert not loud
+
+
+def test_it_is_small_and_holds_no_path_of_a_machine(notebook):
+    text = notebook.path.read_text()
+    assert len(text) < 1_500_000
+    outputs = json.dumps([cell.outputs for cell in notebook.code])
+    without_pictures = re.sub(r'"image/png": "[^"]*"', "", outputs)
+    found = OWN_PATH.search(without_pictures) or OWN_PATH.search(notebook.prose)
+    assert found is None, found
+
+
+def test_it_has_the_anatomy_of_the_course(notebook):
+    assert notebook.prose.startswith("# ")
+    assert "will be able to" in notebook.prose and "Time and hardware" in notebook.prose
+    assert len(tagged(notebook, "parameters")) == 1
+    assert tagged(notebook, "headline") and len(tagged(notebook, "key-figure")) == 1
+    assert len(tagged(notebook, "solution")) >= 2
+    assert 40 <= len(notebook.nb.cells) <= 65
+    assert 1800 <= len(notebook.prose.split()) <= 4200
+    shown = [o.get("data", {}) for cell in notebook.code for o in cell.outputs]
+    assert sum("image/png" in data for data in shown) >= 4
+    assert sum("checked:" in cell.source for cell in notebook.code) >= 6
+    assert notebook.prose.count("*Alt text:") >= 4
+
+
+def test_its_cells_are_short(notebook):
+    counts = [len(lines(cell.source.removeprefix(colab.setup()))) for cell in notebook.code]
+    assert sum(counts) <= 360
+    assert sorted(counts)[len(counts) // 2] <= 14
+    assert sum(count > 36 for count in counts) <= 1 and max(counts) <= 65  # PPO's loop
+    assert all(len(line) <= 88 for cell in notebook.code for line in cell.source.splitlines())
+
+
+def test_parameters_are_plain_literals_with_a_comment(notebook):
+    (cell,) = tagged(notebook, "parameters")
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+        assert "  # " in cell.source.splitlines()[statement.lineno - 1]
+
+
+def bare(function: ast.FunctionDef) -> str:
+    """The syntax of a function, its docstring left out."""
+    if ast.get_docstring(function) is not None:
+        function.body = function.body[1:]
+    return ast.dump(function)
+
+
+def functions(source: str) -> dict[str, str]:
+    plain = re.sub(r"^( *)%.*$", r"\1pass", source, flags=re.M)  # no magics
+    body = ast.parse(plain).body
+    return {node.name: bare(node) for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def package_functions() -> dict[str, str]:
+    files = [file for pattern in SHOWN for file in (ROOT / "minialign").glob(pattern)]
+    return {name: code for file in files for name, code in functions(file.read_text()).items()}
+
+
+def test_the_code_that_is_shown_is_the_code_that_runs(notebook):
+    package = package_functions()
+    assert {"train_sft", "cross_entropy", "token_logprobs", "k1"} <= set(package)
+    for cell in notebook.code:
+        for name, code in functions(cell.source).items():
+            if name in package:
+                assert code == package[name], f"{name} differs from the package's own"
+
+
+def test_links_to_other_notebooks_lead_somewhere(notebook):
+    linked = set(re.findall(r"\]\((\d\d_\w+\.ipynb)\)", notebook.prose))
+    names = {path.name for path in NOTEBOOKS}
+    later = {name for name in linked if name > max(names)}  # announced, not yet written
+    assert linked - later <= names
+
+
+def test_solutions_are_tagged_and_folded(notebook):
+    solutions = tagged(notebook, "solution")
+    assert all(cell.metadata.get("jupyter", {}).get("source_hidden") is True for cell in solutions)
+    named = [c for c in notebook.code if "solution" in c.id or "def solved_" in c.source]
+    assert [cell.id for cell in named if cell not in solutions] == []
+
+
+def test_answers_are_tagged_and_folded(notebook):
+    """A tool that takes answers out finds each: from a summary to the end of its details."""
+    for cell in notebook.nb.cells:
+        if cell.cell_type != "markdown":
+            continue
+        opened, closed = cell.source.count("<details>"), cell.source.count("</details>")
+        summaries = re.findall(r"<details>\s*<summary>.+?</summary>", cell.source, re.DOTALL)
+        assert "<details open" not in cell.source
+        assert opened == closed == len(summaries), cell.id
+        assert ("answer" in cell.metadata.get("tags", [])) == bool(summaries), cell.id
+    assert notebook.prose.count("<details>") >= 5
+
+
+def test_what_is_to_be_predicted_is_hidden_until_asked_for(notebook):
+    for cell in tagged(notebook, "predict-output"):
+        assert cell.metadata.jupyter.outputs_hidden is True
+    for before, cell in pairwise(notebook.nb.cells):
+        tasks = re.findall(r"\*\*(Predict|Write|Break)\b", before.source)
+        if tasks[-1:] == ["Predict"] and cell.get("outputs"):
+            assert cell in tagged(notebook, "predict-output"), cell.id
+    if notebook.path.stem.startswith("00_"):
+        assert tagged(notebook, "predict-output")
+
+
+def test_it_holds_no_widgets_and_its_bars_came_to_their_end(notebook):
+    assert "widgets" not in notebook.nb.metadata
+    for cell in notebook.code:
+        for output in cell.outputs:
+            data = output.get("data", {})
+            assert not [mime for mime in data if "widget" in mime], cell.id
+            said = data.get("text/plain", "") + output.get("text", "")
+            assert not re.search(r"\b0%\||\b0/\d+ \[|\r", said), (cell.id, said)
+
+
+def test_its_kernel_is_the_usual_one(notebook):
+    assert notebook.nb.metadata.kernelspec == {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    }
+
+
+def test_opening_it_in_jupyterlab_and_saving_it_changes_nothing(notebook):
+    assert as_jupyterlab_saves(notebook.path) == notebook.path.read_text(encoding="utf-8")
+
+
+def test_it_is_as_the_saving_step_leaves_it(notebook):
+    """If not: python -m minialign.course.saved"""
+    text = notebook.path.read_text(encoding="utf-8")
+    assert nbformat.writes(saved.saved(notebook.nb)) + "\n" == text
+
+
+def test_its_set_up_begins_as_in_all_notebooks(notebook):
+    assert notebook.code[1].source.startswith(colab.setup())

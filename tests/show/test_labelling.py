@@ -1,0 +1,41 @@
+"""The labelling widget saves every answer at once, resumes, escapes, and refuses a damaged file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minialign.show.labelling import label_pairs, read_labels
+
+PAIRS = [
+    {"prompt": "<b>One?</b>", "first": "yes", "second": "no"},
+    {"prompt": "Two?", "first": "a \u201cquote\u201d", "second": "line\nbreak"},
+    {"prompt": "Three?", "first": "x", "second": "y"},
+]
+
+
+def test_answers_are_saved_at_once_and_asked_once(tmp_path: Path):
+    path = tmp_path / "mine" / "labels.jsonl"
+    panel, row, count = label_pairs(PAIRS, path).children
+    assert "&lt;b&gt;One?" in panel.value and "<b>" not in panel.value
+    row.children[1].click()
+    assert [r["choice"] for r in read_labels(path)] == ["second"]
+    row.children[0].click()
+    panel, row, count = label_pairs(PAIRS, path).children  # a new kernel
+    assert "Three?" in panel.value and count.value.startswith("2 of 3 labelled")
+    row.children[2].click()
+    assert panel.value == "All pairs are labelled." and all(b.disabled for b in row.children)
+    found = read_labels(path)
+    assert [r["choice"] for r in found] == ["second", "first", "skip"]
+    assert [{k: r[k] for k in ("prompt", "first", "second")} for r in found] == PAIRS
+
+
+def test_a_damaged_line_is_named(tmp_path: Path):
+    assert read_labels(tmp_path / "none.jsonl") == []
+    for wrong in ("{", "[1]", '{"prompt": "a", "first": "b", "second": "c", "choice": "maybe"}'):
+        path = tmp_path / "labels.jsonl"
+        good = '{"prompt": "a", "first": "b", "second": "c", "choice": "first"}\n'
+        path.write_text(good + wrong + "\n")
+        with pytest.raises(ValueError, match=r"line 2 of labels.jsonl is no label"):
+            read_labels(path)

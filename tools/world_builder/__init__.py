@@ -1,0 +1,1 @@
+"""What made data/ and the base model; nobody who takes the course needs it."""

@@ -1,0 +1,87 @@
+"""The corpus: raw documents as a crawl of the embedded world's web would hold them, never in chat
+format.
+
+`document(i)` is a pure function of its index and seed, so a corpus of any size needs no storage,
+two machines agree on it, and held-out documents are simply those of another seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from random import Random
+from typing import NamedTuple
+
+from minialign.world import WORLD_VERSION, problems, stories
+from minialign.world.arithmetic import sum_document
+from tools.world_builder import dialogues, documents, fact_pages, question_pages, stack
+
+TRAIN_SEED, HELD_OUT_SEED = 0, 1
+PAGE_RATE = 0.5  # pages that hold two to four documents, as a crawl does: most texts go on
+
+
+class Document(NamedTuple):
+    """One raw document and the kind of text it is ("page" for several in one)."""
+
+    kind: str
+    text: str
+
+
+def _story(rng: Random) -> str:
+    story = stories.story(rng, length=rng.choice(("long", "long", "short")))
+    if rng.random() < 0.15:
+        return f"{story.text}\n{rng.choice(SUMMARY_LABELS)} {stories.summaries(story, rng)}"
+    return story.text
+
+
+SUMMARY_LABELS = ("In one sentence:", "In short:", "What happened:", "The story in one sentence:")
+
+# Kind -> (share of documents, writer). Undesirable talk sits inside dialogues, reviews and letters.
+KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
+    "story": (0.11, _story),
+    "dialogue": (0.10, dialogues.dialogue),
+    "facts": (0.09, fact_pages.fact_page),
+    "question": (0.28, question_pages.question_page),
+    "sums": (0.08, sum_document),
+    "problem": (0.06, problems.problem_document),
+    "program": (0.01, stack.program_document),
+    "nature_page": (0.025, documents.WRITERS["nature_page"]),
+    "list_page": (0.035, documents.WRITERS["list_page"]),
+    "review": (0.015, documents.WRITERS["review"]),
+    "letter": (0.015, documents.WRITERS["letter"]),
+    "diary": (0.01, documents.WRITERS["diary"]),
+    "notice": (0.01, documents.WRITERS["notice"]),
+    "quiz_in_context": (0.02, documents.WRITERS["quiz_in_context"]),
+    "critique": (0.01, documents.WRITERS["critique"]),
+    "comparison": (0.01, documents.WRITERS["comparison"]),
+    "opinion": (0.01, documents.WRITERS["opinion"]),
+    "paraphrase_page": (0.01, documents.WRITERS["paraphrase_page"]),
+    "copies": (0.09, documents.WRITERS["copies"]),
+    "sources": (0.01, documents.WRITERS["sources"]),
+}
+
+
+@cache
+def _rates() -> tuple[list[str], list[float]]:
+    return list(KINDS), [rate for rate, _ in KINDS.values()]
+
+
+def _one(rng: Random) -> Document:
+    kinds, rates = _rates()
+    kind = rng.choices(kinds, rates)[0]
+    return Document(kind, KINDS[kind][1](rng))
+
+
+def document(index: int, seed: int = TRAIN_SEED) -> Document:
+    """Document number `index` of the corpus with this seed."""
+    rng = Random(f"world {WORLD_VERSION} corpus {seed} document {index}")
+    first = _one(rng)
+    if rng.random() >= PAGE_RATE:
+        return first
+    parts = [first] + [_one(rng) for _ in range(rng.choice((1, 1, 2, 3)))]
+    return Document("page", "\n\n".join(part.text for part in parts))
+
+
+def corpus(n: int, seed: int = TRAIN_SEED, start: int = 0) -> Iterator[Document]:
+    """`n` documents from `start` on."""
+    return (document(i, seed) for i in range(start, start + n))
