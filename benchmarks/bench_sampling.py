@@ -24,9 +24,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.core.batching import encode, prompt_ids
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode, prompt_ids
 from minialign.world.demonstrations import demonstrations
 from minialign.world.tasks import instructions
 

@@ -24,8 +24,9 @@ import torch
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.core.batching import encode
-from minialign.core.models.loading import RewardModel, ValueModel, load_policy
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.models.loading import load_policy
+from minialign.core.tokens import encode
 from minialign.rewards.verifiers import right_answer
 from minialign.variants.policy_loop import RlConfig, train_rl
 from minialign.variants.preference_loop import PreferenceConfig, train_preference

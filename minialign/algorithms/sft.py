@@ -1,35 +1,25 @@
-"""Supervised fine-tuning: imitate demonstrations, token by token."""
+"""Supervised fine-tuning: a language model imitates demonstrations, token by token.
+
+The chat format turns a demonstration into one sequence: the prompt, then the reply and its end. The
+model already predicts every token from those before it; here its prediction of the reply's tokens
+is made more likely, and the prompt only stands before them. Ouyang et al. 2022 (InstructGPT),
+arXiv:2203.02155, section 3.5, is the method in its modern use.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from random import Random
 
-import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.core.batching import Batch, Row, collate, length_batches
-from minialign.core.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from minialign.core.batching import Row, collate, require_encoded
 from minialign.core.history import History
-from minialign.core.logprobs import token_logprobs
-from minialign.core.models.modes import training
-from minialign.core.optim import (
-    due,
-    fast_matmul,
-    linear_schedule,
-    make_optimizer,
-    refuse_non_finite,
-    run_settings,
-)
-from minialign.variants.supervised import cross_entropy
-
-LOSS_ON = ("completion", "all")
+from minialign.core.logprobs import masked_sum, token_logprobs
+from minialign.core.models import fast_matmul, training
+from minialign.core.run import Run, length_batches, require_settings
 
 
 @dataclass(frozen=True)
@@ -43,54 +33,29 @@ class SftConfig:
     weight_decay: float = 0.0
     eps: float = 1e-5  # of AdamW; at 1e-8, tokens that the data never hold sink step by step
     max_grad_norm: float = 1.0  # the gradient is scaled down to this norm
-    loss_on: str = "completion"  # or "all": the prompt's tokens are imitated too
-    noise_alpha: float = 0.0  # NEFTune's scale of the noise on embeddings; 5 in the paper, 0 is off
-    seed: int = 0  # of the order of the data and of the noise
+    seed: int = 0  # of the order of the data
     save_every: int = 50  # updates between checkpoints
 
     def __post_init__(self) -> None:
-        if self.loss_on not in LOSS_ON:
-            raise ValueError(f"loss_on is {self.loss_on!r}; use one of {', '.join(LOSS_ON)}")
-        if min(self.steps, self.batch_size) < 1 or min(self.learning_rate, self.eps) <= 0:
-            raise ValueError(
-                f"steps={self.steps}, batch_size={self.batch_size}, learning_rate="
-                f"{self.learning_rate}, eps={self.eps}: all four must be positive"
-            )
-        if self.save_every < 1 or not self.max_grad_norm > 0 or self.noise_alpha < 0:
-            raise ValueError(
-                f"save_every={self.save_every}, max_grad_norm={self.max_grad_norm}, noise_alpha="
-                f"{self.noise_alpha}: the first two must be positive, the noise at least 0"
-            )
+        require_settings(self, whole=["batch_size"], above_0=["eps", "max_grad_norm"])
 
 
-def loss_mask(batch: Batch, loss_on: str) -> Tensor:
-    """(B, T) 1 at the tokens that are imitated."""
-    if loss_on == "completion":
-        return batch.completion_mask
-    mask = batch.attention_mask.clone()
-    mask[:, 0] = 0  # nothing predicts the first token
-    return mask
+def cross_entropy(logprobs: Tensor, mask: Tensor) -> Tensor:
+    """-log pi of each sequence's masked tokens, summed: (B, T), (B, T) to (B,), in nats.
 
+    Divide by the number of masked tokens of the whole batch to train on the token mean: a mean per
+    row would weigh a token of a short reply more, and a mean per micro-batch would change with the
+    batch.
 
-@contextlib.contextmanager
-def embedding_noise(policy: PreTrainedModel, alpha: float) -> Iterator[None]:
-    """NEFTune: add uniform noise to the input embeddings, alpha / sqrt(T d) at most per entry.
+    Two tokens of probability 1/2 and 1/4 cost log 2 + log 4 = 2.0794, the prompt before them
+    nothing:
 
-    Jain et al. 2023, arXiv:2310.05914, algorithm 1. T is the padded length here.
+    >>> import torch
+    >>> logprobs = torch.tensor([[0.0, 0.1, 0.5, 0.25]]).log()
+    >>> cross_entropy(logprobs, torch.tensor([[0, 0, 1, 1]]))
+    tensor([2.0794])
     """
-
-    def add(module: torch.nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        scale = alpha / (output.shape[1] * output.shape[2]) ** 0.5
-        return output + torch.empty_like(output).uniform_(-scale, scale)
-
-    if alpha == 0:
-        yield
-        return
-    handle = policy.get_input_embeddings().register_forward_hook(add)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return -masked_sum(logprobs, mask)
 
 
 def train_sft(
@@ -102,7 +67,7 @@ def train_sft(
     on_step: Callable[[dict[str, float]], None] | None = None,
     checkpoint_dir: Path | None = None,
 ) -> History:
-    """Train the policy in place to imitate the completions of `rows` (see `batching.encode`).
+    """Train the policy in place to imitate the completions of `rows` (see `tokens.encode`).
 
     Args:
         policy: a causal language model.
@@ -110,50 +75,27 @@ def train_sft(
         rows: encoded demonstrations.
         config: settings; None is the default.
         on_step: called with each step's metrics, for a live plot or a logger.
-        checkpoint_dir: where to save; a run that was interrupted continues from there, bit-equal on
-            CPU.
+        checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
     Returns:
-        A history of loss (nats per imitated token), grad_norm, learning_rate and tokens (imitated).
+        A history of loss (nats per imitated token), tokens (imitated), grad_norm, learning_rate.
     """
     config = config or SftConfig()
-    torch.manual_seed(config.seed)
-    optimizer = make_optimizer(policy, config.learning_rate, config.weight_decay, config.eps)
-    history, first, pad = History(), 0, tokenizer.pad_token_id
-    settings = run_settings("sft", config, rows, model=policy)
-    if checkpoint_dir is not None and has_checkpoint(checkpoint_dir):
-        state = load_checkpoint(checkpoint_dir, policy, optimizer, settings)
-        history, first = History.from_rows(state["history"]), state["step"]
-    order = length_batches(rows, config.batch_size, Random(config.seed))
-    bar = tqdm(islice(order, first, config.steps), "sft", config.steps, initial=first)
+    require_encoded(rows)
+    run = Run(
+        "sft", config, policy, data=rows, on_step=on_step, checkpoint_dir=checkpoint_dir
+    )  # fmt: skip
     with training(policy, dropout=True):
-        for step, indices in enumerate(bar, start=first):
+        for step, indices in run.batches(length_batches(rows, config.batch_size, run.order)):
             # 1. Collect: a batch of demonstrations of like length.
-            batch = collate([rows[i] for i in indices], pad).to(policy.device)
-            mask = loss_mask(batch, config.loss_on)
-            # 2. Loss: nats per imitated token, the mean over the tokens of the batch.
-            noise = embedding_noise(policy, config.noise_alpha)
-            with noise, fast_matmul(policy.device):
+            batch = collate([rows[i] for i in indices], tokenizer.pad_token_id).to(policy.device)
+            # 2. Logprobs: what the policy says of every token, (B, T).
+            with fast_matmul(policy.device):
                 logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
-            loss = cross_entropy(logprobs, mask).sum() / mask.sum()
-            # 3. Update.
-            rate = linear_schedule(
-                optimizer, config.learning_rate, step, config.steps, config.warmup
-            )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-            refuse_non_finite(step, indices, loss=loss, gradient=norm)
-            optimizer.step()
-            # 4. Watch.
-            metrics = {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate}
-            metrics["tokens"] = float(mask.sum())
-            history.log(step, **metrics)
-            bar.set_postfix(loss=f"{metrics['loss']:.3f}")
-            if on_step is not None:
-                on_step(metrics)
-            # 5. Save, so that a kill loses little.
-            if checkpoint_dir is not None and due(step + 1, config):
-                state = {"step": step + 1, "history": history.to_rows()}
-                save_checkpoint(checkpoint_dir, policy, optimizer, settings, state)
-    return history
+            # 3. Loss: the mean over all completion tokens of the batch, in nats.
+            tokens = batch.completion_mask.sum()
+            loss = cross_entropy(logprobs, batch.completion_mask).sum() / tokens
+            # 4. Update.
+            run.update(loss)
+            run.log(step, loss=loss, tokens=tokens)
+    return run.history

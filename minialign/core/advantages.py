@@ -8,8 +8,12 @@ side; nothing outside it is read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+
+from minialign.core.sampling import Rollout
 
 EPS = 1e-8  # under the square root of a variance
 
@@ -80,16 +84,6 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
     return torch.where(mask.bool(), scaled, 0.0)
 
 
-def returns_to_go(rewards: Tensor, mask: Tensor) -> Tensor:
-    """Sum of the rewards of each token and all later ones of the reply; (B, T), 0 outside.
-
-    >>> returns_to_go(torch.tensor([[5.0, 1.0, 2.0]]), torch.tensor([[0, 1, 1]]))
-    tensor([[0., 3., 2.]])
-    """
-    kept = torch.where(mask.bool(), rewards, 0.0)
-    return torch.where(mask.bool(), kept.flip(-1).cumsum(-1).flip(-1), 0.0)
-
-
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     """1 - Var(returns - values) / Var(returns) over the mask: 1 a perfect critic, 0 a constant.
 
@@ -99,3 +93,35 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     kept = mask.bool()
     spread = returns[kept].var().clamp(min=1e-12)
     return (1 - (returns - values)[kept].var() / spread).item()
+
+
+def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:
+    """(B,) scores and (B, T) log pi - log pi_ref as rewards per token: (B, T), 0 outside the mask.
+
+    -beta * kl at every completion token, and the score at the last one: Ouyang et al. 2022,
+    equation 2, spread over tokens.
+
+    >>> kl = torch.tensor([[0.0, 1.0, 2.0]])
+    >>> token_rewards(torch.tensor([3.0]), kl, torch.tensor([[0, 1, 1]]), beta=0.5)
+    tensor([[ 0.0000, -0.5000,  2.0000]])
+    """
+    last = mask.shape[1] - 1 - mask.flip(1).long().argmax(1)
+    rewards = torch.where(mask.bool(), -beta * kl, 0.0)
+    return rewards.scatter_add(1, last[:, None], scores[:, None].to(rewards.dtype))
+
+
+def minibatches(
+    rollout: Rollout, epochs: int, count: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, slice]]:
+    """`epochs` times `count` disjoint parts of a rollout, rows of like length, new in every epoch.
+
+    Each is an index of any (B, T) of the rollout, as those of `Rollout.parts`. Each part is a step
+    of its own, with the mean over its tokens as loss: a token of a part with short completions
+    weighs a little more.
+    """
+    lengths = rollout.attention_mask.sum(1).cpu()
+    for _ in range(epochs):
+        noise = 8 * torch.rand(len(lengths), generator=generator)
+        parts = (lengths + noise).argsort().tensor_split(count)
+        for i in torch.randperm(count, generator=generator).tolist():
+            yield parts[i], slice(int(lengths[parts[i]].max()))

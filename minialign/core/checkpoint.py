@@ -12,7 +12,9 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
-FORMAT = "minialign checkpoint 2"
+FORMAT = "minialign checkpoint 3"
 TENSOR_FILES = ("weights", "optimizer", "random")
 # What a difference in these settings means; others are fields of a config.
 MEANINGS = {
@@ -30,6 +32,7 @@ MEANINGS = {
     "paid_by": "the rewards, those of steps, or what is watched",
     "reference": "the reference, or the policy that it was copied from: load it as it was",
     "frozen": "the frozen weights below the adapter",
+    "functions": "the functions that the loop was given, or their settings",
 }
 
 
@@ -44,6 +47,54 @@ def fingerprint(value: Any) -> str:
     except TypeError:  # keys that are no texts, or of several kinds
         text = json.dumps(_keyed(value), default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def identity(function: Callable) -> str:
+    """What a checkpoint knows a function by: its name, or what it says of itself.
+
+    One that is made of others, or of weights, has an attribute `identity`, a function without
+    arguments; of a partial its arguments count, of an object what it holds.
+    """
+    says = getattr(function, "identity", None)
+    if callable(says):
+        return says()
+    if isinstance(function, partial):
+        held = fingerprint([function.args, function.keywords])
+        return f"{identity(function.func)} {held}"
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    held = vars(function) if hasattr(function, "__dict__") else {}
+    return f"{name} {fingerprint(held)}" if held else name
+
+
+def run_settings(
+    loop: str,
+    config: Any,
+    data: Any,
+    model: torch.nn.Module | None = None,
+    reference: torch.nn.Module | None = None,
+    rewards: Mapping[str, Callable] | None = None,
+    functions: Mapping[str, Callable] | None = None,
+) -> dict[str, Any]:
+    """What a checkpoint is known by: the loop, its settings, and digests of all that it reads.
+
+    Of the model count the frozen weights (below an adapter) and the adapters' scales; of the
+    reference all weights; of rewards what they say of themselves.
+    """
+    known = {"loop": loop, **asdict(config), "data": fingerprint(data)}
+    if model is not None:
+        known["frozen"] = weights_digest(model, frozen_only=True)
+        configs = [vars(m).get("peft_config", {}) for m in model.modules()]
+        known["adapters"] = [
+            [c.r, c.lora_alpha, c.use_rslora] for one in configs for c in one.values()
+            if hasattr(c, "lora_alpha")
+        ]  # fmt: skip
+    if reference is not None:
+        known["reference"] = weights_digest(reference)
+    if rewards is not None:
+        known["paid_by"] = {name: identity(reward) for name, reward in rewards.items()}
+    if functions is not None:
+        known["functions"] = {name: identity(function) for name, function in functions.items()}
+    return known
 
 
 def weights_digest(model: torch.nn.Module, *, frozen_only: bool = False) -> str:

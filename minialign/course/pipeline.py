@@ -24,9 +24,11 @@ from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import Ranking, RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.core.batching import Row, encode
-from minialign.core.models.loading import RewardModel, ValueModel, load_policy, model_path
+from minialign.core.batching import Row
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.models.loading import load_policy, model_path
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.course import profiles
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device

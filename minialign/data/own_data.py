@@ -14,7 +14,8 @@ from typing import TypeVar
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from minialign.core.batching import Row, encode
+from minialign.core.batching import Row
+from minialign.core.tokens import encode
 from minialign.data.public_data import read_public
 from minialign.data.readers import Demonstration, Messages, Pair, Prompt, Rows
 from minialign.data.row_checks import BadRow, shown

@@ -6,9 +6,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from minialign.core.advantages import gae
-from minialign.core.batching import collate, encode, pieces
-from minialign.core.models.loading import ValueModel
-from minialign.core.models.modes import evaluating
+from minialign.core.batching import collate
+from minialign.core.models import evaluating
+from minialign.core.models.heads import ValueModel
+from minialign.core.tokens import encode, pieces
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.core.kl import k1
 from minialign.core.logprobs import masked_sum, token_logprobs
-from minialign.core.models.modes import evaluating
+from minialign.core.models import evaluating
 from minialign.core.sampling import Rollout, sample
 from minialign.world.annotator import flaws, gold_utility
 from minialign.world.tasks import Instruction

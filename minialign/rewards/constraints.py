@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from minialign.rewards.contract import Completions, by_column
+from minialign.rewards import Completions, by_column
 from minialign.rewards.verifiers import Scores, item_count, lower_case, mentions
 
 TOPICS = {

@@ -11,56 +11,29 @@ column of the rows comes by its name. None says that a reward does not apply to 
 
 from __future__ import annotations
 
-import copy
-import inspect
-import math
-import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from numbers import Real
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from minialign.core.checkpoint import fingerprint
 from minialign.core.sampling import Rollout
+from minialign.rewards import (
+    Completions,
+    Data,
+    Reward,
+    as_float32,
+    columns_of,
+    copied,
+    place_of,
+    refuse_unknown_arguments,
+    reward_name,
+    short,
+)
 
-Reward = Callable[..., Sequence[float | None]]
-Completions = Sequence[str | list[dict[str, str]]]  # texts, or messages of one reply each
-Data = Mapping[str, Any]  # a row: "prompt", and columns that the rewards read
 LOGGED = {
     "reward", "signal", "kl", "entropy", "length", "stops", "loss", "grad_norm", "off", "beta",
     "learning_rate", "clip_fraction", "value_loss", "explained_variance",
 }  # columns that a loop logs by itself  # fmt: skip
-OWN = ("prompt", "completion", "completion_ids")  # columns that the contract itself fills
-
-
-def reward_name(reward: Reward) -> str:
-    """What a reward is called in errors.
-
-    >>> reward_name(len), reward_name(partial(len))
-    ('len', 'len')
-    """
-    if isinstance(reward, partial):
-        return reward_name(reward.func)
-    return getattr(reward, "__qualname__", type(reward).__qualname__)
-
-
-def reward_identity(reward: Reward) -> str:
-    """What a checkpoint knows a reward by: its name, or what it says of itself.
-
-    One that is made of others, or of weights, has an attribute `identity`, a function without
-    arguments; of a partial its arguments count, of an object what it holds.
-    """
-    identity = getattr(reward, "identity", None)
-    if callable(identity):
-        return identity()
-    if isinstance(reward, partial):
-        held = fingerprint([reward.args, reward.keywords])
-        return f"{reward_identity(reward.func)} {held}"
-    held = vars(reward) if hasattr(reward, "__dict__") else {}
-    return f"{reward_name(reward)} {fingerprint(held)}" if held else reward_name(reward)
 
 
 def paid_by(reward: Reward, watch: Mapping[str, Reward] | None) -> dict[str, Reward]:
@@ -79,42 +52,6 @@ def paid_by(reward: Reward, watch: Mapping[str, Reward] | None) -> dict[str, Rew
             f"watch has a reward {taken[0]!r}, which is a column of the history already; rename it"
         )
     return {"reward": reward, **(watch or {})}
-
-
-def texts_of(completions: Completions) -> list[str]:
-    """Completions as texts, whichever way they came.
-
-    >>> texts_of(["Yes.", [{"role": "assistant", "content": "No."}]])
-    ['Yes.', 'No.']
-    """
-    return [_text_of(completion) for completion in completions]
-
-
-def by_column(
-    check: Callable[[Any, str], float], completions: Completions, column: Sequence
-) -> list[float | None]:
-    """check(value, text) of each completion; None where its row has no value in the column.
-
-    >>> by_column(lambda value, text: value == text, ["7", "8", "9"], ["7", "7", None])
-    [1.0, 0.0, None]
-    """
-    pairs = zip(column, texts_of(completions), strict=True)
-    return [None if value is None else float(check(value, text)) for value, text in pairs]
-
-
-def columns_of(rows: Sequence[Data]) -> dict[str, list]:
-    """The columns of all rows, the contract's own left out; None where a row lacks one.
-
-    >>> columns_of([{"prompt": "?", "answer": 7}, {"prompt": "?", "word": "owl"}])
-    {'answer': [7, None], 'word': [None, 'owl']}
-    """
-    names = dict.fromkeys(name for row in rows for name in row if name not in OWN)
-    if taken := sorted({"prompts", "completions"} & names.keys()):
-        raise ValueError(
-            f"the rows have a column {taken[0]!r}, which is the name of what every reward is "
-            "given; rename it"
-        )
-    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def call_reward(
@@ -142,14 +79,14 @@ def call_reward(
         The message names the reward, the completion and its prompt, and the repair.
     """
     given = {"prompts": prompts, "completions": completions, **columns}
-    given = {key: _copied(values) for key, values in given.items()}
+    given = {key: copied(values) for key, values in given.items()}
     name = reward_name(reward)
-    _refuse_unknown_arguments(reward, name, given)
+    refuse_unknown_arguments(reward, name, given)
     found = reward(**given)
     single = not hasattr(found, "__iter__") or getattr(found, "ndim", 1) == 0
     if single or isinstance(found, str | bytes | Mapping):
         raise TypeError(
-            f"reward {name} returned {_short(found)}, but must return a list, one number per "
+            f"reward {name} returned {short(found)}, but must return a list, one number per "
             "completion, and not be async"
         )
     values = list(found)
@@ -158,17 +95,8 @@ def call_reward(
             f"reward {name} returned {len(values)} numbers for {len(prompts)} completions; return "
             "exactly one for each, None where it does not apply"
         )
-    places = [_place(i, prompts, numbers) for i in range(len(values))]
-    return torch.tensor([_number(v, name, p) for v, p in zip(values, places, strict=True)])
-
-
-def numbers_or_none(rewards: Tensor) -> list[float | None]:
-    """(B,) rewards as a reward returns them: None where there is none.
-
-    >>> numbers_or_none(torch.tensor([0.5, math.nan]))
-    [0.5, None]
-    """
-    return [None if math.isnan(value) else value for value in rewards.tolist()]
+    places = [place_of(i, prompts, numbers) for i in range(len(values))]
+    return torch.tensor([as_float32(v, name, p) for v, p in zip(values, places, strict=True)])
 
 
 def rewards_of(
@@ -194,7 +122,7 @@ def rewards_of(
     if (missing := found.isnan()).any():
         i = int(missing.nonzero()[0, 0])
         raise ValueError(
-            f"reward {reward_name(reward)} returned None for {_place(i, rollout.prompts, each)}, "
+            f"reward {reward_name(reward)} returned None for {place_of(i, rollout.prompts, each)}, "
             f"{int(missing.sum())} of {len(found)} in all, and there is no other reward; return a "
             "number, or add a reward that applies with `weighted`"
         )
@@ -219,73 +147,3 @@ def _of_rollout(
     ]
     columns = columns_of(each) | {"completion_ids": rollout.completion_ids}
     return call_reward(reward, rollout.prompts, completions, numbers, **columns)
-
-
-def _refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any]) -> None:
-    if not callable(reward):
-        raise TypeError(
-            f"the reward is {_short(reward)}, but must be a function; several are one by "
-            "`weighted`, a model by `reward_model_score`"
-        )
-    try:
-        signature = inspect.signature(reward)
-    except (TypeError, ValueError):  # some built-in callables have none
-        return
-    try:
-        signature.bind(**given)
-    except TypeError as error:
-        raise TypeError(
-            f"reward {name}{signature} cannot be called with {', '.join(given)} ({error}); name "
-            "what it reads, end its parameters with **columns, and give the rows those columns"
-        ) from None
-
-
-def _number(value: Any, name: str, place: str) -> float:
-    """A value of a reward as a float that float32 holds; None is nan."""
-    if value is None:
-        return math.nan
-    number = value
-    if hasattr(value, "item") and math.prod(getattr(value, "shape", ())) == 1:
-        number = value.item()
-    if not isinstance(number, Real):  # a bool is one
-        raise TypeError(
-            f"reward {name} returned {_short(value)} for {place}; return a number, or "
-            "None where it does not apply"
-        )
-    try:
-        float32 = torch.tensor(float(number), dtype=torch.float32).item()
-    except OverflowError:  # a whole number that no float holds
-        float32 = math.inf
-    if not math.isfinite(float32):
-        raise ValueError(
-            f"reward {name} returned {reprlib.repr(number)} for {place}, which is not "
-            "finite in float32 and would destroy the weights; return a finite number, or None "
-            "where it does not apply"
-        )
-    return float32
-
-
-def _copied(values: Any) -> Any:
-    """A column, each value a copy of its own; what TRL gives besides columns stays as it is."""
-    return [copy.deepcopy(one) for one in values] if isinstance(values, list | tuple) else values
-
-
-def _text_of(completion: Any) -> str:
-    """A text as it is, of messages their contents one after another."""
-    turns = [{"content": completion}] if isinstance(completion, str) else completion
-    if isinstance(turns, list) and all(isinstance(turn, Mapping) for turn in turns):
-        said = [turn.get("content") for turn in turns]
-        if all(isinstance(text, str) for text in said):
-            return "".join(said)
-    raise TypeError(
-        f"a completion is {_short(completion)}; use a text, or messages whose contents are texts"
-    )
-
-
-def _place(i: int, prompts: Sequence, numbers: Sequence[int] | None) -> str:
-    row = "" if numbers is None else f"row {numbers[i]} from 0, "
-    return f"completion {i} ({row}prompt {reprlib.repr(prompts[i])})"
-
-
-def _short(value: Any) -> str:
-    return f"{reprlib.repr(value)} ({type(value).__name__})"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from minialign.rewards.contract import Completions, by_column
+from minialign.rewards import Completions, by_column
 
 SEED_STEP = 10**6  # item i of a dataset is drawn with seed + i, so near seeds share items
 _SAID = re.compile(r"answer is:?\s*", re.IGNORECASE)

@@ -7,19 +7,14 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from minialign.core.batching import Messages, Row, collate, prompt_ids
-from minialign.core.batching import completion_ids as ids_of
-from minialign.core.checkpoint import weights_digest
-from minialign.core.models.loading import RewardModel
-from minialign.core.models.modes import evaluating
-from minialign.rewards.contract import (
-    Completions,
-    Reward,
-    call_reward,
-    numbers_or_none,
-    reward_identity,
-    texts_of,
-)
+from minialign.core.batching import Row, collate
+from minialign.core.checkpoint import identity, weights_digest
+from minialign.core.models import evaluating
+from minialign.core.models.heads import RewardModel
+from minialign.core.tokens import Messages, prompt_ids
+from minialign.core.tokens import completion_ids as ids_of
+from minialign.rewards import Completions, Reward, numbers_or_none, texts_of
+from minialign.rewards.contract import call_reward
 from minialign.variants.reward_losses import ensemble
 from minialign.world.annotator import gold_utility
 from minialign.world.tasks import Instruction
@@ -92,7 +87,7 @@ def ensemble_score(rewards: Sequence[Reward], how: str = "mean", *, penalty: flo
         each = [call_reward(one, prompts, completions, **columns) for one in rewards]
         return numbers_or_none(ensemble(torch.stack(each), how, penalty=penalty))
 
-    reward.identity = lambda: f"ensemble_score({how}, {', '.join(map(reward_identity, rewards))})"
+    reward.identity = lambda: f"ensemble_score({how}, {', '.join(map(identity, rewards))})"
     return reward
 
 

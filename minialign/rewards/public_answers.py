@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from minialign.rewards import texts_of
 from minialign.rewards.answer_process import ANSWERS
-from minialign.rewards.contract import texts_of
 
 TAIL = 20_000  # characters of a completion that are looked at, the last ones
 LONGEST = 1_000  # characters of an answer in the data

@@ -16,17 +16,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from minialign.core.batching import pieces
 from minialign.core.sampling import Rollout
-from minialign.rewards.contract import (
-    Completions,
-    Reward,
-    by_column,
-    call_reward,
-    numbers_or_none,
-    reward_identity,
-    texts_of,
-)
+from minialign.core.tokens import pieces
+from minialign.rewards import Completions, Reward, by_column, numbers_or_none, texts_of
+from minialign.rewards.contract import call_reward
 from minialign.world.arithmetic import equation_ends
 from minialign.world.problems import has_format, verify_outcome, verify_steps
 from minialign.world.text import MAX_CHARS
@@ -172,7 +165,7 @@ def weighted(parts: Mapping[str, tuple[Reward, float]]) -> Reward:
         return numbers_or_none(rewards.nansum(0).masked_fill(missing.all(0), math.nan))
 
     def identity() -> str:
-        return " + ".join(f"{w} {name}: {reward_identity(one)}" for name, (one, w) in parts.items())
+        return " + ".join(f"{w} {name}: {identity(one)}" for name, (one, w) in parts.items())
 
     reward.identity = identity
     return reward

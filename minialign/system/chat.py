@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.core.batching import Messages, prompt_ids
 from minialign.core.models.architecture import text_config
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
+from minialign.core.tokens import Messages, prompt_ids
 from minialign.course.session import start
 from minialign.system.terminal import plain
 

@@ -138,7 +138,7 @@ def check_device() -> Check:
     """What torch computes on: the device, and whether it multiplies bfloat16 by itself."""
     import torch
 
-    from minialign.core.optim import fast_matmul
+    from minialign.core.models import fast_matmul
     from minialign.course.session import pick_device
 
     device = pick_device()

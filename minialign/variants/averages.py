@@ -1,6 +1,8 @@
-"""From a value per token to one number: which mean is taken decides who counts.
+"""From a loss per token to one number: the weights decide which tokens count.
 
-All take (B, T) values and a (B, T) mask and return a scalar. `length` is the limit of completions.
+All take the (B, T) mask of a batch and the longest length allowed, and return (B, T) weights, 0
+outside the mask; the loss of the batch is the sum of weights times losses, so the losses of its
+parts add up to it.
 """
 
 from __future__ import annotations
@@ -9,48 +11,48 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from minialign.core.logprobs import masked_mean, masked_sum
-
-Average = Callable[[Tensor, Tensor, int], Tensor]
+Average = Callable[[Tensor, int], Tensor]
 
 
-def sequence_sum(values: Tensor, mask: Tensor, length: int) -> Tensor:
+def sequence_sum(mask: Tensor, length: int) -> Tensor:
     """Sum over tokens, mean over completions: what the policy gradient asks for.
 
     Ahmadian et al. 2024 (RLOO), arXiv:2402.14740: a completion is one action.
+
+    >>> import torch
+    >>> sequence_sum(torch.tensor([[1, 1], [1, 0]]), 4)
+    tensor([[0.5000, 0.5000],
+            [0.5000, 0.0000]])
     """
-    return masked_sum(values, mask).mean()
+    return mask / len(mask)
 
 
-def fixed_length(values: Tensor, mask: Tensor, length: int) -> Tensor:
+def fixed_length(mask: Tensor, length: int) -> Tensor:
     """`sequence_sum` over a constant, the longest length allowed: the same direction.
 
     Liu et al. 2025 (Dr. GRPO), arXiv:2503.20783, listing 1.
     """
-    return sequence_sum(values, mask, length) / length
+    return mask / (len(mask) * length)
 
 
-def sequence_mean(values: Tensor, mask: Tensor, length: int) -> Tensor:
+def sequence_mean(mask: Tensor, length: int) -> Tensor:
     """Mean over the tokens of each completion, then over completions.
 
     Shao et al. 2024 (GRPO), arXiv:2402.03300, equation 3. A token of a long completion counts less,
     so long wrong ones are punished less than short ones.
+
+    >>> import torch
+    >>> sequence_mean(torch.tensor([[1, 1], [1, 0]]), 4)
+    tensor([[0.2500, 0.2500],
+            [0.5000, 0.0000]])
     """
-    return masked_mean(values, mask, dim=-1).mean()
+    return mask / mask.sum(1, keepdim=True).clamp(min=1) / len(mask)
 
 
-def token_mean(values: Tensor, mask: Tensor, length: int) -> Tensor:
+def token_mean(mask: Tensor, length: int) -> Tensor:
     """Mean over all tokens of the batch.
 
     Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 12, as verl and TRL read it; the paper's own
     mean is within each prompt's group. The batch's length still scales the step.
     """
-    return masked_mean(values, mask)
-
-
-AVERAGES: dict[str, Average] = {
-    "sum": sequence_sum,
-    "fixed": fixed_length,
-    "sequence": sequence_mean,
-    "token": token_mean,
-}
+    return mask / mask.sum().clamp(min=1)

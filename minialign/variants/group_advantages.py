@@ -7,12 +7,10 @@ where it depends on the completion itself. What is divided by always moves it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-STD_EPS = 1e-4  # beside a standard deviation, so that rounding in a tied group stays small
+from minialign.algorithms.grpo import STD_EPS, group_zscore
 
 
 def no_baseline(rewards: Tensor) -> Tensor:
@@ -46,24 +44,6 @@ def leave_one_out(rewards: Tensor) -> Tensor:
     """
     size = _group_size(rewards)
     return group_centred(rewards) * (size / (size - 1))
-
-
-def group_zscore(rewards: Tensor) -> Tensor:
-    """Centred and divided by the group's standard deviation: Shao et al. 2024 (GRPO).
-
-    arXiv:2402.03300, section 4.1.2, which says neither how the deviation is taken nor what stands
-    beside it; here with Bessel's correction and 1e-4, as in TRL. verl adds 1e-6, and the code of
-    Dr. GRPO, where it runs GRPO, 1e-8, which matters where rewards hardly differ. Biased: prompts
-    that are nearly always or nearly never solved count most.
-
-    One right of four has a deviation of 0.5:
-
-    >>> group_zscore(torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]))
-    tensor([[ 1.4997, -0.4999, -0.4999, -0.4999],
-            [ 0.0000,  0.0000,  0.0000,  0.0000]])
-    """
-    _group_size(rewards)
-    return group_centred(rewards) / (rewards.std(1, keepdim=True) + STD_EPS)
 
 
 def batch_zscore(rewards: Tensor) -> Tensor:
@@ -135,20 +115,6 @@ def above_zero(rewards: Tensor) -> Tensor:
     return (rewards > 0).to(rewards.dtype)
 
 
-# Name -> function of (P, G) rewards; "greedy" and "process" need more: `train.rl` has them.
-GROUP_ADVANTAGES: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": no_baseline,
-    "centred": group_centred,
-    "leave_one_out": leave_one_out,
-    "zscore": group_zscore,
-    "batch_zscore": batch_zscore,
-    "batch_scaled": batch_scaled,
-    "mean_scaled": mean_scaled,
-    "best": best_of_group,
-    "above_zero": above_zero,
-}
-
-
 def greedy_baseline(rewards: Tensor, greedy: Tensor) -> Tensor:
     """(P, G) rewards minus the (P,) reward of each prompt's greedy completion.
 
@@ -205,3 +171,7 @@ def _group_size(rewards: Tensor) -> int:
             f"group_size is {size}, so every advantage is 0 or undefined; use 2 or more"
         )
     return size
+
+
+for _function in (group_centred, leave_one_out, group_zscore, batch_scaled):
+    _function.compares = True  # with the others of a group, so a group of 1 teaches nothing

@@ -6,8 +6,29 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from minialign.variants.ranks import RankLogprobs
+from minialign.variants.reward_losses import plackett_luce
 
-def lipo_loss(logratios: Tensor, utilities: Tensor, *, beta: float = 0.05) -> Tensor:
+
+def plackett_luce_loss(ranks: RankLogprobs, *, beta: float = 0.1) -> Tensor:
+    """`plackett_luce` of the implicit rewards: DPO of a whole ranking.
+
+    Rafailov et al. 2023, arXiv:2305.18290, equation 20.
+    """
+    return plackett_luce(beta * ranks.logratios)
+
+
+def lipo_loss(ranks: RankLogprobs, *, beta: float = 0.05) -> Tensor:
+    """`lambda_loss` with the labels that the order alone gives, 1 for the best down to 0."""
+    return lambda_loss(ranks.logratios, ranks.utilities, beta=beta)
+
+
+def rrhf_loss(ranks: RankLogprobs, *, nll: float = 1.0) -> Tensor:
+    """`order_loss` of the mean logprobs, with the labels that the order alone gives."""
+    return order_loss(ranks.means, ranks.utilities, nll=nll)
+
+
+def lambda_loss(logratios: Tensor, utilities: Tensor, *, beta: float = 0.05) -> Tensor:
     """Sum over pairs i better than j of D_ij log(1 + exp(-(s_i - s_j))), s = beta * logratio.
 
     D_ij = |2^u_i - 2^u_j| |1 / log(1 + rank_i) - 1 / log(1 + rank_j)| with ranks by the model's
@@ -22,7 +43,7 @@ def lipo_loss(logratios: Tensor, utilities: Tensor, *, beta: float = 0.05) -> Te
     Two completions with labels 1 and 0, equal scores: D = 1 * (1/log 2 - 1/log 3) = 0.5325, times
     log 2 = 0.3691.
 
-    >>> lipo_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    >>> lambda_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     tensor([0.3691])
     """
     scores = beta * logratios
@@ -35,7 +56,7 @@ def lipo_loss(logratios: Tensor, utilities: Tensor, *, beta: float = 0.05) -> Te
     return torch.where(better, weight * cost, 0.0).sum((1, 2))
 
 
-def rrhf_loss(mean_logprobs: Tensor, utilities: Tensor, *, nll: float = 1.0) -> Tensor:
+def order_loss(mean_logprobs: Tensor, utilities: Tensor, *, nll: float = 1.0) -> Tensor:
     """Sum over pairs i better than j of max(0, p_j - p_i), plus nll * (-p of the best).
 
     p is the mean logprob per token: no reference, no sigmoid. Yuan et al. 2023,
@@ -45,7 +66,7 @@ def rrhf_loss(mean_logprobs: Tensor, utilities: Tensor, *, nll: float = 1.0) -> 
 
     The better completion at -2, the other at -1: 1 + 2.
 
-    >>> rrhf_loss(torch.tensor([[-2.0, -1.0]]), torch.tensor([[1.0, 0.0]]))
+    >>> order_loss(torch.tensor([[-2.0, -1.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([3.])
     """
     better = utilities[:, :, None] > utilities[:, None]

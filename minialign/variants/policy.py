@@ -3,7 +3,8 @@
 The loop takes their mean over completion tokens (or another average) and descends on its negative.
 `advantages` are constants: no gradient flows through them, whoever computed them. What stands
 outside the mask is not read: it may be infinite or nan. Ratios of more than exp(20) go on along the
-tangent of the exponential, see `kl.bounded_exp`: values and gradients stay finite, and signs right.
+tangent of the exponential, see `logprobs.bounded_exp`: values and gradients stay finite, and signs
+right.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from minialign.core.kl import bounded_exp
-from minialign.core.logprobs import masked_mean, masked_sum
+from minialign.core.logprobs import bounded_exp, masked_mean, masked_sum
 
 
 def _inside(mask: Tensor, *tensors: Tensor) -> list[Tensor]:
@@ -221,34 +221,3 @@ def squared_ratio(
     log_ratio = logprobs - old_logprobs
     whole = log_ratio.sum(-1, keepdim=True)
     return logprobs * advantages - 0.5 * tau * whole * log_ratio
-
-
-def value_loss(
-    values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, *, clip: float | None = 0.2
-) -> Tensor:
-    """Half the squared error of the critic, the worse of moved and clipped: (B, T), to minimise.
-
-    max((V - R)^2, (clip(V, V_old - clip, V_old + clip) - R)^2) / 2, 0 outside the mask: Huang et
-    al. 2024, arXiv:2403.17031, detail 20. Where V has moved more than `clip` towards R, there is
-    no gradient.
-
-    Args:
-        values: of the critic now.
-        old_values: when the rollout was made; constants.
-        returns: constants.
-        mask: 1 at completion tokens.
-        clip: in units of reward; None does not clip.
-
-    From 0 to 1 with a return of 2: clipped to 0.2, which is worse, (1.8)^2 / 2 = 1.62.
-
-    >>> one = torch.ones(1, 1)
-    >>> value_loss(one, 0 * one, 2 * one, one)
-    tensor([[1.6200]])
-    """
-    given = _inside(mask, values, old_values.detach(), returns.detach())
-    values, old_values, returns = given
-    error = (values - returns).square()
-    if clip is not None:
-        near = old_values + (values - old_values).clamp(-clip, clip)
-        error = torch.maximum(error, (near - returns).square())
-    return 0.5 * error

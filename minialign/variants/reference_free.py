@@ -6,23 +6,23 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from minialign.variants.pairs import PairLogprobs
+from minialign.variants.ranks import RankLogprobs
 
 
-def simpo_loss(pair: PairLogprobs, *, beta: float = 2.0, gamma: float = 1.0) -> Tensor:
+def simpo_loss(ranks: RankLogprobs, *, beta: float = 2.0, gamma: float = 1.0) -> Tensor:
     """-log sigmoid(beta (chosen - rejected mean logprob per token) - gamma).
 
     Meng et al. 2024, arXiv:2405.14734, equation 6. Their code takes gamma / beta.
 
     Means of -0.5 and -1.5: 2 - 1 = 1, so 0.3133.
 
-    >>> simpo_loss(PairLogprobs.of(chosen=[-5.0], rejected=[-15.0], length=10))
+    >>> simpo_loss(RankLogprobs.of(chosen=[-5.0], rejected=[-15.0], length=10))
     tensor([0.3133])
     """
-    return -logsigmoid(beta * (pair.chosen_mean - pair.rejected_mean) - gamma)
+    return -logsigmoid(beta * (ranks.chosen_mean - ranks.rejected_mean) - gamma)
 
 
-def orpo_loss(pair: PairLogprobs, *, weight: float = 0.1) -> Tensor:
+def orpo_loss(ranks: RankLogprobs, *, weight: float = 0.1) -> Tensor:
     """Cross-entropy per token of chosen, less weight * log sigmoid(log odds ratio).
 
     odds = p / (1 - p) of p = exp(mean logprob per token). Hong et al. 2024, arXiv:2403.07691,
@@ -31,12 +31,12 @@ def orpo_loss(pair: PairLogprobs, *, weight: float = 0.1) -> Tensor:
 
     p = 1/2 and 1/3 have odds 1 and 1/2: log 2 - log(2/3) = 1.0986 with weight 1.
 
-    >>> pair = PairLogprobs.of(chosen=[-0.693147], rejected=[-1.098612])
+    >>> pair = RankLogprobs.of(chosen=[-0.693147], rejected=[-1.098612])
     >>> orpo_loss(pair, weight=1.0)
     tensor([1.0986])
     """
-    ratio = _log_odds(pair.chosen_mean) - _log_odds(pair.rejected_mean)
-    return -pair.chosen_mean - weight * logsigmoid(ratio)
+    ratio = _log_odds(ranks.chosen_mean) - _log_odds(ranks.rejected_mean)
+    return -ranks.chosen_mean - weight * logsigmoid(ratio)
 
 
 def _log_odds(mean_logprob: Tensor) -> Tensor:
@@ -45,19 +45,19 @@ def _log_odds(mean_logprob: Tensor) -> Tensor:
     return below - torch.log(-torch.expm1(below))
 
 
-def cpo_loss(pair: PairLogprobs, *, beta: float = 0.1, nll: float = 1.0) -> Tensor:
+def cpo_loss(ranks: RankLogprobs, *, beta: float = 0.1, nll: float = 1.0) -> Tensor:
     """-log sigmoid(beta (chosen - rejected)) + nll * cross-entropy per token of chosen.
 
     DPO with a uniform reference, and imitation. Xu et al. 2024, arXiv:2401.08417, equations 3 and
     5, whose cross-entropy is a sum; per token here, as in TRL.
 
-    >>> cpo_loss(PairLogprobs.of(chosen=[-5.0], rejected=[-15.0], length=10))
+    >>> cpo_loss(RankLogprobs.of(chosen=[-5.0], rejected=[-15.0], length=10))
     tensor([0.8133])
     """
-    return -logsigmoid(beta * (pair.chosen - pair.rejected)) - nll * pair.chosen_mean
+    return -logsigmoid(beta * (ranks.chosen - ranks.rejected)) - nll * ranks.chosen_mean
 
 
-def cpl_loss(pair: PairLogprobs, *, alpha: float = 0.1, bias: float = 0.5) -> Tensor:
+def cpl_loss(ranks: RankLogprobs, *, alpha: float = 0.1, bias: float = 0.5) -> Tensor:
     """-log sigmoid(alpha (chosen - bias * rejected)): contrastive preference learning.
 
     The sum of alpha log pi is a sum of advantages (regret), so no reward is learnt. Hejna et al.
@@ -66,7 +66,7 @@ def cpl_loss(pair: PairLogprobs, *, alpha: float = 0.1, bias: float = 0.5) -> Te
 
     alpha (-5 + 7.5) = 0.25: log(1 + e^-0.25) = 0.5759.
 
-    >>> cpl_loss(PairLogprobs.of(chosen=[-5.0], rejected=[-15.0]))
+    >>> cpl_loss(RankLogprobs.of(chosen=[-5.0], rejected=[-15.0]))
     tensor([0.5759])
     """
-    return -logsigmoid(alpha * (pair.chosen - bias * pair.rejected))
+    return -logsigmoid(alpha * (ranks.chosen - bias * ranks.rejected))

@@ -8,11 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from transformers import PreTrainedTokenizerBase
 
+from minialign.algorithms.reward_model import bradley_terry
+from minialign.core.batching import Row, RowPair
 from minialign.core.logprobs import masked_mean
+from minialign.core.tokens import Messages, completion_ids, prompt_ids
 
 
-def bradley_terry(
+def adjusted_bradley_terry(
     chosen: Tensor,
     rejected: Tensor,
     *,
@@ -40,7 +44,7 @@ def bradley_terry(
 
     Equal scores cost log 2 = 0.6931; a lead of log 3 is a chance of 3/4 and costs log(4/3):
 
-    >>> bradley_terry(torch.tensor([0.0, 1.0986]), torch.zeros(2))
+    >>> adjusted_bradley_terry(torch.tensor([0.0, 1.0986]), torch.zeros(2))
     tensor([0.6931, 0.2877])
     """
     if not 0 <= label_smoothing < 0.5 or centering < 0:
@@ -146,3 +150,17 @@ def average_weights(models: list[torch.nn.Module]) -> dict[str, Tensor]:
         name: torch.stack([state[name].double() for state in states]).mean(0).to(weight.dtype)
         for name, weight in states[0].items()
     }
+
+
+def both_orders(
+    tokenizer: PreTrainedTokenizerBase, prompt: str | Messages, chosen: str, rejected: str
+) -> RowPair:
+    """A comparison for a model that reads both replies at once, in either order.
+
+    The first row holds chosen before rejected, the second the reverse, so `bradley_terry` trains
+    sigmoid(s(a, b) - s(b, a)) to be the chance that a beats b, and no order is preferred. The idea
+    of PairRM: Jiang et al. 2023 (LLM-Blender), arXiv:2306.02561, section 3.
+    """
+    start = prompt_ids(tokenizer, prompt)
+    a, b = (completion_ids(tokenizer, text) for text in (chosen, rejected))
+    return Row(start, a + b), Row(start, b + a)

@@ -56,16 +56,16 @@ def mismatched_kl(logratios: Tensor) -> Tensor:
 
 
 def bco_loss(
-    logratios: Tensor, liked: Tensor, *, beta: float = 0.1, shift: Tensor | float = 0.0
+    logratios: Tensor, liked: Tensor, kl: Tensor | float = 0.0, *, beta: float = 0.1
 ) -> Tensor:
-    """-log sigmoid(+-(beta * logratio - shift)): a classifier whose logit is the implicit reward.
+    """-log sigmoid(+-beta (logratio - kl)): a classifier whose logit is the implicit reward.
 
-    Jung et al. 2024, arXiv:2404.04656; `shift` is a running mean of the implicit rewards, a
-    constant, in units of beta times nats: a completion whose reward is the mean costs log 2. Both
+    Jung et al. 2024, arXiv:2404.04656; `kl` is a running mean of the logratios, a constant, in
+    nats (beta times it is their shift): a completion whose reward is the mean costs log 2. Both
     classes count alike: the weights of `kto_loss` have no part here.
 
     >>> bco_loss(torch.tensor([10.0, 10.0]), torch.tensor([True, False]))
     tensor([0.3133, 1.3133])
     """
-    lead = beta * logratios - torch.as_tensor(shift).detach()
+    lead = beta * (logratios - torch.as_tensor(kl).detach())
     return -logsigmoid(torch.where(liked.bool(), lead, -lead))

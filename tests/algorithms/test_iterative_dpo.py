@@ -16,7 +16,7 @@ from minialign.algorithms.iterative_dpo import (
     own_rankings,
     train_on_own_replies,
 )
-from minialign.core.batching import prompt_ids
+from minialign.core.tokens import prompt_ids
 from minialign.variants import methods
 from minialign.variants.preference_loop import PreferenceConfig
 from minialign.world.annotator import Annotator, gold_utility, preference_probability

@@ -14,14 +14,17 @@ from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 from minialign.algorithms import ppo
 from minialign.algorithms.ppo import PpoConfig, Running, token_rewards, train_ppo
 from minialign.core.advantages import whiten
-from minialign.core.batching import by_length, collate, encode, prompt_batches
-from minialign.core.kl import adapt_beta
-from minialign.core.logprobs import masked_mean, token_logprobs
-from minialign.core.models.loading import RewardModel, ValueModel, disable_dropout
+from minialign.core.batching import collate
+from minialign.core.logprobs import by_length, masked_mean, token_logprobs
+from minialign.core.models.architecture import disable_dropout
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.run import prompt_batches
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.course.studies import policy_optimisation
 from minialign.course.studies.policy_optimisation import FAULTS, planted
 from minialign.variants import methods
+from minialign.variants.critic import adapt_beta
 
 TOKENIZER = small_tokenizer()
 PROMPTS = ["the cat", "what is 2 plus 3?", "a dog", "the red house", "it is"]

@@ -7,8 +7,11 @@ import torch
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 
 from minialign.algorithms.reward_model import RewardConfig, both_orders, train_reward
-from minialign.core.batching import Row, collate, encode
-from minialign.core.models.loading import RewardModel, add_lora, disable_dropout
+from minialign.core.batching import Row, collate
+from minialign.core.models.architecture import disable_dropout
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import add_lora
+from minialign.core.tokens import encode
 from minialign.rewards.learnt import reward_model_score, score_rows, set_zero
 from minialign.variants import methods
 from minialign.variants.reward_losses import bradley_terry

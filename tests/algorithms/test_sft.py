@@ -12,10 +12,11 @@ from tiny_models import small_tokenizer, tiny_llama
 from torch import nn
 
 from minialign.algorithms.sft import SftConfig, embedding_noise, loss_mask, train_sft
-from minialign.core.batching import Batch, Row, collate, encode
+from minialign.core.batching import Batch, Row, collate
 from minialign.core.logprobs import token_logprobs
 from minialign.core.optim import linear_schedule, make_optimizer
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.variants.supervised import cross_entropy
 
 TOKENIZER = small_tokenizer()

@@ -19,17 +19,13 @@ from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.algorithms.stepwise import mix_into, train_stepwise
-from minialign.core.batching import collate, encode
+from minialign.core.batching import collate
 from minialign.core.logprobs import token_logprobs
-from minialign.core.models.loading import (
-    RewardModel,
-    ValueModel,
-    add_lora,
-    frozen_reference,
-    load_policy,
-    parameter_counts,
-)
+from minialign.core.models import frozen_reference
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.models.loading import add_lora, load_policy, parameter_counts
 from minialign.core.optim import make_optimizer
+from minialign.core.tokens import encode
 from minialign.variants.preference_loop import PreferenceConfig
 
 TOKENIZER = small_tokenizer()

@@ -9,20 +9,15 @@ from random import Random
 
 import pytest
 import torch
+from minialign.core.run import length_batches
 from tiny_models import small_tokenizer
 from tokenizers import processors
 from transformers import AutoTokenizer
 
-from minialign.core.batching import (
-    Row,
-    collate,
-    completion_ids,
-    encode,
-    length_batches,
-    pack,
-    prompt_ids,
-)
+from minialign.core.batching import Row, collate
+from minialign.core.packing import pack
 from minialign.core.models.loading import model_path
+from minialign.core.tokens import completion_ids, encode, prompt_ids
 
 PAIRS = [
     ("what is 2 plus 3?", "it is 5."),

@@ -13,7 +13,7 @@ from minialign.core.kl import ESTIMATORS, k3
 from minialign.variants import policy as objectives
 from minialign.variants import preference, reference_free, unpaired
 from minialign.variants.listwise import lipo_loss, rrhf_loss
-from minialign.variants.pairs import PairLogprobs
+from minialign.variants.ranks import RankLogprobs
 from minialign.variants.preference_loop import PAIRED
 from minialign.variants.preference_scores import DIVERGENCES, fdpo_loss
 
@@ -165,7 +165,7 @@ def test_k3_goes_on_growing_beyond_the_bound():
 SUMS = [(-1.0, -1001.0), (-1001.0, -1.0), (-3001.0, -1.0), (-1.0, -3001.0), (-2000.0, -2000.0)]
 
 
-def pair_losses() -> dict[str, Callable[[PairLogprobs], Tensor]]:
+def pair_losses() -> dict[str, Callable[[RankLogprobs], Tensor]]:
     found = dict(PAIRED)
     for name in DIVERGENCES:
         found[f"fdpo {name}"] = lambda pair, name=name: fdpo_loss(pair, divergence=name)
@@ -179,7 +179,7 @@ def test_losses_of_pairs_are_finite_a_thousand_nats_away(name, dtype):
     near = torch.full_like(chosen, -1.0)
     lengths = torch.full((len(SUMS),), 10)
     given = chosen.requires_grad_(), rejected.requires_grad_()
-    loss = pair_losses()[name](PairLogprobs(*given, near, near, lengths, lengths))
+    loss = pair_losses()[name](RankLogprobs(*given, near, near, lengths, lengths))
     slopes = torch.autograd.grad(loss.float().sum(), given)
     assert loss.isfinite().all() and all(x.isfinite().all() for x in slopes)
     norm = torch.cat([x.float() for x in slopes]).norm()
@@ -187,7 +187,7 @@ def test_losses_of_pairs_are_finite_a_thousand_nats_away(name, dtype):
 
 
 def test_the_forward_kl_still_pulls_up_a_chosen_completion_that_vanished():
-    pair = PairLogprobs.of([-100.0], [0.0])
+    pair = RankLogprobs.of([-100.0], [0.0])
     pair.chosen.requires_grad_()
     fdpo_loss(pair, divergence="forward_kl").backward()
     assert pair.chosen.grad.item() < -1e6
@@ -212,7 +212,7 @@ def test_losses_of_single_completions_and_rankings_are_finite(far):
 
 def test_losses_without_a_reference_are_finite_for_a_certain_completion():
     """A mean logprob of 0 has infinite odds."""
-    pair = PairLogprobs.of([0.0, -1e4], [-1e4, 0.0])
+    pair = RankLogprobs.of([0.0, -1e4], [-1e4, 0.0])
     pair.chosen.requires_grad_()
     for loss in (reference_free.orpo_loss, reference_free.simpo_loss, preference.exo_loss):
         (found,) = torch.autograd.grad(loss(pair).sum(), pair.chosen)

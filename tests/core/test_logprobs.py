@@ -18,9 +18,9 @@ from minialign.core.logprobs import (
     gather_logprobs,
     masked_mean,
     masked_sum,
-    position_ids,
     token_logprobs,
 )
+from minialign.core.models.architecture import position_ids
 
 ROWS = [[1, 40, 50, 60, 70, 80, 2], [1, 90, 2], [1, 33, 44, 55, 2]]
 

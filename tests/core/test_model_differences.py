@@ -16,12 +16,14 @@ from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
 from minialign.core import sampling
-from minialign.core.batching import Row, pack
-from minialign.core.fast_cache import can_cache
+from minialign.core.batching import Row
+from minialign.core.packing import pack
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.architecture import is_recurrent, position_limit, window
-from minialign.core.models.loading import RewardModel, ValueModel, load_policy, model_path
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.models.loading import load_policy, model_path
 from minialign.core.sampling import sample
+from minialign.core.sampling.fast import can_cache
 from minialign.rewards.learnt import set_zero
 from minialign.system import hub
 from minialign.system.memory import Shape

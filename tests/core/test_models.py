@@ -10,11 +10,10 @@ from tiny_models import FAMILIES, gpt2_with_dropout, small_tokenizer, tiny, tiny
 from transformers import OPTConfig, OPTForCausalLM
 
 from minialign.core.logprobs import token_logprobs
-from minialign.core.models import loading
+from minialign.core.models.architecture import disable_dropout
+from minialign.core.models import frozen_reference, loading
 from minialign.core.models.loading import (
     add_lora,
-    disable_dropout,
-    frozen_reference,
     load_policy,
     model_path,
     parameter_counts,

@@ -14,7 +14,7 @@ from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
 from minialign.algorithms.ppo import PpoConfig, minibatches, train_ppo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.core.checkpoint import has_checkpoint
-from minialign.core.models.loading import RewardModel, ValueModel
+from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.optim import NonFiniteStep, reference_sums, refuse_non_finite
 from minialign.core.sampling import sample
 from minialign.variants.policy_loop import RlConfig, train_rl

@@ -9,9 +9,9 @@ import torch
 from tiny_models import sentencepiece_tokenizer, small_tokenizer, tiny_llama
 from tokenizers import decoders
 
-from minialign.core.batching import pieces
-from minialign.core.models.loading import ValueModel
+from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import Rollout
+from minialign.core.tokens import pieces
 from minialign.evaluate.credit import credit
 from minialign.rewards.verifiers import step_rewards
 from minialign.world.arithmetic import equation_ends

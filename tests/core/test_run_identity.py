@@ -29,9 +29,10 @@ from tiny_models import tiny_llama
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.core.batching import encode
-from minialign.core.models.loading import RewardModel, add_lora
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import add_lora
 from minialign.core.optim import run_settings
+from minialign.core.tokens import encode
 from minialign.rewards.learnt import reward_model_score
 from minialign.variants.policy_loop import RlConfig
 from minialign.variants.preference_loop import PreferenceConfig

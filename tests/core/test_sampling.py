@@ -12,11 +12,11 @@ from tiny_models import FAMILIES, small_tokenizer, tiny, tiny_llama
 from torch import Tensor
 from transformers import MistralConfig, MistralForCausalLM
 
-from minialign.core.batching import prompt_ids
-from minialign.core.fast_cache import gaps_filled
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import Rollout, sample
+from minialign.core.sampling.fast import gaps_filled
+from minialign.core.tokens import prompt_ids
 
 PROMPTS = ["what is 2 plus 3?", "the cat", "a dog ran to the red house and sat on the mat", "it",
            "name two birds.", "is it 5?"]  # fmt: skip

@@ -13,11 +13,10 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from minialign.algorithms.ppo import with_missing_eos
-from minialign.core.batching import completion_ids, encode, prompt_ids
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.loading import CHAT_TEMPLATE, add_lora, load_policy
 from minialign.core.sampling import sample
-from minialign.core.turn_ends import end_ids, turn_end
+from minialign.core.tokens import completion_ids, encode, end_ids, prompt_ids, turn_end
 
 ASKED = ["what is 2 plus 3?", "a dog", "it"]
 

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
-from minialign.core.batching import encode
-from minialign.core.models.loading import RewardModel, load_policy
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import load_policy
+from minialign.core.tokens import encode
 from minialign.course import pipeline, profiles, studies
 from minialign.course.studies.reward_modeling import best_of_n, paid
 from minialign.rewards.learnt import ensemble_score, reward_model_score

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny, tiny_llama
 
-from minialign.core.models.loading import RewardModel, ValueModel
+from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.sampling import Rollout
 from minialign.evaluate.credit import credit
 from minialign.evaluate.problems import pass_rate, passed, solve

@@ -10,7 +10,7 @@ import torch
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.algorithms.ppo import PpoConfig, train_ppo
-from minialign.core.models.loading import ValueModel
+from minialign.core.models.heads import ValueModel
 from minialign.rewards import verifiers
 from minialign.rewards.verifiers import right_answer, weighted
 from minialign.variants.policy_loop import RlConfig, train_rl

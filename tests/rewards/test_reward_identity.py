@@ -18,15 +18,11 @@ from test_reward_contract import (
 )
 from tiny_models import tiny_llama
 
-from minialign.core.models.loading import RewardModel
+from minialign.core.checkpoint import identity
+from minialign.core.models.heads import RewardModel
 from minialign.core.sampling import sample
-from minialign.rewards.contract import (
-    call_reward,
-    reward_identity,
-    reward_name,
-    rewards_of,
-    watched,
-)
+from minialign.rewards import reward_name
+from minialign.rewards.contract import call_reward, rewards_of, watched
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.rewards.verifiers import weighted
 from minialign.variants.policy_loop import RlConfig
@@ -70,13 +66,13 @@ def test_an_ensemble_is_called_like_any_other():
 
 def test_identities_tell_rewards_apart():
     model = scorer()
-    found = {reward_identity(reward_model_score(model, TOKENIZER))}
+    found = {identity(reward_model_score(model, TOKENIZER))}
     model.head.weight.data += 1
-    found.add(reward_identity(reward_model_score(model, TOKENIZER)))
+    found.add(identity(reward_model_score(model, TOKENIZER)))
     model.zero += 1  # a penalty for a missing end is measured from it
-    found.add(reward_identity(reward_model_score(model, TOKENIZER)))
+    found.add(identity(reward_model_score(model, TOKENIZER)))
     assert len(found) == 3
-    assert reward_identity(weighted({"a": (letters, 1.0)})) == "1.0 a: letters"
+    assert identity(weighted({"a": (letters, 1.0)})) == "1.0 a: letters"
     assert reward_name(Object()) == "Object" and reward_name(partial(letters)) == "letters"
 
 
@@ -84,7 +80,7 @@ def test_a_rewards_own_attribute_may_be_called_identity():
     class Named(Object):
         identity = "mine"
 
-    assert reward_identity(Named()).endswith("Named")
+    assert identity(Named()).endswith("Named")
 
 
 @loops
@@ -153,8 +149,8 @@ def test_arguments_and_contents_tell_rewards_apart():
         def __call__(self, completions, **columns):
             return [float(self.goal)] * len(completions)
 
-    assert reward_identity(partial(letters, goal=5)) != reward_identity(partial(letters, goal=6))
-    assert reward_identity(Target(5)) == reward_identity(Target(5)) != reward_identity(Target(6))
+    assert identity(partial(letters, goal=5)) != identity(partial(letters, goal=6))
+    assert identity(Target(5)) == identity(Target(5)) != identity(Target(6))
 
 
 @pytest.mark.parametrize("name", ["centred", "leave_one_out", "zscore", "batch_scaled"])

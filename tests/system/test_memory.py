@@ -12,7 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from minialign.core import optim
 from minialign.core.logprobs import token_logprobs
-from minialign.core.models.loading import RewardModel
+from minialign.core.models import modes
+from minialign.core.models.heads import RewardModel
 from minialign.core.optim import make_optimizer, part_size
 from minialign.course import profiles
 from minialign.course.pipeline import STAGES
@@ -141,7 +142,7 @@ def test_a_large_model_is_updated_in_smaller_parts(monkeypatch: pytest.MonkeyPat
     assert part_size(model, length, most=64) == 64
     monkeypatch.setattr(optim, "PART_BYTES", 2**27)
     size = part_size(model, length, most=64)
-    kept = {"length": length, "dtype": optim.fast_dtype(model.device)}
+    kept = {"length": length, "dtype": modes.fast_dtype(model.device)}
     assert 1 < size < 64
     assert update_bytes(Shape.of(model), size * length, **kept)["activations"] <= 2**27
     monkeypatch.setattr(optim, "PART_BYTES", 1)

@@ -26,7 +26,8 @@ from minialign.algorithms.reward_model import RewardConfig, both_orders, train_r
 from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.algorithms.stepwise import train_stepwise
 from minialign.core import kl
-from minialign.core.batching import encode
+from minialign.core import logprobs
+from minialign.core.tokens import encode
 from minialign.evaluate.exact import (
     TabularPolicy,
     expected_gradient,
@@ -43,7 +44,7 @@ from minialign.variants import (
     preference_scores,
     unpaired,
 )
-from minialign.variants.pairs import PairLogprobs
+from minialign.variants.ranks import RankLogprobs
 from minialign.variants.policy_loop import RlConfig, train_rl
 from minialign.variants.preference_loop import PreferenceConfig, train_preference
 from minialign.variants.unpaired_loop import UnpairedConfig, train_unpaired
@@ -124,7 +125,7 @@ def test_vespos_weight_is_largest_where_its_docstring_says():
 
 
 def test_sppos_targets_are_5_nats_away_here_and_500_with_the_papers_eta():
-    goal = PairLogprobs.of([5.0], [-5.0]), PairLogprobs.of([500.0], [-500.0])
+    goal = RankLogprobs.of([5.0], [-5.0]), RankLogprobs.of([500.0], [-500.0])
     assert preference.sppo_loss(goal[0]).item() == 0
     assert preference.sppo_loss(goal[1], beta=1 / 1000).item() == 0
     assert "5 nats" in words(preference.sppo_loss) and "500" in words(preference.sppo_loss)
@@ -165,7 +166,7 @@ SAID = [
     (listwise.rrhf_loss, "default 100, and all their scripts pass 1", "and takes sums"),
     (kl, "arXiv:2506.09477", "as a loss it has the gradient"),
     (kl, "hold the visited prefixes fixed", "as a loss its gradient is"),
-    (kl.bounded_exp, "verl clamps", "TRL clamps"),
+    (logprobs.bounded_exp, "verl clamps", "TRL clamps"),
     (policy.vespo, "Shen et al. 2026", "VESPO, 2026"),
     (policy.gspo, "Liu et al. 2026", "LUSPO 2026"),
     (group_advantages.mean_scaled, "first G - 1 terms", "a sum of log-likelihood terms"),

@@ -9,11 +9,12 @@ import torch
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.core import optim
-from minialign.core.batching import Row, collate, encode
+from minialign.core.batching import Row, collate
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.optim import completion_sums, reference_sums
+from minialign.core.tokens import encode
 from minialign.variants import methods, preference_loop
-from minialign.variants.pairs import RankLogprobs
+from minialign.variants.ranks import RankLogprobs
 from minialign.variants.preference_loop import (
     LISTWISE,
     PAIRED,

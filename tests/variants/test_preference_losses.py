@@ -11,7 +11,7 @@ from torch import Tensor
 from minialign.evaluate import exact
 from minialign.variants import preference as p
 from minialign.variants.listwise import lipo_loss, rrhf_loss
-from minialign.variants.pairs import PairLogprobs
+from minialign.variants.ranks import RankLogprobs
 from minialign.variants.preference_scores import DIVERGENCES, fdpo_loss
 from minialign.variants.reference_free import cpl_loss, cpo_loss, orpo_loss, simpo_loss
 from minialign.variants.reward_losses import plackett_luce
@@ -29,9 +29,9 @@ def name(loss) -> str:
     return getattr(loss, "__name__", None) or f"fdpo_{loss.keywords['divergence']}"
 
 
-def gradients(loss, pair: PairLogprobs) -> tuple[Tensor, Tensor]:
+def gradients(loss, pair: RankLogprobs) -> tuple[Tensor, Tensor]:
     chosen, rejected = (x.clone().requires_grad_() for x in (pair.chosen, pair.rejected))
-    moved = PairLogprobs(
+    moved = RankLogprobs(
         chosen, rejected, pair.ref_chosen, pair.ref_rejected, pair.chosen_length,
         pair.rejected_length,
     )  # fmt: skip
@@ -41,24 +41,24 @@ def gradients(loss, pair: PairLogprobs) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("loss", ALL, ids=name)
 def test_where_policy_and_reference_agree_the_margin_is_pulled_up(loss):
     """Trap 38: the loss of DPO is log 2 there and the margin 0; its gradient is not 0."""
-    at = PairLogprobs.of([-5.0], [-6.0], ref_chosen=[-5.0], ref_rejected=[-6.0], length=4)
+    at = RankLogprobs.of([-5.0], [-6.0], ref_chosen=[-5.0], ref_rejected=[-6.0], length=4)
     chosen, rejected = gradients(loss, at)
     assert loss(at).shape == (1,) and chosen < rejected
     assert at.margin == 0 and p.dpo_loss(at).item() == pytest.approx(0.6931, abs=1e-4)
 
 
 def test_discopop_shrinks_the_margin_first_as_its_authors_say():
-    at = PairLogprobs.of([0.0], [0.0])
+    at = RankLogprobs.of([0.0], [0.0])
     chosen, rejected = gradients(p.discopop_loss, at)
     assert chosen > 0 > rejected
-    chosen, rejected = gradients(p.discopop_loss, PairLogprobs.of([9.0], [0.0]))
+    chosen, rejected = gradients(p.discopop_loss, RankLogprobs.of([9.0], [0.0]))
     assert chosen < 0 < rejected
 
 
 @pytest.mark.parametrize("loss", ALL, ids=name)
 def test_an_empty_completion_and_a_far_one_stay_finite(loss):
     """Trap 43; and a gap of a thousand nats overflows nowhere."""
-    pair = PairLogprobs.of([0.0, -400.0], [-1000.0, -400.0], length=0)
+    pair = RankLogprobs.of([0.0, -400.0], [-1000.0, -400.0], length=0)
     found = loss(pair)
     assert found.isfinite().all()
     assert all(g.isfinite().all() for g in gradients(loss, pair))
@@ -66,7 +66,7 @@ def test_an_empty_completion_and_a_far_one_stay_finite(loss):
 
 def test_a_mean_per_token_is_another_beta_for_every_length():
     """Trap 35: the same sums over four tokens and over forty; only the sum treats them alike."""
-    short, long = (PairLogprobs.of([-4.0], [-8.0], length=n) for n in (4, 40))
+    short, long = (RankLogprobs.of([-4.0], [-8.0], length=n) for n in (4, 40))
     assert p.dpo_loss(short) == p.dpo_loss(long)
     assert p.dpo_norm_loss(short) < p.dpo_norm_loss(long)
 
@@ -74,26 +74,26 @@ def test_a_mean_per_token_is_another_beta_for_every_length():
 def test_ipo_per_token_and_per_sequence_aim_elsewhere():
     """Trap 36: with ten tokens each, the same beta asks for ten times the margin."""
     for per_token, margin in ((False, 5.0), (True, 50.0)):
-        pair = PairLogprobs.of([margin], [0.0], length=10)
+        pair = RankLogprobs.of([margin], [0.0], length=10)
         assert p.ipo_loss(pair, beta=0.1, per_token=per_token).item() == pytest.approx(0.0)
 
 
 def test_the_robust_loss_is_unbiased_under_swapped_labels():
-    pair = PairLogprobs.of([-5.0, -7.0], [-6.0, -3.0])
-    swapped = PairLogprobs.of([-6.0, -3.0], [-5.0, -7.0])
+    pair = RankLogprobs.of([-5.0, -7.0], [-6.0, -3.0])
+    swapped = RankLogprobs.of([-6.0, -3.0], [-5.0, -7.0])
     mean = 0.8 * p.robust_dpo_loss(pair, flip=0.2) + 0.2 * p.robust_dpo_loss(swapped, flip=0.2)
     torch.testing.assert_close(mean, p.dpo_loss(pair))
 
 
 def test_smoothing_is_least_at_a_finite_lead():
     lead = torch.tensor([[0.2 / 0.8]]).log().neg().item()
-    pair = PairLogprobs.of([lead / 0.1], [0.0])
+    pair = RankLogprobs.of([lead / 0.1], [0.0])
     chosen, rejected = gradients(partial(p.dpo_loss, label_smoothing=0.2), pair)
     assert abs(chosen) < 1e-6 and abs(rejected) < 1e-6
 
 
 def test_length_regularised_asks_less_where_chosen_is_longer():
-    longer = PairLogprobs(*torch.zeros(4, 1), torch.tensor([20]), torch.tensor([10]))
+    longer = RankLogprobs(*torch.zeros(4, 1), torch.tensor([20]), torch.tensor([10]))
     assert p.rdpo_loss(longer) < p.dpo_loss(longer)
     (chosen, _), (plain, _) = gradients(p.rdpo_loss, longer), gradients(p.dpo_loss, longer)
     assert abs(chosen) < abs(plain)
@@ -108,7 +108,7 @@ def all_pairs(policy, reference, wins: Tensor, loss) -> Tensor:
     first, second = (x.flatten() for x in torch.meshgrid(*[torch.arange(n)] * 2, indexing="ij"))
     logprobs, ref = exact.sequence_logprobs(policy), exact.sequence_logprobs(reference).detach()
     lengths = policy.mask.sum(1).long()
-    pair = PairLogprobs(
+    pair = RankLogprobs(
         logprobs[first], logprobs[second], ref[first], ref[second], lengths[first], lengths[second]
     )
     return (wins[first, second] * loss(pair)).sum() / n**2
@@ -154,7 +154,7 @@ def test_without_exceptions_dpo_runs_away_and_ipo_does_not():
 
 def test_a_ranking_of_two_is_dpo():
     logratios = torch.tensor([[3.0, -2.0], [0.5, 1.0]])
-    pair = PairLogprobs.of(logratios[:, 0].tolist(), logratios[:, 1].tolist())
+    pair = RankLogprobs.of(logratios[:, 0].tolist(), logratios[:, 1].tolist())
     torch.testing.assert_close(plackett_luce(0.1 * logratios), p.dpo_loss(pair, beta=0.1))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minialign.core.logprobs import masked_sum
 from minialign.variants import preference as p
-from minialign.variants.pairs import PairLogprobs
+from minialign.variants.ranks import RankLogprobs
 from minialign.variants.preference_scores import fdpo_loss, length_desensitised, wpo_weights
 from minialign.variants.reference_free import cpo_loss, orpo_loss, simpo_loss
 from minialign.variants.unpaired import kto_loss, mismatched_kl
@@ -36,7 +36,7 @@ def world() -> SimpleNamespace:
     )
 
 
-def pair_of(w: SimpleNamespace, alpha: float | None = None) -> PairLogprobs:
+def pair_of(w: SimpleNamespace, alpha: float | None = None) -> RankLogprobs:
     def sums(logprobs: Tensor) -> tuple[Tensor, Tensor]:
         if alpha is None:
             return masked_sum(logprobs, w.mask).chunk(2)
@@ -44,7 +44,7 @@ def pair_of(w: SimpleNamespace, alpha: float | None = None) -> PairLogprobs:
         return length_desensitised(logprobs, w.mask, other, alpha=alpha).chunk(2)
 
     (chosen, rejected), (ref_chosen, ref_rejected) = sums(w.logprobs), sums(w.ref_logprobs)
-    return PairLogprobs(chosen, rejected, ref_chosen, ref_rejected, *w.mask.sum(1).chunk(2))
+    return RankLogprobs(chosen, rejected, ref_chosen, ref_rejected, *w.mask.sum(1).chunk(2))
 
 
 def theirs(w: SimpleNamespace, loss_type: str, **settings) -> Tensor:

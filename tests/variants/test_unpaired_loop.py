@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_models import small_tokenizer, tiny_llama
 
-from minialign.core.batching import encode
+from minialign.core.tokens import encode
 from minialign.variants.unpaired_loop import UnpairedConfig, balanced, mismatched, train_unpaired
 
 TOKENIZER = small_tokenizer()

@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from minialign.core.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
-from minialign.core.optim import fast_matmul, refuse_non_finite
+from minialign.core.models import fast_matmul
+from minialign.core.optim import refuse_non_finite
 from minialign.world import WORLD_VERSION
 from tools.world_builder.corpus import TRAIN_SEED, corpus
 from tools.world_builder.tokenizer import MAX_LENGTH, VOCAB_SIZE, train_tokenizer

@@ -8,13 +8,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 
@@ -126,55 +125,9 @@ def position_limit(model: torch.nn.Module) -> int | None:
     return next((limit for limit in limits if limit is not None and limit > 0), None)
 
 
-def load_whole(
-    kind: type, folder: str | Path, dtype: torch.dtype, attention: str | None
-) -> PreTrainedModel:
-    """A saved model; weights that the files lack would be random, so they are refused."""
-    model, info = kind.from_pretrained(
-        folder,
-        dtype=dtype,
-        attn_implementation=attention,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
-    if missing := sorted(info["missing_keys"]):
-        raise ValueError(
-            f"the files of {folder} hold {len(missing)} weights too few for {type(model).__name__} "
-            f"({', '.join(missing[:3])}), which would be random; give a folder with all of them"
-        )
-    return model
-
-
 def rounding(dtype: torch.dtype) -> float:
     """How far, relative to their spread, logits may differ that are the same but for rounding."""
     return max(1e-3, 4 * torch.finfo(dtype).eps)
-
-
-def require_causal_config(config: PreTrainedConfig) -> None:
-    """Raise ValueError, before any weight is loaded, if transformers has no causal model for it."""
-    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
-        raise ValueError(_not_causal(config))
-
-
-@torch.no_grad()
-def require_causal(policy: PreTrainedModel) -> None:
-    """Raise ValueError if what is said of a token depends on the tokens after it, as in BERT."""
-    ids = torch.arange(1, 5, device=policy.device)[None]
-    given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
-    policy.eval()
-    first, second = (
-        policy(input_ids=i, **given).logits[0, :3].float() for i in (ids, ids.clamp(max=3))
-    )
-    if (first - second).abs().mean() > rounding(policy.dtype) * first.std():
-        raise ValueError(_not_causal(base_of(policy).config))
-
-
-def _not_causal(config: PreTrainedConfig) -> str:
-    return (
-        f"{config.name_or_path or 'this'} is a model of the kind {config.model_type}, which is no "
-        "causal language model (one that predicts each token from those before it, and no more); "
-        "give one such as Llama, Qwen or Gemma"
-    )
 
 
 def require_positions(model: torch.nn.Module, tokens: int, positions: Tensor | None = None) -> None:
@@ -254,3 +207,75 @@ def _longest_document(attention_mask: Tensor) -> int:
 
 def _name(model: torch.nn.Module) -> str:
     return type(base_of(model)).__name__
+
+
+def position_ids(attention_mask: Tensor) -> Tensor:
+    """(B, T) position of each token within its sequence, or within its document; 0 at padding.
+
+    >>> position_ids(torch.tensor([[0, 0, 1, 1, 1], [1, 1, 2, 2, 0]]))
+    tensor([[0, 0, 0, 1, 2],
+            [0, 1, 0, 1, 0]])
+    """
+    columns = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    before = torch.nn.functional.pad(attention_mask[:, :-1], (1, 0), value=-1)
+    starts = torch.where(attention_mask != before, columns, 0).cummax(1).values
+    return torch.where(attention_mask > 0, columns - starts, 0)
+
+
+def _block_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, 1, T, T) to be added to scores: a token sees its own document, up to itself."""
+    same = attention_mask[:, :, None] == attention_mask[:, None, :]
+    seen = same & torch.ones_like(same[0]).tril()
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
+        ~seen, torch.finfo(dtype).min
+    )[:, None]
+
+
+def inputs_for(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+    """What a forward pass over whole sequences is called with.
+
+    Args:
+        model: a causal language model, or its body.
+        input_ids: (B, T) ids.
+        attention_mask: (B, T) as `token_logprobs` takes it.
+
+    Raises:
+        ValueError: if the model would read padding or another document as text, or has too few
+            positions; one sentence, before any work.
+    """
+    positions = position_ids(attention_mask)
+    require_positions(model, attention_mask.shape[1], positions)
+    require_right_padding(model, attention_mask)
+    if (attention_mask > 1).any():
+        require_separable(model, attention_mask)
+        attention_mask = _block_mask(attention_mask, model.dtype)
+    given = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    return given | ({"position_ids": positions} if takes(model, "position_ids") else {})
+
+
+def dropouts(model: torch.nn.Module) -> list[tuple[object, str]]:
+    """Where the rates of dropout stand that are not 0: (owner, name of its attribute)."""
+    marks = ("dropout", "pdrop", "layerdrop")
+    found = [(m, "p") for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.p]
+    owners = [*model.modules(), *filter(None, [getattr(model, "config", None)])]
+    return found + [
+        (owner, name)
+        for owner in owners
+        for name, value in vars(owner).items()
+        if isinstance(value, float) and value and any(mark in name for mark in marks)
+    ]
+
+
+def disable_dropout(model: PreTrainedModel) -> PreTrainedModel:
+    """Set every dropout to 0, in modules, as plain numbers in modules, and in the config."""
+    for owner, name in dropouts(model):
+        setattr(owner, name, 0.0)
+    return model
+
+
+def jitters(model: torch.nn.Module) -> list[tuple[object, str]]:
+    """Where experts' inputs are multiplied by random numbers in train mode alone."""
+    names = ("jitter_noise", "inputjitters_noise", "moejitters_eps")
+    return [
+        (m, n) for m in model.modules() for n in names if isinstance(getattr(m, n, None), float)
+    ]

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
-from minialign.core.logprobs import inputs_for
-from minialign.core.models.architecture import (
-    base_of,
-    body_of,
-    load_whole,
-    require_causal,
-    require_causal_config,
-    without_adapters,
-)
-from minialign.core.turn_ends import declare_ends, ids_of
+from minialign.core.models import merged
+from minialign.core.models.architecture import base_of, disable_dropout, rounding, without_adapters
+from minialign.core.tokens import declare_ends, ids_of
 from minialign.data.shipped import data_folder
 from minialign.system.hub import is_cached, is_name, require_hub
 from minialign.system.offline_models import WHEELS, offline_model
 
 PAD = "<|pad|>"
-HEAD_FILE = "score_head.safetensors"
 # For models that come without a chat format, as base models do: plain words, and EOS after a reply.
 CHAT_TEMPLATE = (
     "{{ bos_token | default('', true) }}"
@@ -151,40 +140,6 @@ def _add_pad(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel) -> Non
     policy.config.pad_token_id = tokenizer.pad_token_id
 
 
-def disable_dropout(model: PreTrainedModel) -> PreTrainedModel:
-    """Set every dropout to 0, in modules, as plain numbers in modules, and in the config."""
-    for owner, name in dropouts(model):
-        setattr(owner, name, 0.0)
-    return model
-
-
-def dropouts(model: torch.nn.Module) -> list[tuple[object, str]]:
-    """Where the rates of dropout stand that are not 0: (owner, name of its attribute)."""
-    marks = ("dropout", "pdrop", "layerdrop")
-    found = [(m, "p") for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.p]
-    owners = [*model.modules(), *filter(None, [getattr(model, "config", None)])]
-    return found + [
-        (owner, name)
-        for owner in owners
-        for name, value in vars(owner).items()
-        if isinstance(value, float) and value and any(mark in name for mark in marks)
-    ]
-
-
-def frozen_reference(policy: PreTrainedModel) -> PreTrainedModel:
-    """A copy of the policy as it is now that no training can change.
-
-    A LoRA policy is merged first: with its adapter only switched off, the reference would be the
-    base model and not the model that the training started from.
-    """
-    return merged(copy.deepcopy(policy)).requires_grad_(False).eval()
-
-
-def merged(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with its adapters added into the weights, in place; without any, as it is."""
-    return model.merge_and_unload() if isinstance(model, PeftModel) else model
-
-
 def add_lora(
     policy: PreTrainedModel, *, rank: int = 8, alpha: float | None = None, seed: int = 0
 ) -> PreTrainedModel:
@@ -221,117 +176,47 @@ def parameter_counts(model: torch.nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
 
 
+def load_whole(
+    kind: type, folder: str | Path, dtype: torch.dtype, attention: str | None
+) -> PreTrainedModel:
+    """A saved model; weights that the files lack would be random, so they are refused."""
+    model, info = kind.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation=attention,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(
+            f"the files of {folder} hold {len(missing)} weights too few for {type(model).__name__} "
+            f"({', '.join(missing[:3])}), which would be random; give a folder with all of them"
+        )
+    return model
+
+
+def require_causal_config(config: PreTrainedConfig) -> None:
+    """Raise ValueError, before any weight is loaded, if transformers has no causal model for it."""
+    if config.is_encoder_decoder or type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ValueError(_not_causal(config))
+
+
 @torch.no_grad()
-def _output_width(body: PreTrainedModel) -> int:
-    """Width of what a body puts out, which its config does not always tell; by trying."""
-    ids = torch.zeros(1, 1, dtype=torch.long, device=body.device)
-    was_training = body.training
-    width = body.eval()(input_ids=ids, use_cache=False).last_hidden_state.shape[-1]
-    body.train(was_training)
-    return width
+def require_causal(policy: PreTrainedModel) -> None:
+    """Raise ValueError if what is said of a token depends on the tokens after it, as in BERT."""
+    ids = torch.arange(1, 5, device=policy.device)[None]
+    given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+    policy.eval()
+    first, second = (
+        policy(input_ids=i, **given).logits[0, :3].float() for i in (ids, ids.clamp(max=3))
+    )
+    if (first - second).abs().mean() > rounding(policy.dtype) * first.std():
+        raise ValueError(_not_causal(base_of(policy).config))
 
 
-def _unfreeze(body: PreTrainedModel) -> None:
-    """Let all parameters be trained, or of a body with adapters only theirs."""
-    for name, parameter in body.named_parameters():
-        parameter.requires_grad_(not isinstance(body, PeftModel) or "lora_" in name)
-
-
-class RewardModel(torch.nn.Module):
-    """A transformer's body with a linear head: one score for a whole text.
-
-    The score is read at the last real token, which has seen everything before it. The head starts
-    with standard deviation 1 / sqrt(d + 1) for width d, so that first scores are about 1 in size:
-    Stiennon et al. 2020, arXiv:2009.01325; Huang et al. 2024, arXiv:2403.17031.
-    """
-
-    def __init__(self, body: PreTrainedModel, seed: int = 0) -> None:
-        super().__init__()
-        self.body = body
-        width = _output_width(body)
-        self.head = torch.nn.Linear(width, 1, bias=False)  # float32 whatever the body is
-        generator = torch.Generator().manual_seed(seed)
-        torch.nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5, generator=generator)
-        self.register_buffer("zero", torch.zeros(()))  # subtracted: comparisons leave it free
-        self.to(body.device)
-
-    @classmethod
-    def from_policy(cls, policy: PreTrainedModel, seed: int = 0) -> RewardModel:
-        """A reward model that starts from a copy of a policy's body, its adapters merged."""
-        body = body_of(merged(copy.deepcopy(policy)))
-        return cls(body.requires_grad_(True), seed)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return self.head.weight.device
-
-    def token_scores(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, T) the score of the text up to and including each token; padding is meaningless."""
-        out = self.body(**inputs_for(self.body, input_ids, attention_mask))
-        return self.head(out.last_hidden_state.float())[..., 0].float() - self.zero
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B,) the score of each text, whichever side is padded."""
-        last = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
-        scores = self.token_scores(input_ids, attention_mask)
-        return scores.gather(1, last[:, None])[:, 0]
-
-    def save_pretrained(self, folder: Path) -> None:
-        """Write body and head; LoRA adapters are merged into the body, so that nothing is lost."""
-        body = self.body
-        if isinstance(body, PeftModel):
-            body = merged(copy.deepcopy(body))
-        body.save_pretrained(folder)
-        head = {"head": self.head.weight.detach().contiguous(), "zero": self.zero}
-        save_file(head, Path(folder) / HEAD_FILE)
-
-    @classmethod
-    def from_pretrained(
-        cls, folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> RewardModel:
-        """A reward model that `save_pretrained` wrote.
-
-        Raises:
-            FileNotFoundError: if the folder holds no score head.
-        """
-        if not (Path(folder) / HEAD_FILE).exists():
-            raise FileNotFoundError(
-                f"{Path(folder).name} holds no {HEAD_FILE}, so it is no reward model; "
-                "make one with RewardModel.from_policy and train it"
-            )
-        attention = ATTENTION.get(torch.device(device).type)
-        body = load_whole(AutoModel, folder, dtype, attention)
-        model = cls(disable_dropout(body).to(device))
-        saved = load_file(Path(folder) / HEAD_FILE)
-        model.head.weight.data.copy_(saved["head"])
-        model.zero.copy_(saved["zero"])
-        return model
-
-
-class ValueModel(RewardModel):
-    """A critic: the expected score of the finished reply, given what is written so far.
-
-    The same body and head as a reward model, from which it starts (Ouyang et al. 2022, section
-    3.5), read before every token instead of after the last.
-    """
-
-    @classmethod
-    def from_reward_model(cls, reward_model: RewardModel) -> ValueModel:
-        """A critic that starts as a copy of a reward model, zero included.
-
-        It trains what the reward model trained: with adapters, those alone. If the reward model is
-        frozen, the whole body is trained, or its adapters.
-        """
-        body = copy.deepcopy(reward_model.body)
-        if not any(p.requires_grad for p in body.parameters()):
-            _unfreeze(body)
-        model = cls(body)
-        model.head.weight.data.copy_(reward_model.head.weight)
-        model.zero.copy_(reward_model.zero)
-        return model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, T) value of the prefix before each token; column 0, with no prefix, is 0."""
-        after = self.token_scores(input_ids, attention_mask)
-        return torch.nn.functional.pad(after[:, :-1], (1, 0))
+def _not_causal(config: PreTrainedConfig) -> str:
+    return (
+        f"{config.name_or_path or 'this'} is a model of the kind {config.model_type}, which is no "
+        "causal language model (one that predicts each token from those before it, and no more); "
+        "give one such as Llama, Qwen or Gemma"
+    )

@@ -8,12 +8,12 @@ from torch import Tensor
 from minialign.algorithms.ppo import token_rewards as ppo_rewards
 from minialign.core.logprobs import gather_logprobs
 from minialign.course.exercises.check_group import clipped, group_advantages
-from minialign.course.exercises.check_preference import dpo_loss, summed_logprobs
+from minialign.course.exercises.check_preference import logistic_loss, summed_logprobs
 from minialign.course.exercises.exercise import Exercise, same_code
 from minialign.variants import policy, reward_losses, supervised
 
 __all__ = [
-    "Exercise", "bradley_terry", "clipped", "cross_entropy", "dpo_loss", "group_advantages",
+    "Exercise", "bradley_terry", "clipped", "cross_entropy", "logistic_loss", "group_advantages",
     "last_token", "next_token_logprobs", "same_code", "summed_logprobs", "token_rewards",
     "value_loss",
 ]  # fmt: skip

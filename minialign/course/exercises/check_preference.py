@@ -7,8 +7,8 @@ from torch import Tensor
 
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises.exercise import Exercise
-from minialign.variants.pairs import PairLogprobs
-from minialign.variants.preference import dpo_loss as ours
+from minialign.variants.ranks import RankLogprobs
+from minialign.variants.preference import logistic_loss as ours
 
 
 def _sums() -> tuple[Tensor, ...]:
@@ -20,11 +20,11 @@ def _dpo(
     chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, beta: float
 ) -> Tensor:
     ones = torch.ones_like(chosen)
-    return ours(PairLogprobs(chosen, rejected, ref_chosen, ref_rejected, ones, ones), beta=beta)
+    return ours(RankLogprobs(chosen, rejected, ref_chosen, ref_rejected, ones, ones), beta=beta)
 
 
-dpo_loss = Exercise(
-    "dpo_loss",
+logistic_loss = Exercise(
+    "logistic_loss",
     _dpo,
     ((*_sums(), 0.1), (*torch.tensor([[-900.0], [-1.0], [-1.0], [-900.0]]), 0.5)),
     {

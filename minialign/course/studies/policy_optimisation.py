@@ -17,7 +17,7 @@ from minialign.algorithms import ppo
 from minialign.algorithms.ppo import token_rewards
 from minialign.core.history import History
 from minialign.core.logprobs import token_logprobs
-from minialign.core.models.loading import RewardModel, ValueModel
+from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.sampling import Rollout, sample
 from minialign.course.pipeline import policy_and_scorer, ppo_config, ppo_prompts
 from minialign.course.profiles import Profile

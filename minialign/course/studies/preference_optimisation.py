@@ -20,7 +20,8 @@ from minialign.algorithms.iterative_dpo import (
     train_on_own_replies,
 )
 from minialign.core.batching import Row
-from minialign.core.models.loading import frozen_reference, load_policy
+from minialign.core.models import frozen_reference
+from minialign.core.models.loading import load_policy
 from minialign.core.optim import reference_sums
 from minialign.course.pipeline import (
     comparison_rows,

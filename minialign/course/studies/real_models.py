@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.core.models.loading import RewardModel, load_policy
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
 from minialign.course.pipeline import STAGES, stage
 from minialign.course.profiles import Profile

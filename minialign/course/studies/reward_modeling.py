@@ -11,9 +11,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.algorithms.reward_model import Ranking, both_orders, train_reward
-from minialign.core.batching import encode
-from minialign.core.models.loading import RewardModel, load_policy
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.course.pipeline import comparison_rows, encode_comparisons, reward_config, stage
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device

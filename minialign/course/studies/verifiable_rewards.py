@@ -17,10 +17,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.sft import train_sft
-from minialign.core.batching import encode
 from minialign.core.history import History
-from minialign.core.models.loading import ValueModel, frozen_reference
+from minialign.core.models import frozen_reference
+from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.course.pipeline import ppo_config, rl_config, rl_problems, sft_config
 from minialign.course.profiles import Profile
 from minialign.course.studies import Point, Study, patched
@@ -28,7 +29,7 @@ from minialign.course.studies.policy_optimisation import without_eos
 from minialign.course.studies.preference_optimisation import start
 from minialign.evaluate.problems import pass_rate, solve
 from minialign.evaluate.village import judge
-from minialign.rewards.contract import Reward
+from minialign.rewards import Reward
 from minialign.rewards.verifiers import careless_answer, right_answer, step_rewards
 from minialign.variants import methods, policy_loop
 from minialign.variants.group_advantages import GROUP_ADVANTAGES, group_centred

@@ -1,27 +1,124 @@
-"""What a model keeps of the tokens before, so that a step of sampling reads one token alone.
+"""Fast sampling: a step reads one new token of each unfinished row and what a cache keeps.
 
-Keys and values lie in buffers with room for the tokens to come. Other states (sliding windows,
-recurrent layers, convolutions) are kept in transformers' own way, where a trial shows that it holds
-when rows are repeated and dropped; else there is no cache, and each step reads the whole text.
+Each prompt is read once for its group, and a finished row leaves the batch at once. Keys and values
+lie in buffers with room for the tokens to come. Other states (sliding windows, recurrent layers,
+convolutions) are kept in transformers' own way, where a trial shows that it holds when rows are
+repeated and dropped; else there is no cache, and each step reads the whole text. Recurrent layers
+read padding as text, so their prompts are never padded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from minialign.core.logprobs import position_ids
+from minialign.core.batching import Row, collate
 from minialign.core.models.architecture import (
     is_recurrent,
     once_per_model,
+    position_ids,
     rounding,
     takes,
     text_config,
 )
+from minialign.core.sampling import Draw, Sampled, gaps_filled
+
+
+def read_on_from_cache(
+    policy: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    group_size: int,
+    max_new_tokens: int,
+    ends: Tensor,
+    draw: Draw,
+) -> Sampled:
+    """Tokens and logprobs of group_size completions of each prompt, as `sampling.read_anew`."""
+    rows = [Row(prompt, []) for prompt in prompts]
+    batch = collate(rows, pad_id=0, side="left").to(policy.device)
+    sampler = _Sampler(
+        policy, batch.input_ids, batch.attention_mask, group_size, max_new_tokens, ends
+    )
+    for part in _prompts_together(policy, batch.attention_mask.sum(1)):
+        sampler.run(part, draw)
+    return sampler.sampled()
+
+
+class _Sampler:
+    """The buffers of one call of `sample`, each (B, prompt width + max_new_tokens)."""
+
+    def __init__(
+        self,
+        policy: PreTrainedModel,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        group_size: int,
+        max_new_tokens: int,
+        ends: Tensor,
+    ) -> None:
+        self.policy, self.ends, self.group = policy, ends, group_size
+        self.width, self.room = input_ids.shape[1], max_new_tokens
+        self.cached = can_cache(policy)
+        pad = torch.nn.functional.pad
+        self.ids = pad(input_ids.repeat_interleave(group_size, 0), (0, max_new_tokens))
+        self.mask = pad(attention_mask.repeat_interleave(group_size, 0), (0, max_new_tokens))
+        self.logprobs = torch.zeros(self.ids.shape, device=input_ids.device)
+        self.prompt_lengths = attention_mask.sum(1).repeat_interleave(group_size)
+
+    def run(self, prompts: Tensor, draw: Draw) -> None:
+        """Sample token after token until every row of these prompts has ended or is full."""
+        full, every = self.ids.shape[1], torch.arange(len(self.ids), device=self.ids.device)
+        alive = every.view(-1, self.group)[prompts].flatten()  # rows in the cache, in order
+        self.start = self.width - int(self.prompt_lengths[alive].max())  # padding before it
+        once = alive[:: self.group], slice(self.start, self.width)  # each prompt
+        logits, cache = prefill(
+            self.policy, self.ids[once], self.mask[once], self.group, self.room, self.cached
+        )
+        if logits.isnan().any():
+            raise ValueError(
+                f"the policy's logits after {int(logits.isnan().any(1).sum())} of {len(logits)} "
+                "prompts are nan, so nothing can be sampled; load weights that are finite, or in "
+                "float32"
+            )
+        for t in range(self.width, full):
+            token, logprob = draw(logits)
+            self.ids[alive, t], self.logprobs[alive, t], self.mask[alive, t] = token, logprob, 1
+            going = ~torch.isin(token, self.ends)
+            left = int(going.sum())
+            if left == 0 or t + 1 == full:
+                return
+            if left < len(alive):
+                keep = gaps_filled(going)
+                if cache is not None:
+                    select_rows(cache, keep)
+                alive = alive[keep]
+            logits = self._step(alive, t, cache)
+
+    def _step(self, alive: Tensor, t: int, cache: DynamicCache | None) -> Tensor:
+        """(rows, V) logits after the token at column t of the rows that are alive."""
+        mask = self.mask[alive, self.start : t + 1]
+        if cache is None:
+            return read(self.policy, self.ids[alive, self.start : t + 1], mask, None)
+        return read_on(self.policy, self.ids[alive, t], mask, cache)
+
+    def sampled(self) -> Sampled:
+        """Tokens and logprobs of every row's completion."""
+        mask = self.mask[:, self.width :].bool().cpu()
+        new = (self.ids[:, self.width :].cpu(), self.logprobs[:, self.width :].cpu())
+        tokens, logprobs = (
+            [x[m].tolist() for x, m in zip(part, mask, strict=True)] for part in new
+        )
+        return tokens, logprobs
+
+
+def _prompts_together(policy: PreTrainedModel, lengths: Tensor) -> list[Tensor]:
+    """Indices of the prompts that are sampled together: all, or those of equal length only."""
+    if not is_recurrent(policy):
+        return [torch.arange(len(lengths), device=lengths.device)]
+    return [(lengths == length).nonzero()[:, 0] for length in lengths.unique()]
 
 
 class _RoomyLayer(DynamicLayer):
@@ -166,15 +263,3 @@ def _of_like_length(lengths: Tensor) -> Iterator[Tensor]:
         if end == len(ordered) or ordered[end] > 1.5 * ordered[start]:
             yield order[start:end]
             start = end
-
-
-def gaps_filled(going: Tensor) -> Tensor:
-    """Indices of the rows that go on; those at the end move into the gaps before them.
-
-    >>> gaps_filled(torch.tensor([True, False, True, False, True, True])).tolist()
-    [0, 5, 2, 4]
-    """
-    rows = going.nonzero()[:, 0]
-    keep = torch.arange(len(rows), device=going.device)
-    keep[~going[: len(rows)]] = rows[rows >= len(rows)].flip(0)
-    return keep

@@ -1,0 +1,236 @@
+"""Sampling completions, with the logprobs of what was sampled.
+
+There are two tiers behind one name. The reference, `read_anew`, is a page that anyone can read:
+every step reads every unfinished text from its first token. The fast tier (`fast`) keeps
+what was read in a cache and drops finished rows; it draws the same tokens. There is no top-k and no
+top-p: the tokens come from exactly the distribution whose logprobs a loss will use, so the first
+ratio of a policy update is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from minialign.core.batching import Row, collate
+from minialign.core.logprobs import gather_logprobs, masked_mean, token_logprobs
+from minialign.core.models import evaluating
+from minialign.core.models.architecture import inputs_for, require_positions
+from minialign.core.optim import part_size
+from minialign.core.tokens import Messages, end_ids, prompt_ids
+
+Draw = Callable[[Tensor], tuple[Tensor, Tensor]]  # (rows, V) logits to (rows,) tokens, logprobs
+Sampled = tuple[list[list[int]], list[list[float]]]  # tokens and logprobs of B completions
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """B = P * G sampled sequences, prompt and completion, padded on the right.
+
+    Row p * G + g is completion g of prompt p.
+    """
+
+    prompts: list[str | Messages]  # B, each prompt repeated for its group
+    texts: list[str]  # B completions without special tokens
+    input_ids: Tensor  # (B, T) prompt and completion
+    attention_mask: Tensor  # (B, T) 1 at real tokens
+    completion_mask: Tensor  # (B, T) 1 at sampled tokens, the end of the turn included
+    logprobs: Tensor  # (B, T) of the sampled tokens under the policy that sampled; 0 elsewhere
+    finished: Tensor  # (B,) bool: it ended its turn before the length limit
+    group_size: int
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) tokens of each completion, its end included."""
+        return self.completion_mask.sum(1)
+
+    @property
+    def completion_ids(self) -> list[list[int]]:
+        """The sampled tokens of each completion, its end included; B lists."""
+        rows = zip(self.input_ids, self.completion_mask.bool(), strict=True)
+        return [ids[sampled].tolist() for ids, sampled in rows]
+
+    def parts(
+        self, size: int, trained: PreTrainedModel | None = None
+    ) -> list[tuple[Tensor, slice]]:
+        """`size` rows of like length and the columns that they fill: `tensor[part]` of any (B, T).
+
+        Fewer rows where a backward pass of the model that is trained would not fit into memory.
+        """
+        if trained is not None:
+            size = part_size(trained, self.input_ids.shape[1], size)
+        lengths = self.attention_mask.sum(1)
+        return [(rows, slice(int(lengths[rows].max()))) for rows in lengths.argsort().split(size)]
+
+    @torch.no_grad()
+    def read(self, compute: Callable[[Tensor, Tensor], Tensor], size: int = 32) -> Tensor:
+        """compute(input_ids, attention_mask) of all rows, (B, T), without most of the padding."""
+        values = torch.zeros(self.input_ids.shape, device=self.input_ids.device)
+        for part in self.parts(size):
+            values[part] = compute(self.input_ids[part], self.attention_mask[part]).float()
+        return values
+
+    def logprobs_under(self, model: PreTrainedModel) -> Tensor:
+        """(B, T) logprobs of the same tokens under another model, such as the reference."""
+        return self.read(partial(token_logprobs, model))
+
+    def summary(self) -> dict[str, float]:
+        """Entropy (nats per token, of samples: unbiased), length (tokens), stops (a share)."""
+        return {
+            "entropy": -masked_mean(self.logprobs, self.completion_mask).item(),
+            "length": self.lengths.float().mean().item(),
+            "stops": self.finished.float().mean().item(),
+        }
+
+    def grouped(self, values: Tensor) -> Tensor:
+        """(B,) values as (P, G)."""
+        return values.view(-1, self.group_size)
+
+
+@torch.no_grad()
+def sample(
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str | Messages],
+    *,
+    group_size: int = 1,
+    max_new_tokens: int = 64,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+    fast: bool = True,
+) -> Rollout:
+    """Sample `group_size` completions of each prompt.
+
+    Args:
+        policy: a causal language model; its train or eval mode is restored afterwards.
+        tokenizer: with a chat template; a prompt that is a string is one user turn.
+        prompts: P prompts.
+        group_size: G completions of each.
+        max_new_tokens: a completion is cut there, unfinished, without an end.
+        temperature: > 0; 0 takes the likeliest token (logprobs are then those at temperature 1).
+        generator: of random numbers, on the policy's device; None is a fresh one with seed 0.
+        fast: False reads every text anew at every step, for comparison.
+
+    Returns:
+        A `Rollout` of P * group_size rows whose logprobs equal `token_logprobs` at this
+        temperature. A row ends with the first token of `end_ids`.
+
+    Raises:
+        ValueError: if nothing ends a turn, prompt and completion would exceed the model's
+            positions, or its logits are nan.
+    """
+    if group_size < 1 or max_new_tokens < 1 or temperature < 0 or not prompts:
+        raise ValueError(
+            f"sample got {len(prompts)} prompts, group_size={group_size}, max_new_tokens="
+            f"{max_new_tokens}, temperature={temperature}; use at least 1, 1, 1 and 0"
+        )
+    from minialign.core.sampling.fast import read_on_from_cache  # it stands on this module
+
+    if generator is None:
+        generator = torch.Generator(policy.device).manual_seed(0)
+    ends = torch.tensor(end_ids(tokenizer, policy), device=policy.device)
+    rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    require_positions(policy, max(map(len, rows)) + max_new_tokens)
+    draw = partial(draw_tokens, temperature=temperature, generator=generator)
+    tier = read_on_from_cache if fast else read_anew
+    with evaluating(policy):
+        tokens, logprobs = tier(policy, rows, group_size, max_new_tokens, ends, draw)
+    every = zip(prompts, rows, strict=True)
+    repeated = [one for one in every for _ in range(group_size)]
+    return _rollout(tokenizer, repeated, tokens, logprobs, ends, group_size)
+
+
+def read_anew(
+    policy: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    group_size: int,
+    max_new_tokens: int,
+    ends: Tensor,
+    draw: Draw,
+) -> Sampled:
+    """The reference: at every step all unfinished texts are read from their first token on."""
+    prompts = [prompt for prompt in prompts for _ in range(group_size)]
+    tokens, logprobs = [[] for _ in prompts], [[] for _ in prompts]
+    unfinished = torch.arange(len(prompts))
+    for _ in range(max_new_tokens):
+        rows = [Row(prompts[i], tokens[i]) for i in unfinished.tolist()]
+        batch = collate(rows, pad_id=0).to(policy.device)  # what stands in padding is not read
+        logits = policy(**inputs_for(policy, batch.input_ids, batch.attention_mask)).logits
+        last = batch.attention_mask.sum(1) - 1
+        token, logprob = draw(logits[torch.arange(len(rows)), last])
+        for i, t, p in zip(unfinished.tolist(), token.tolist(), logprob.tolist(), strict=True):
+            tokens[i].append(t)
+            logprobs[i].append(p)
+        going = ~torch.isin(token, ends).cpu()
+        if not going.any():
+            break
+        unfinished = unfinished[gaps_filled(going)]
+    return tokens, logprobs
+
+
+def draw_tokens(
+    logits: Tensor, *, temperature: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One token per row and its logprob; (rows, V) to (rows,), (rows,).
+
+    Raises:
+        ValueError: if logits are nan.
+    """
+    if temperature == 0:
+        token = logits.argmax(-1)
+        return token, gather_logprobs(logits, token)
+    probs = torch.softmax(logits.float() / temperature, -1)
+    token = torch.multinomial(probs, 1, generator=generator)[:, 0]
+    return token, gather_logprobs(logits, token, temperature)
+
+
+def gaps_filled(going: Tensor) -> Tensor:
+    """Indices of the rows that go on; those at the end move into the gaps before them.
+
+    Both tiers keep their unfinished rows in this order, so that random numbers meet the same rows.
+
+    >>> gaps_filled(torch.tensor([True, False, True, False, True, True])).tolist()
+    [0, 5, 2, 4]
+    """
+    rows = going.nonzero()[:, 0]
+    keep = torch.arange(len(rows), device=going.device)
+    keep[~going[: len(rows)]] = rows[rows >= len(rows)].flip(0)
+    return keep
+
+
+def _rollout(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[tuple[str | Messages, list[int]]],
+    tokens: list[list[int]],
+    logprobs: list[list[float]],
+    ends: Tensor,
+    group_size: int,
+) -> Rollout:
+    """Prompts (words and ids) and what was sampled after them as one padded batch."""
+    rows = [Row(ids, sampled) for (_, ids), sampled in zip(prompts, tokens, strict=True)]
+    batch = collate(rows, tokenizer.pad_token_id)
+    mask = batch.completion_mask.bool()
+    per_token = torch.zeros(mask.shape)
+    per_token[mask] = torch.tensor([one for row in logprobs for one in row])
+    stops = set(ends.tolist())
+    finished = [sampled[-1] in stops for sampled in tokens]
+    words = [row[:-1] if ended else row for row, ended in zip(tokens, finished, strict=True)]
+    batch = batch.to(ends.device)
+    return Rollout(
+        prompts=[prompt for prompt, _ in prompts],
+        texts=tokenizer.batch_decode(words, skip_special_tokens=True),
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        completion_mask=batch.completion_mask,
+        logprobs=per_token.to(ends.device),
+        finished=torch.tensor(finished, device=ends.device),
+        group_size=group_size,
+    )
