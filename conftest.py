@@ -7,7 +7,16 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 os.environ.setdefault("MINIALIGN_PROFILE", "smoke")  # nbval cannot inject parameters
 if "MINIALIGN_RUNS" not in os.environ:
     os.environ["MINIALIGN_RUNS"] = tempfile.mkdtemp(prefix="minialign-test-")
     atexit.register(shutil.rmtree, os.environ["MINIALIGN_RUNS"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every cell of a notebook is slow: a cell needs all that stand before it."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.slow)
