@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import small_tokenizer, tiny_llama
+from loop_inputs import ASKED, TOKENIZER, same, stop_at, weights
+from tiny_models import tiny_llama
 
 from minialign.algorithms import iterative_dpo
 from minialign.algorithms.iterative_dpo import (
@@ -21,10 +22,6 @@ from minialign.variants import methods
 from minialign.variants.preference_loop import PreferenceConfig
 from minialign.world.annotator import Annotator, gold_utility, preference_probability
 from minialign.world.preferences import CROWD, noisy_utility
-from minialign.world.tasks import instructions
-
-TOKENIZER = small_tokenizer()
-ASKED = instructions(9, "train", 0)
 
 
 def length(prompts, completions, **columns):
@@ -82,10 +79,6 @@ def learn(policy, config=CONFIG, **changes):
     return train_on_own_replies(policy, TOKENIZER, ASKED, **settings | changes)
 
 
-def weights(policy) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in policy.parameters()]
-
-
 @pytest.mark.parametrize("name", methods.table("train_on_own_replies").index)
 def test_each_round_samples_from_the_policy_as_it_is(monkeypatch, name: str):
     seen, real = [], iterative_dpo.own_rankings
@@ -113,16 +106,10 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path):
     whole, resumed = tiny_llama(), tiny_llama()
     learn(whole)
 
-    def kill(metrics: dict) -> None:
-        kill.steps += 1
-        if kill.steps == 4:  # in the second round
-            raise KeyboardInterrupt
-
-    kill.steps = 0
     with pytest.raises(KeyboardInterrupt):
-        learn(tiny_llama(), on_step=kill, checkpoint_dir=tmp_path)
+        learn(tiny_llama(), on_step=stop_at(4), checkpoint_dir=tmp_path)
     learn(resumed, checkpoint_dir=tmp_path)
-    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+    assert same(weights(whole), weights(resumed))
 
 
 def test_rounds_that_have_nothing_to_do_are_refused():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 import pytest
 import torch
-from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
+from loop_inputs import PROMPTS, TOKENIZER, brevity, critic, same, small, stop_at, weights
+from tiny_models import gpt2_with_dropout, tiny_llama
 
 from minialign.algorithms import ppo
 from minialign.algorithms.ppo import PpoConfig, Running, token_rewards, train_ppo
@@ -26,26 +28,11 @@ from minialign.course.studies.policy_optimisation import FAULTS, planted
 from minialign.variants import methods
 from minialign.variants.critic import adapt_beta
 
-TOKENIZER = small_tokenizer()
-PROMPTS = ["the cat", "what is 2 plus 3?", "a dog", "the red house", "it is"]
+settings = partial(small, PpoConfig)
 METRICS = [
     "reward", "kl", "entropy", "length", "stops", "beta", "clip_fraction", "value_loss",
     "learning_rate", "explained_variance",
 ]  # fmt: skip
-
-
-def brevity(prompts, completions, **columns) -> list[float]:
-    """Short completions are good."""
-    return [-len(text) / 10 for text in completions]
-
-
-def critic(policy) -> ValueModel:
-    return ValueModel.from_reward_model(RewardModel.from_policy(policy))
-
-
-def settings(**changes) -> PpoConfig:
-    small = {"steps": 4, "prompts": 4, "minibatches": 2, "max_new_tokens": 6, "save_every": 2}
-    return PpoConfig(**small | {"learning_rate": 1e-3} | changes)
 
 
 def trained(config=None, seed: int = 0, **named):
@@ -55,14 +42,6 @@ def trained(config=None, seed: int = 0, **named):
         policy, value_model, TOKENIZER, PROMPTS, brevity, config or settings(), **named
     )
     return policy, value_model, history
-
-
-def weights(*models) -> list[torch.Tensor]:
-    return [p.detach().clone() for m in models for p in m.parameters()]
-
-
-def same(a, b) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -172,16 +151,9 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path, changes):
     shown = [encode(TOKENIZER, "the cat", "sat on the mat")] if "ptx" in changes else []
     whole = trained(settings(**changes), demonstrations=shown)
 
-    seen = []
-
-    def stop(metrics):
-        seen.append(metrics)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         trained(settings(**changes), demonstrations=shown, checkpoint_dir=tmp_path / "c",
-                on_step=stop)  # fmt: skip
+                on_step=stop_at(3))  # fmt: skip
     resumed = trained(settings(**changes), demonstrations=shown, checkpoint_dir=tmp_path / "c")
     assert same(weights(*whole[:2]), weights(*resumed[:2]))
     assert whole[2].to_rows() == resumed[2].to_rows()

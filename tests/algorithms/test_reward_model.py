@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
+from loop_inputs import small, weights
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 
 from minialign.algorithms.reward_model import RewardConfig, both_orders, train_reward
@@ -23,20 +26,13 @@ PAIRS = [
     (encode(TOKENIZER, prompt, "it is 5."), encode(TOKENIZER, prompt, "the mat"))
     for prompt in PROMPTS
 ]  # fmt: skip
+settings = partial(small, RewardConfig)
 METRICS = ["loss", "accuracy", "gap", "grad_norm", "learning_rate"]
 
 
 def model(kind: str = "llama", seed: int = 0) -> RewardModel:
     policy = tiny_llama() if kind == "llama" else disable_dropout(gpt2_with_dropout())
     return RewardModel.from_policy(policy.eval(), seed).eval()
-
-
-def settings(**changes) -> RewardConfig:
-    return RewardConfig(**{"steps": 4, "batch_size": 2, "warmup": 1, "save_every": 2} | changes)
-
-
-def weights(m: RewardModel) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in m.parameters()]
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])

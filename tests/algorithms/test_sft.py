@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import small_tokenizer, tiny_llama
+from loop_inputs import DEMO_TEXTS as PAIRS
+from loop_inputs import DEMOS as ROWS
+from loop_inputs import TOKENIZER, same, small, weights
+from tiny_models import tiny_llama
 from torch import nn
 
 from minialign.algorithms.sft import SftConfig, embedding_noise, loss_mask, train_sft
@@ -19,31 +23,8 @@ from minialign.core.sampling import sample
 from minialign.core.tokens import encode
 from minialign.variants.supervised import cross_entropy
 
-TOKENIZER = small_tokenizer()
-PAIRS = [
-    ("what is 2 plus 3?", "it is 5."),
-    ("what is 3 plus 3?", "it is 6."),
-    ("the cat", "sat on the mat"),
-    ("a dog", "ran to the red house"),
-    ("the red house", "is on the mat"),
-    ("is it 5?", "it is"),
-    ("the dog", "sat"),
-    ("what is the cat?", "a cat is a cat."),
-]
-ROWS = [encode(TOKENIZER, prompt, completion) for prompt, completion in PAIRS]
+settings = partial(small, SftConfig)
 METRICS = ["loss", "grad_norm", "learning_rate", "tokens"]
-
-
-def settings(**changes) -> SftConfig:
-    return SftConfig(**{"steps": 6, "batch_size": 4, "warmup": 2, "learning_rate": 5e-3} | changes)
-
-
-def weights(model: nn.Module) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
-
-
-def same(one: list[torch.Tensor], two: list[torch.Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 class Given(nn.Module):

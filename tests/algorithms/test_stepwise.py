@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from test_preference_loop import PAIRS, TOKENIZER, same, settings, weights
+from loop_inputs import PAIRS, TOKENIZER, same, small, stop_at, weights
 from tiny_models import tiny_llama
 
 from minialign.algorithms import stepwise
 from minialign.algorithms.stepwise import mix_into, train_stepwise
 from minialign.variants import methods
+from minialign.variants.preference_loop import PreferenceConfig
+
+settings = partial(small, PreferenceConfig)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
@@ -47,15 +52,9 @@ def test_an_interrupted_run_goes_on_in_its_round(tmp_path):
     whole, resumed = tiny_llama(), tiny_llama()
     train_stepwise(whole, TOKENIZER, rounds, config)
 
-    def kill(metrics: dict) -> None:
-        kill.steps += 1
-        if kill.steps == 7:  # in the second round
-            raise KeyboardInterrupt
-
-    kill.steps = 0
     with pytest.raises(KeyboardInterrupt):
         train_stepwise(
-            tiny_llama(), TOKENIZER, rounds, config, on_step=kill, checkpoint_dir=tmp_path
+            tiny_llama(), TOKENIZER, rounds, config, on_step=stop_at(7), checkpoint_dir=tmp_path
         )
     train_stepwise(resumed, TOKENIZER, rounds, config, checkpoint_dir=tmp_path)
     assert same(weights(whole), weights(resumed))

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from loop_inputs import same, weights
 from loop_runs import DEMOS, MODULES, PAIRS, ROWS, RUNS, dpo, kto, letters, ppo, rl, sft
 from tiny_models import small_tokenizer, tiny_llama
 
@@ -24,14 +25,6 @@ from minialign.world.tasks import instructions
 
 TOKENIZER = small_tokenizer()
 loops = pytest.mark.parametrize("name", RUNS)
-
-
-def weights(model) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
-
-
-def same(one, two) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 @loops

@@ -9,15 +9,24 @@ from itertools import product
 
 import pytest
 import torch
-from test_iterative_dpo import ASKED
-from test_policy_loop import ROWS, each_token, vowels
-from test_ppo import PROMPTS, brevity, critic
-from test_preference_loop import TRIPLES
-from test_reward_model import model as reward_model
-from test_sft import PAIRS as TEXTS
-from test_unpaired_loop import LIKED
-from test_unpaired_loop import ROWS as SINGLES
-from tiny_models import small_tokenizer, tiny_llama
+from loop_inputs import (
+    ASKED,
+    DEMOS,
+    FEEDBACK,
+    LIKED,
+    PAIRS,
+    PROMPT_ROWS,
+    PROMPTS,
+    TOKENIZER,
+    TRIPLES,
+    brevity,
+    critic,
+    each_token,
+    same,
+    vowels,
+    weights,
+)
+from tiny_models import tiny_llama
 from torch import Tensor
 
 from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
@@ -28,6 +37,7 @@ from minialign.algorithms.stepwise import train_stepwise
 from minialign.core import kl
 from minialign.core import logprobs
 from minialign.core.tokens import encode
+from minialign.core.models.heads import RewardModel
 from minialign.evaluate.exact import (
     TabularPolicy,
     expected_gradient,
@@ -48,8 +58,6 @@ from minialign.variants.ranks import RankLogprobs
 from minialign.variants.policy_loop import RlConfig, train_rl
 from minialign.variants.preference_loop import PreferenceConfig, train_preference
 from minialign.variants.unpaired_loop import UnpairedConfig, train_unpaired
-
-TOKENIZER = small_tokenizer()
 
 
 def words(thing: object) -> str:
@@ -200,7 +208,6 @@ def test_every_paper_has_authors_and_a_year_and_arxiv_the_form_of_an_identifier(
 
 # --- rows are what they say -----------------------------------------------------------------------
 
-PAIRS = [(a, c) for a, _, c in TRIPLES]
 BASES = {
     "train_sft": "sft",
     "train_reward": "bradley_terry",
@@ -214,13 +221,13 @@ SMALL = {"steps": 2, "learning_rate": 1e-3, "save_every": 2}
 
 
 def _sft(settings: dict) -> torch.nn.Module:
-    model, rows = tiny_llama(), [encode(TOKENIZER, *text) for text in TEXTS]
-    train_sft(model, TOKENIZER, rows, SftConfig(**SMALL, batch_size=4, warmup=1, **settings))
+    model = tiny_llama()
+    train_sft(model, TOKENIZER, DEMOS, SftConfig(**SMALL, batch_size=4, warmup=1, **settings))
     return model
 
 
 def _reward(settings: dict) -> torch.nn.Module:
-    model = reward_model()
+    model = RewardModel.from_policy(tiny_llama())
     config = RewardConfig(**SMALL, batch_size=2, warmup=1, **settings)
     rankings = PAIRS if config.loss == "bradley_terry" else TRIPLES
     train_reward(model, TOKENIZER, rankings, config)
@@ -230,7 +237,7 @@ def _reward(settings: dict) -> torch.nn.Module:
 def _ppo(settings: dict) -> torch.nn.Module:
     model = tiny_llama()
     small = {"prompts": 4, "minibatches": 2, "max_new_tokens": 6, "missing_eos": None}
-    shown = [encode(TOKENIZER, *text) for text in TEXTS] if settings.get("ptx") else ()
+    shown = DEMOS if settings.get("ptx") else ()
     config = PpoConfig(**SMALL, **small, **settings)
     given = model, critic(model), TOKENIZER, PROMPTS, brevity, config
     train_ppo(*given, demonstrations=shown)
@@ -251,7 +258,7 @@ def _stepwise(settings: dict) -> torch.nn.Module:
 
 def _unpaired(settings: dict) -> torch.nn.Module:
     model, config = tiny_llama(), UnpairedConfig(**SMALL, batch_size=4, warmup=1, **settings)
-    train_unpaired(model, TOKENIZER, SINGLES, LIKED, config)
+    train_unpaired(model, TOKENIZER, FEEDBACK, LIKED, config)
     return model
 
 
@@ -269,7 +276,7 @@ def _rl(settings: dict) -> torch.nn.Module:
     small = {"prompts": 2, "group_size": 4, "max_new_tokens": 5, "epochs": 2}
     config = RlConfig(**SMALL | small | settings)
     steps = each_token if config.advantage == "process" else None
-    train_rl(model, TOKENIZER, ROWS, vowels, config, steps=steps)
+    train_rl(model, TOKENIZER, PROMPT_ROWS, vowels, config, steps=steps)
     return model
 
 
@@ -285,10 +292,6 @@ LOOPS = {
 }
 
 
-def weights(model: torch.nn.Module) -> Tensor:
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
 @pytest.mark.parametrize("loop", LOOPS)
 def test_every_row_trains_something_of_its_own_or_names_its_function(loop: str):
     """No two rows of a loop reach the same weights, and one at most the default's."""
@@ -298,7 +301,7 @@ def test_every_row_trains_something_of_its_own_or_names_its_function(loop: str):
     found["the default"] = weights(LOOPS[loop]({}))
     names = list(found)
     alike = {
-        (a, b) for i, a in enumerate(names) for b in names[i + 1 :] if found[a].equal(found[b])
+        (a, b) for i, a in enumerate(names) for b in names[i + 1 :] if same(found[a], found[b])
     }
     assert alike == ({(BASES[loop], "the default")} if loop in BASES else set())
     for row in rows.values():
@@ -311,12 +314,11 @@ def test_the_functions_that_rows_name_make_what_they_say():
     module, _, name = methods.method("lora").made_by.rpartition(".")
     start = tiny_llama()
     adapted = getattr(import_module(module), name)(tiny_llama())
-    rows = [encode(TOKENIZER, *text) for text in TEXTS]
-    train_sft(adapted, TOKENIZER, rows, SftConfig(**SMALL, batch_size=4, warmup=1))
+    train_sft(adapted, TOKENIZER, DEMOS, SftConfig(**SMALL, batch_size=4, warmup=1))
     moved = [n for n, p in adapted.named_parameters() if p.requires_grad]
     assert moved and all("lora" in n for n in moved)
     kept = adapted.merge_and_unload() if hasattr(adapted, "merge_and_unload") else adapted
-    assert not weights(kept).equal(weights(start))
+    assert not same(weights(kept), weights(start))
 
     assert methods.method("pairwise").made_by == "minialign.algorithms.reward_model.both_orders"
     one, two = both_orders(TOKENIZER, "the cat", "sat", "ran")

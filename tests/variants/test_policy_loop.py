@@ -7,17 +7,16 @@ from functools import partial
 
 import pytest
 import torch
-from tiny_models import small_tokenizer, tiny_llama
+from loop_inputs import PROMPT_ROWS as ROWS
+from loop_inputs import TOKENIZER, each_token, same, small, stop_at, vowels, weights
+from tiny_models import tiny_llama
 
 from minialign.core.sampling import sample
 from minialign.rewards.contract import rewards_of
 from minialign.variants import methods, policy_loop
 from minialign.variants.policy_loop import RlConfig, roll_out, train_rl
 
-TOKENIZER = small_tokenizer()
-ROWS = [{"prompt": p, "numbers": (2, 3), "bonus": b} for p, b in (
-    ("what is 2 plus 3?", 0.0), ("the cat", 1.0), ("a dog", 2.0), ("it is", 3.0)
-)]  # fmt: skip
+settings = partial(small, RlConfig)
 METRICS = ["reward", "signal", "entropy", "length", "stops", "loss", "grad_norm", "off",
            "learning_rate"]  # fmt: skip
 
@@ -26,29 +25,6 @@ METRICS = ["reward", "signal", "entropy", "length", "stops", "loss", "grad_norm"
 def float32(monkeypatch):
     """Exact arithmetic wherever the tests run."""
     monkeypatch.setattr(policy_loop, "fast_matmul", lambda device: nullcontext())
-
-
-def vowels(prompts, completions, **columns) -> list[float]:
-    return [float(sum(c in "aeiou" for c in text)) for text in completions]
-
-
-def each_token(rollout, rows) -> torch.Tensor:
-    """Rewards of steps, one token each."""
-    likely = torch.where(rollout.logprobs > -3, 1.0, 0.0)
-    return likely.masked_fill(rollout.completion_mask == 0, float("nan"))
-
-
-def settings(**changes) -> RlConfig:
-    small = {"steps": 2, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "save_every": 2}
-    return RlConfig(**small | {"learning_rate": 1e-3} | changes)
-
-
-def weights(model) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
-
-
-def same(a, b) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def test_two_steps_log_the_metrics():
@@ -178,15 +154,9 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path, changes):
     config, whole, resumed = settings(steps=4, **changes), tiny_llama(), tiny_llama()
     train_rl(whole, TOKENIZER, ROWS, vowels, config)
 
-    def kill(metrics: dict) -> None:
-        kill.steps += 1
-        if kill.steps == 3:
-            raise KeyboardInterrupt
-
-    kill.steps = 0
     train = partial(train_rl, tokenizer=TOKENIZER, rows=ROWS, reward=vowels, config=config)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_llama(), on_step=kill, checkpoint_dir=tmp_path / "run")
+        train(tiny_llama(), on_step=stop_at(3), checkpoint_dir=tmp_path / "run")
     train(resumed, checkpoint_dir=tmp_path / "run")
     assert same(weights(whole), weights(resumed))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 import pytest
 import torch
-from tiny_models import small_tokenizer, tiny_llama
+from loop_inputs import PAIRS, TOKENIZER, TRIPLES, same, small, stop_at, weights
+from tiny_models import tiny_llama
 
 from minialign.core import optim
 from minialign.core.batching import Row, collate
@@ -23,26 +25,8 @@ from minialign.variants.preference_loop import (
     weighed_logprobs,
 )
 
-TOKENIZER = small_tokenizer()
-TEXTS = [("the cat", "is here", "no"), ("a dog", "ran", "sat on a red mat"),
-         ("it is", "2", "3"), ("what is 2 plus 3?", "5", "five cats")]  # fmt: skip
-PAIRS = [(encode(TOKENIZER, q, a), encode(TOKENIZER, q, b)) for q, a, b in TEXTS]
-TRIPLES = [(*pair, encode(TOKENIZER, text[0], "red red"))
-           for pair, text in zip(PAIRS, TEXTS, strict=True)]  # fmt: skip
+settings = partial(small, PreferenceConfig)
 METRICS = ["loss", "accuracy", "margin", "chosen", "rejected", "grad_norm", "learning_rate"]
-
-
-def settings(**changes) -> PreferenceConfig:
-    small = {"steps": 4, "batch_size": 2, "warmup": 1, "save_every": 2, "learning_rate": 1e-3}
-    return PreferenceConfig(**small | changes)
-
-
-def weights(model) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
-
-
-def same(a, b) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 @pytest.fixture
@@ -145,18 +129,14 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path, changes):
     whole = tiny_llama()
     train_preference(whole, TOKENIZER, PAIRS, config)
 
-    class Kill(Exception):
-        pass
-
-    def kill(metrics: dict) -> None:
-        kill.steps += 1
-        if kill.steps == 3:
-            raise Kill
-
-    kill.steps = 0
-    with pytest.raises(Kill):
+    with pytest.raises(KeyboardInterrupt):
         train_preference(
-            tiny_llama(), TOKENIZER, PAIRS, config, on_step=kill, checkpoint_dir=tmp_path / "c"
+            tiny_llama(),
+            TOKENIZER,
+            PAIRS,
+            config,
+            on_step=stop_at(3),
+            checkpoint_dir=tmp_path / "c",
         )
     resumed = tiny_llama()
     history = train_preference(resumed, TOKENIZER, PAIRS, config, checkpoint_dir=tmp_path / "c")

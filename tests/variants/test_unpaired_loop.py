@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-import torch
-from tiny_models import small_tokenizer, tiny_llama
+from loop_inputs import FEEDBACK as ROWS
+from loop_inputs import LIKED, TOKENIZER, same, small, stop_at, weights
+from tiny_models import tiny_llama
 
 from minialign.core.tokens import encode
 from minialign.variants.unpaired_loop import UnpairedConfig, balanced, mismatched, train_unpaired
 
-TOKENIZER = small_tokenizer()
-TEXTS = [("the cat", "is here", True), ("a dog", "sat on a red mat", False),
-         ("it is", "2", True), ("what is 2 plus 3?", "five cats", False)]  # fmt: skip
-ROWS = [encode(TOKENIZER, q, a) for q, a, _ in TEXTS]
-LIKED = [liked for *_, liked in TEXTS]
-
-
-def settings(**changes) -> UnpairedConfig:
-    small = {"steps": 4, "batch_size": 4, "warmup": 1, "save_every": 2, "learning_rate": 1e-3}
-    return UnpairedConfig(**small | changes)
-
-
-def weights(model) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.parameters()]
-
-
-def same(a, b) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+settings = partial(small, UnpairedConfig)
 
 
 def test_a_mismatched_row_has_its_own_prompt_and_anothers_completion():
@@ -60,15 +46,9 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path, loss: str):
     config, whole, resumed = settings(steps=6, loss=loss), tiny_llama(), tiny_llama()
     train_unpaired(whole, TOKENIZER, ROWS, LIKED, config)
 
-    def kill(metrics: dict) -> None:
-        kill.steps += 1
-        if kill.steps == 3:
-            raise KeyboardInterrupt
-
-    kill.steps = 0
     with pytest.raises(KeyboardInterrupt):
         train_unpaired(
-            tiny_llama(), TOKENIZER, ROWS, LIKED, config, on_step=kill,
+            tiny_llama(), TOKENIZER, ROWS, LIKED, config, on_step=stop_at(3),
             checkpoint_dir=tmp_path / "c",
         )  # fmt: skip
     history = train_unpaired(resumed, TOKENIZER, ROWS, LIKED, config, checkpoint_dir=tmp_path / "c")
