@@ -12,6 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelspec import get_kernel_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from minialign.course import runner
@@ -95,3 +97,33 @@ def run_course(root: Path) -> tuple[int, str, Path]:
         patch.setenv("JUPYTER_PATH", str(root / "jupyter"))
         status = execute(plan)
     return status, printed.getvalue(), root
+
+
+def as_jupyterlab_saves(path: Path) -> str:
+    """The file after JupyterLab has opened it, connected its kernel and saved it.
+
+    It writes the kernelspec and language that the kernel reports, joins printed text, keeps
+    `collapsed` beside `outputs_hidden`, and leaves the rest to nbformat.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    language = dict(IPythonKernel.language_info)
+    language["version"] = notebook.metadata.language_info.version  # of the Python that ran it
+    spec = get_kernel_dict()
+    named = {"name": "python3", "display_name": spec["display_name"], "language": spec["language"]}
+    notebook.metadata.update(nbformat.from_dict({"kernelspec": named, "language_info": language}))
+    for cell in notebook.cells:
+        cell.setdefault("id", "made-anew")
+        hidden = cell.metadata.get("jupyter", {}).get("outputs_hidden")
+        if hidden is not None or cell.metadata.get("collapsed") is not None:
+            both = bool(hidden or cell.metadata.get("collapsed"))
+            cell.metadata["collapsed"] = both
+            cell.metadata.setdefault("jupyter", {})["outputs_hidden"] = both
+        joined = []
+        for output in cell.get("outputs", []):
+            if joined and output.get("name", 0) == joined[-1].get("name", 1):
+                joined[-1].text += output.text
+            else:
+                joined.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = joined
+    return nbformat.writes(notebook) + "\n"

@@ -1,12 +1,12 @@
-"""What the tests of the loops share: rows, rewards, small settings, copies of weights."""
+"""What the tests of the loops share: rows, rewards, small settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from tiny_models import small_tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
@@ -92,16 +92,6 @@ def each_token(rollout, rows) -> Tensor:
 
 def critic(policy) -> ValueModel:
     return ValueModel.from_reward_model(RewardModel.from_policy(policy))
-
-
-def weights(*models: nn.Module) -> list[Tensor]:
-    """Copies of all parameters."""
-    return [p.detach().clone() for model in models for p in model.parameters()]
-
-
-def same(one: Iterable[Tensor], two: Iterable[Tensor]) -> bool:
-    """Whether tensors are equal bit by bit."""
-    return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def stop_at(step: int) -> Callable[[dict], None]:

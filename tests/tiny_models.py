@@ -18,13 +18,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from minialign.core.models.architecture import disable_dropout
+from minialign.core.logprobs import token_logprobs
+from minialign.core.models.loading import disable_dropout
 from tools.world_builder.tokenizer import train_tokenizer
 
 torch.set_num_threads(1)  # tensors this small are slower on several, much slower on a busy machine
 
 WORDS = ["the cat sat on the mat", "a dog ran to the red house", "what is 2 plus 3?", "it is 5."]
 FAMILIES = ("llama", "gpt2")  # rotary positions, absolute positions
+IDS = torch.tensor([[1, 40, 50, 60, 2], [1, 33, 44, 55, 66]])  # two texts of five tokens
+MASK = torch.ones_like(IDS)
 # As Gemma's and Phi-3's: a turn ends with a token that is not the end of the text.
 TURNS = (
     "{{ bos_token }}{% for message in messages %}"
@@ -37,6 +40,14 @@ TURNS = (
 def small_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level, with few merges and the course's chat template."""
     return train_tokenizer(WORDS * 4)
+
+
+def without_pad_in_vocabulary() -> PreTrainedTokenizerFast:
+    """A tokenizer that knows neither <|pad|> nor any pad token, as many base models have."""
+    text = small_tokenizer().backend_tokenizer.to_str().replace("<|pad|>", "<|unused|>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(text), bos_token="<|bos|>", eos_token="<|eos|>"
+    )
 
 
 @lru_cache
@@ -116,3 +127,13 @@ def padded(rows: Sequence[Sequence[int]], side: str, extra: int = 0) -> tuple[Te
         ids.append([pad] * left + list(row) + [pad] * right)
         mask.append([0] * left + [1] * len(row) + [0] * right)
     return torch.tensor(ids), torch.tensor(mask)
+
+
+def train_a_little(policy: PreTrainedModel, steps: int = 3) -> None:
+    """Some steps of gradient descent towards IDS, on what is trainable."""
+    policy.train()
+    optimizer = torch.optim.SGD([p for p in policy.parameters() if p.requires_grad], lr=0.05)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (-token_logprobs(policy, IDS, MASK).mean()).backward()
+        optimizer.step()

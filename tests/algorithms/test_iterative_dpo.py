@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from loop_inputs import ASKED, TOKENIZER, same, stop_at, weights
+from loop_inputs import ASKED, TOKENIZER, stop_at
+from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.algorithms import iterative_dpo

@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 import torch
-from loop_inputs import PROMPTS, TOKENIZER, brevity, critic, same, small, stop_at, weights
+from loop_inputs import PROMPTS, TOKENIZER, brevity, critic, small, stop_at
+from same_weights import same, weights
 from tiny_models import gpt2_with_dropout, tiny_llama
 
 from minialign.algorithms import ppo

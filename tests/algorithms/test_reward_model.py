@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 import torch
-from loop_inputs import small, weights
+from loop_inputs import small
+from same_weights import weights
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 
 from minialign.algorithms.reward_model import RewardConfig, both_orders, train_reward

@@ -11,7 +11,8 @@ import pytest
 import torch
 from loop_inputs import DEMO_TEXTS as PAIRS
 from loop_inputs import DEMOS as ROWS
-from loop_inputs import TOKENIZER, same, small, weights
+from loop_inputs import TOKENIZER, small
+from same_weights import same, weights
 from tiny_models import tiny_llama
 from torch import nn
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 import torch
-from loop_inputs import PAIRS, TOKENIZER, same, small, stop_at, weights
+from loop_inputs import PAIRS, TOKENIZER, small, stop_at
+from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.algorithms import stepwise

@@ -9,10 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from loop_inputs import PAIR_TEXTS, PAIRS
 from model_abilities import in_float32
 from peft import PeftModel
-from test_models import train_a_little, without_pad_in_vocabulary
-from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
+from tiny_models import (
+    IDS,
+    MASK,
+    gpt2_with_dropout,
+    small_tokenizer,
+    tiny_llama,
+    train_a_little,
+    without_pad_in_vocabulary,
+)
 
 from minialign.algorithms.iterative_dpo import train_on_own_replies
 from minialign.algorithms.ppo import PpoConfig, train_ppo
@@ -29,11 +37,6 @@ from minialign.core.tokens import encode
 from minialign.variants.preference_loop import PreferenceConfig
 
 TOKENIZER = small_tokenizer()
-IDS = torch.tensor([[1, 40, 50, 60, 2], [1, 33, 44, 55, 66]])
-MASK = torch.ones_like(IDS)
-TEXTS = [("the cat", "is here", "no"), ("a dog", "ran", "sat on a red mat"),
-         ("it is", "2", "3"), ("what is 2 plus 3?", "5", "five cats")]  # fmt: skip
-PAIRS = [(encode(TOKENIZER, q, a), encode(TOKENIZER, q, b)) for q, a, b in TEXTS]
 FEW = {"steps": 2, "batch_size": 2, "warmup": 1, "learning_rate": 1e-3}
 
 
@@ -113,7 +116,7 @@ def test_rounds_of_preferences_with_adapters(share):
 
 
 def test_own_replies_with_adapters():
-    asked = [SimpleNamespace(prompt=q) for q, *_ in TEXTS]
+    asked = [SimpleNamespace(prompt=q) for q, *_ in PAIR_TEXTS]
     policy = add_lora(tiny_llama(), rank=2)
 
     def longest(instructions, rollout):
@@ -156,7 +159,7 @@ def test_ppo_trains_adapters_of_policy_and_critic():
     def length(prompts, completions, **columns):
         return [float(len(text)) for text in completions]
 
-    train_ppo(policy, critic, TOKENIZER, [q for q, *_ in TEXTS], length, config)
+    train_ppo(policy, critic, TOKENIZER, [q for q, *_ in PAIR_TEXTS], length, config)
     assert (said(policy) - said(tiny_llama())).abs().max() > 1e-7
 
 

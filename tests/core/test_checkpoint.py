@@ -16,6 +16,7 @@ from random import Random
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from same_weights import same, weights
 from torch import nn
 
 from minialign.core import checkpoint
@@ -60,11 +61,7 @@ class Toy:
         return load_checkpoint(path, self.model, self.optimizers, settings, [self.generator])
 
     def weights(self) -> list[torch.Tensor]:
-        return [p.detach().clone() for p in self.model.parameters()]
-
-
-def same(one: list[torch.Tensor], two: list[torch.Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+        return weights(self.model)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def history() -> History:
     return h
 
 
-def same(one: History, two: History) -> bool:
+def alike(one: History, two: History) -> bool:
     if len(one) != len(two) or set(one.names) != set(two.names):
         return False
     return all(
@@ -103,7 +103,7 @@ def test_csv_keeps_nan_apart_from_what_was_not_logged(history: History, tmp_path
     history.to_csv(tmp_path / "run.csv")
     text = (tmp_path / "run.csv").read_text()
     assert text == "step,loss,kl,reward\n0,2.5,0.0,\n10,1.5,,\n20,nan,,0.25\n"
-    assert same(History.from_csv(tmp_path / "run.csv"), history)
+    assert alike(History.from_csv(tmp_path / "run.csv"), history)
 
 
 @pytest.mark.parametrize("text", ["loss\n1.0\n", "step,loss\n1.5,1\n", "step,loss\n0,1\n1,x\n"])
@@ -123,9 +123,9 @@ def test_json_and_csv_bring_back_every_digit(tmp_path, rows):
     history = History()
     for step in sorted(rows):
         history.log(step, **rows[step])
-    assert same(History.from_rows(json.loads(json.dumps(history.to_rows()))), history)
+    assert alike(History.from_rows(json.loads(json.dumps(history.to_rows()))), history)
     history.to_csv(tmp_path / "run.csv")
-    assert same(History.from_csv(tmp_path / "run.csv"), history)
+    assert alike(History.from_csv(tmp_path / "run.csv"), history)
 
 
 def test_rows_without_a_step_are_refused():

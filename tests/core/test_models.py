@@ -6,7 +6,17 @@ import copy
 
 import pytest
 import torch
-from tiny_models import FAMILIES, gpt2_with_dropout, small_tokenizer, tiny, tiny_llama
+from tiny_models import (
+    FAMILIES,
+    IDS,
+    MASK,
+    gpt2_with_dropout,
+    small_tokenizer,
+    tiny,
+    tiny_llama,
+    train_a_little,
+    without_pad_in_vocabulary,
+)
 from transformers import OPTConfig, OPTForCausalLM
 
 from minialign.core.logprobs import token_logprobs
@@ -20,9 +30,6 @@ from minialign.core.models.loading import (
 )
 from minialign.system import hub
 
-IDS = torch.tensor([[1, 40, 50, 60, 2], [1, 33, 44, 55, 66]])
-MASK = torch.ones_like(IDS)
-
 
 def saved(folder, model, pad: str | None):
     """A model folder whose tokenizer has the given pad token."""
@@ -33,27 +40,7 @@ def saved(folder, model, pad: str | None):
     return folder
 
 
-def train_a_little(policy, steps: int = 3) -> None:
-    policy.train()
-    optimizer = torch.optim.SGD([p for p in policy.parameters() if p.requires_grad], lr=0.05)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        (-token_logprobs(policy, IDS, MASK).mean()).backward()
-        optimizer.step()
-
-
 # --- loading
-
-
-def without_pad_in_vocabulary():
-    """A tokenizer that knows neither <|pad|> nor any pad token, as many base models have."""
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
-
-    text = small_tokenizer().backend_tokenizer.to_str().replace("<|pad|>", "<|unused|>")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(text), bos_token="<|bos|>", eos_token="<|eos|>"
-    )
 
 
 @pytest.mark.parametrize("pad", [None, "<|eos|>"])

@@ -6,8 +6,8 @@ from importlib import import_module
 
 import pytest
 import torch
-from loop_inputs import same, weights
 from loop_runs import DEMOS, MODULES, PAIRS, ROWS, RUNS, dpo, kto, letters, ppo, rl, sft
+from same_weights import same, weights
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.algorithms import ppo as ppo_module

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from test_saved import as_jupyterlab_saves
+from course_cases import as_jupyterlab_saves
 
 import minialign
 from minialign.course import saved

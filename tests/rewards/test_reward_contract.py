@@ -7,48 +7,24 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tiny_models import small_tokenizer, tiny_llama
+from reward_cases import (
+    CHAT,
+    PROMPTS,
+    Object,
+    grpo,
+    letters,
+    loops,
+    only_completions,
+)
+from tiny_models import tiny_llama
 
-from minialign.algorithms.ppo import PpoConfig, train_ppo
-from minialign.core.models.heads import ValueModel
 from minialign.rewards import verifiers
 from minialign.rewards.verifiers import right_answer, weighted
-from minialign.variants.policy_loop import RlConfig, train_rl
 
-TOKENIZER = small_tokenizer()
-PROMPTS = ["what is 2 plus 3?", "the cat", "a dog", "it is"]
-CHAT = [{"role": "user", "content": "the cat"}]
 NAN, INF = float("nan"), float("inf")
 
 
-def grpo(reward, rows=None, policy=None, **more):
-    rows = rows or [{"prompt": prompt} for prompt in PROMPTS]
-    config = RlConfig(steps=1, prompts=4, group_size=2, max_new_tokens=4, learning_rate=1e-3)
-    return train_rl(policy or tiny_llama(), TOKENIZER, rows, reward, config, **more)
-
-
-def ppo(reward, rows=None, policy=None, **more):
-    policy = policy or tiny_llama()
-    critic = ValueModel.from_policy(policy)
-    config = PpoConfig(
-        steps=1, prompts=4, epochs=1, minibatches=1, max_new_tokens=4, missing_eos=None
-    )
-    return train_ppo(policy, critic, TOKENIZER, rows or PROMPTS, reward, config, **more)
-
-
-LOOPS = {"train_rl": grpo, "train_ppo": ppo}
-loops = pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-
-
-def letters(completions, **columns):
-    return [len(text) / 10 for text in completions]
-
-
 # --- how a reward is called
-
-
-def only_completions(completions, **kwargs):
-    return letters(completions)
 
 
 def other_order(completions, prompts, **kwargs):
@@ -58,11 +34,6 @@ def other_order(completions, prompts, **kwargs):
 
 def keywords_only(*, prompts, completions, completion_ids, **kwargs):
     return [len(ids) + len(text) for ids, text in zip(completion_ids, completions, strict=True)]
-
-
-class Object:
-    def __call__(self, completions, **kwargs):
-        return letters(completions)
 
 
 @loops

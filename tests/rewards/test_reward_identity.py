@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from test_reward_contract import (
+from reward_cases import (
     CHAT,
     PROMPTS,
     TOKENIZER,

@@ -22,10 +22,9 @@ from loop_inputs import (
     brevity,
     critic,
     each_token,
-    same,
     vowels,
-    weights,
 )
+from same_weights import same, weights
 from tiny_models import tiny_llama
 from torch import Tensor
 

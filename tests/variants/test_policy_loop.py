@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 import torch
 from loop_inputs import PROMPT_ROWS as ROWS
-from loop_inputs import TOKENIZER, each_token, same, small, stop_at, vowels, weights
+from loop_inputs import TOKENIZER, each_token, small, stop_at, vowels
+from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.core.sampling import sample

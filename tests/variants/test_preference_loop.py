@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 import torch
-from loop_inputs import PAIRS, TOKENIZER, TRIPLES, same, small, stop_at, weights
+from loop_inputs import PAIRS, TOKENIZER, TRIPLES, small, stop_at
+from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.core import optim

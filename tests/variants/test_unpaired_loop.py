@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 from loop_inputs import FEEDBACK as ROWS
-from loop_inputs import LIKED, TOKENIZER, same, small, stop_at, weights
+from loop_inputs import LIKED, TOKENIZER, small, stop_at
+from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.core.tokens import encode
