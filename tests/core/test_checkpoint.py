@@ -309,6 +309,7 @@ def read_until(reports, wanted: int) -> list[tuple[str, int]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork server on Windows")
+@pytest.mark.slow
 def test_a_run_that_is_killed_many_times_ends_bit_equal(tmp_path):
     """SIGKILL at random moments; each life begins at the last save or, if it was cut, the next."""
     rng, path, known = Random(0), tmp_path / "run", 0

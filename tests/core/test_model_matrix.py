@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from model_abilities import ABILITIES
 from model_matrix import MODELS, cells
+from slowness import slow_but
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.mark.filterwarnings("ignore")  # transformers warns of kernels that are not installed
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(MODELS, "Llama", "GPT-2", "Mamba"))
 def test_a_model_does_what_the_matrix_says(name: str):
     found, refused = cells(name), MODELS[name].refused
     assert set(found) == ({"load"} if "load" in refused else set(ABILITIES))

@@ -127,6 +127,7 @@ def lying_there(tmp_path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_copies_of_earlier_runs_stay_on_the_page(lying_there, tmp_path, monkeypatch):
     monkeypatch.delenv("MINIALIGN_PROFILE", raising=False)
     folder = write(tmp_path / "n", n01_one=[code("1")], n04_four=[code("1")])
@@ -150,6 +151,7 @@ def test_copies_of_earlier_runs_stay_on_the_page(lying_there, tmp_path, monkeypa
     assert 'href="01_one.html"' in page and 'href="07_seven.html"' not in page
 
 
+@pytest.mark.slow
 def test_a_page_that_learnt_something_does_not_warn(lying_there, tmp_path):
     (lying_there / "01_one.ipynb").unlink()
     folder = write(tmp_path / "n", n04_four=[code("1")])
@@ -165,6 +167,7 @@ def test_the_page_is_no_wider_than_a_phone():
     assert "max-width: 100%" in rules["img"]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_leaves_a_page(tmp_path, capsys):
     cells = [
         code("from tqdm.auto import tqdm\nfor _ in tqdm(range(3), 'sft'): pass"),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from slowness import slow_but
 
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
@@ -49,6 +50,7 @@ def test_sizes_of_evaluation_do_not_train_a_stage_again(capsys):
     assert capsys.readouterr().out.count("training stage") == 1
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_stage_once(runs: Path):
     """With `--jobs`, notebooks ask for the same stage at the same time."""
     code = (
@@ -66,6 +68,7 @@ def test_two_processes_train_a_stage_once(runs: Path):
     assert [line.splitlines()[-1] for line in told] == [str(runs / "stages" / "sft-smoke-0")] * 2
 
 
+@pytest.mark.slow
 def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys, monkeypatch):
     folder = pipeline.stage("reward", profile=TINY)
     assert capsys.readouterr().out.count("training stage") == 2
@@ -92,7 +95,7 @@ def test_an_unknown_stage_is_refused():
         pipeline.stage("x")
 
 
-@pytest.mark.parametrize("name", sorted(studies.NAMES))
+@pytest.mark.parametrize("name", slow_but(sorted(studies.NAMES), "sft_seeds", "dpo_noise"))
 def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path: Path, capsys):
     study = studies.get(name)
     point = study.points(TINY, 1)[-1]
@@ -136,6 +139,7 @@ def test_a_recorded_point_is_not_run_again(tmp_path: Path, capsys):
         studies.run("x")
 
 
+@pytest.mark.slow
 def test_points_side_by_side_are_those_of_one_process(tmp_path: Path):
     alone = pd.read_csv(studies.run("sft_seeds", profile=TINY, seeds=2, out=tmp_path / "a"))
     both = studies.run("sft_seeds", profile=TINY, seeds=2, out=tmp_path / "b", jobs=2)

@@ -171,6 +171,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.slow
 def test_interrupt_stops_the_kernel_and_writes_the_page(tmp_path):
     sleepy = [
         code(

@@ -129,6 +129,7 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("minialign-*.whl"))
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_the_data_and_finds_it(tmp_path: Path):
     clutter = [ROOT / "build", ROOT / "dist", ROOT / "minialign" / "_data"]
     before = [path.exists() for path in clutter]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from public_rows import COLUMNS, VALID, mutations
+from slowness import slow_but
 from tiny_models import small_tokenizer
 
 from minialign.data.formats import FORMATS, told_by
@@ -19,7 +20,7 @@ from minialign.data.public_data import read_public
 from minialign.data.readers import Rows
 from minialign.rewards.public_answers import public_answer, renderings
 
-MANY = 20_000  # mutated rows of each format
+FEW, MANY = 500, 20_000  # mutated rows of each format
 TOKENIZER = small_tokenizer()
 
 
@@ -53,13 +54,14 @@ def test_every_format_has_a_valid_row():
         assert len(read_public([row], FORMATS[name].shape, on_bad="refuse")) == 1
 
 
+@pytest.mark.parametrize("many", slow_but([FEW, MANY], FEW))
 @pytest.mark.parametrize("name", FORMATS)
-def test_mutated_rows_are_kept_or_counted(name: str):
+def test_mutated_rows_are_kept_or_counted(name: str, many: int):
     shape = FORMATS[name].shape
-    rows = [VALID[name], *mutations(VALID[name], MANY, name)]
+    rows = [VALID[name], *mutations(VALID[name], many, name)]
     found = read_public(rows, shape)
-    assert_all_accounted(found, MANY + 1)
-    assert MANY / 50 < len(found) < MANY * 0.95  # mutations that all fail, or never, test nothing
+    assert_all_accounted(found, many + 1)
+    assert many / 50 < len(found) < many * 0.95  # mutations that all fail, or never, test nothing
     for example in found:
         assert isinstance(example, shape)
         for text in texts(example):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from slowness import slow_but
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.data.own_data import ASK, ASK_LETTER, problems_of
@@ -147,7 +148,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", slow_but(HOSTILE, "power", "long", "digits", "boxes", "claims", "python")
+)
 def test_hostile_text_is_soon_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     paid("18", "18")  # the process runs
@@ -158,6 +161,7 @@ def test_hostile_text_is_soon_refused(name: str, tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_it_works_in_several_threads_at_once():
     found: dict[int, list] = {}
 

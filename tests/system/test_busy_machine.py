@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from slowness import slow_but
 
 import minialign
 from minialign.system import doctor, hardware
@@ -40,12 +41,15 @@ def test_what_the_user_has_set_stays(name, value):
 @pytest.mark.skipif(sys.platform != "linux", reason="libgomp is what reads the setting")
 @pytest.mark.parametrize(
     "first",
-    [
+    slow_but(
+        [
+            "minialign",
+            "minialign.course.session",
+            "minialign.variants.policy_loop",
+            "minialign.core.sampling",
+        ],
         "minialign",
-        "minialign.course.session",
-        "minialign.variants.policy_loop",
-        "minialign.core.sampling",
-    ],
+    ),
 )
 def test_torch_reads_it(first):
     """libgomp, asked what it was told, as torch loads it."""

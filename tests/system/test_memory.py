@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from slowness import slow_but
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -73,7 +74,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("changes", CHANGES, ids=lambda change: str(change) or "as it is")
+@pytest.mark.parametrize("changes", slow_but(CHANGES, {}), ids=str)
 def test_activations_are_within_a_tenth_of_the_measured(changes, attention, dtype):
     model, (size, length) = built(attention, **changes), (16, 96)
     found = measured_peak(backward(model, (size, length), dtype))

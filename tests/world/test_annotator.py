@@ -162,7 +162,7 @@ def test_gold_gaps_reach_the_ceiling_and_labels_agree_on_average():
 def test_rankings_follow_plackett_and_luce():
     """The first place goes to each reply with its softmax share of utility over temperature."""
     ranked = rankings(1200, 3, "train", seed=4)
-    assert ranked == rankings(1200, 3, "train", seed=4)
+    assert rankings(40, 3, "train", seed=4) == rankings(40, 3, "train", seed=4)
     hits, expected = [], []
     for instruction, replies in ranked:
         assert len(set(replies)) == 3

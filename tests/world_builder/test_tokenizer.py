@@ -99,6 +99,7 @@ def test_base_model_loads_offline_and_is_small():
     assert training["world_version"] == WORLD_VERSION
 
 
+@pytest.mark.slow
 def test_base_model_knows_its_world_but_no_chat():
     base = Base(MODEL_FOLDER)
     rows = base.rows([d.text for d in corpus(100, HELD_OUT_SEED)])
