@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from minialign.system import colab
 
 ROOT = Path(minialign.__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-SHOWN = ("losses/*.py", "train/*.py", "kl.py", "logprobs.py")  # notebooks show it word for word
+SHOWN = ("algorithms", "variants", "core")  # rooms that notebooks show word for word
 OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
 
 if not NOTEBOOKS:
@@ -68,20 +69,25 @@ def test_it_has_the_anatomy_of_the_course(notebook):
     assert "will be able to" in notebook.prose and "Time and hardware" in notebook.prose
     assert len(tagged(notebook, "parameters")) == 1
     assert tagged(notebook, "headline") and len(tagged(notebook, "key-figure")) == 1
-    assert len(tagged(notebook, "solution")) >= 2
-    assert 40 <= len(notebook.nb.cells) <= 65
-    assert 1800 <= len(notebook.prose.split()) <= 4200
-    shown = [o.get("data", {}) for cell in notebook.code for o in cell.outputs]
-    assert sum("image/png" in data for data in shown) >= 4
-    assert sum("checked:" in cell.source for cell in notebook.code) >= 6
-    assert notebook.prose.count("*Alt text:") >= 4
+    assert tagged(notebook, "solution")
+
+
+def test_every_figure_has_an_alternative_text(notebook):
+    """As the image's own attribute, or in one of the two cells below."""
+    cells = notebook.nb.cells
+    for i, cell in enumerate(cells):
+        below = "".join(c.source for c in cells[i + 1 : i + 3] if c.cell_type == "markdown")
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                own = output.metadata.get("image/png", {}).get("alt")
+                assert own or "*Alt text" in below, cell.id
 
 
 def test_its_cells_are_short(notebook):
     counts = [len(lines(cell.source.removeprefix(colab.setup()))) for cell in notebook.code]
-    assert sum(counts) <= 360
+    assert sum(counts) <= 350
     assert sorted(counts)[len(counts) // 2] <= 14
-    assert sum(count > 36 for count in counts) <= 1 and max(counts) <= 65  # PPO's loop
+    assert sum(count > 30 for count in counts) <= 1 and max(counts) <= 60  # a loop
     assert all(len(line) <= 88 for cell in notebook.code for line in cell.source.splitlines())
 
 
@@ -100,24 +106,28 @@ def bare(function: ast.FunctionDef) -> str:
     return ast.dump(function)
 
 
-def functions(source: str) -> dict[str, str]:
+def functions(source: str) -> list[tuple[str, str]]:
+    """(name, syntax) of each function."""
     plain = re.sub(r"^( *)%.*$", r"\1pass", source, flags=re.M)  # no magics
     body = ast.parse(plain).body
-    return {node.name: bare(node) for node in body if isinstance(node, ast.FunctionDef)}
+    return [(node.name, bare(node)) for node in body if isinstance(node, ast.FunctionDef)]
 
 
-def package_functions() -> dict[str, str]:
-    files = [file for pattern in SHOWN for file in (ROOT / "minialign").glob(pattern)]
-    return {name: code for file in files for name, code in functions(file.read_text()).items()}
+def package_functions() -> dict[str, set[str]]:
+    """Name -> what the functions of that name are; two modules may have one each."""
+    found = defaultdict(set)
+    for file in (file for room in SHOWN for file in (ROOT / "minialign" / room).rglob("*.py")):
+        for name, code in functions(file.read_text()):
+            found[name].add(code)
+    return found
 
 
 def test_the_code_that_is_shown_is_the_code_that_runs(notebook):
     package = package_functions()
     assert {"train_sft", "cross_entropy", "token_logprobs", "k1"} <= set(package)
     for cell in notebook.code:
-        for name, code in functions(cell.source).items():
-            if name in package:
-                assert code == package[name], f"{name} differs from the package's own"
+        for name, code in functions(cell.source):
+            assert code in package.get(name, {code}), f"{name} differs from the package's own"
 
 
 def test_links_to_other_notebooks_lead_somewhere(notebook):
@@ -144,7 +154,6 @@ def test_answers_are_tagged_and_folded(notebook):
         assert "<details open" not in cell.source
         assert opened == closed == len(summaries), cell.id
         assert ("answer" in cell.metadata.get("tags", [])) == bool(summaries), cell.id
-    assert notebook.prose.count("<details>") >= 5
 
 
 def test_what_is_to_be_predicted_is_hidden_until_asked_for(notebook):

@@ -169,7 +169,7 @@ def test_run_all_stops_at_the_set_up_of_a_lone_notebook(tmp_path):
 @pytest.mark.parametrize("address", ["", ADDRESS])
 def test_set_up_lines_fit_a_cell_and_are_found_again(address):
     lines = colab.setup(address)
-    assert max(map(len, lines.splitlines())) <= 88 and len(lines.splitlines()) <= 12
+    assert max(map(len, lines.splitlines())) <= 88 and len(lines.splitlines()) <= 11
     assert colab.SETUP_LINES.match(lines + "\nimport math\n")[0] == lines
     assert colab.README_LINES.search(colab.readme(address) + "\n- **Next**")[0] == colab.readme(
         address
