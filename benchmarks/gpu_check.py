@@ -28,9 +28,9 @@ from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.policy_loop import RlConfig, train_rl
-from minialign.variants.preference_loop import PreferenceConfig, train_preference
-from minialign.variants.unpaired_loop import UnpairedConfig, train_unpaired
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.unpaired_loop import UnpairedConfig, train_unpaired
 from minialign.world.preferences import comparisons
 from minialign.world.problems import problem_rows
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from minialign.core.batching import prompt_ids
+from minialign.core.tokens import prompt_ids
 from minialign.evaluate.exact import TabularPolicy
 
 LENGTH = 2  # tokens of a completion at most

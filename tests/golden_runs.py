@@ -15,9 +15,6 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from tiny_models import gpt2_with_dropout, small_tokenizer, tiny
-from torch import Tensor
-
 from minialign.batching import Row, encode
 from minialign.models import RewardModel, ValueModel, add_lora, load_policy
 from minialign.own_replies import by_reward, train_on_own_replies
@@ -30,6 +27,9 @@ from minialign.train.rl import RlConfig, train_rl
 from minialign.train.sft import SftConfig, train_sft
 from minialign.train.stepwise import train_stepwise
 from minialign.train.unpaired import UnpairedConfig, balanced, train_unpaired
+from tiny_models import gpt2_with_dropout, small_tokenizer, tiny
+from torch import Tensor
+
 from minialign.world.demonstrations import demonstrations
 from minialign.world.preferences import comparisons, rankings
 from minialign.world.problems import problem_rows

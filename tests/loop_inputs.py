@@ -11,11 +11,11 @@ from torch import Tensor
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig
-from minialign.core.batching import encode
-from minialign.core.models.loading import RewardModel, ValueModel
-from minialign.variants.policy_loop import RlConfig
-from minialign.variants.preference_loop import PreferenceConfig
-from minialign.variants.unpaired_loop import UnpairedConfig
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.tokens import encode
+from minialign.variants.loops.policy_loop import RlConfig
+from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.loops.unpaired_loop import UnpairedConfig
 from minialign.world.tasks import instructions
 
 TOKENIZER = small_tokenizer()

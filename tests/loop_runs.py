@@ -11,9 +11,9 @@ from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.tokens import encode
-from minialign.variants.policy_loop import RlConfig, train_rl
-from minialign.variants.preference_loop import PreferenceConfig, train_preference
-from minialign.variants.unpaired_loop import UnpairedConfig, train_unpaired
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.unpaired_loop import UnpairedConfig, train_unpaired
 
 TOKENIZER = small_tokenizer()
 PROMPTS = ("the cat", "what is 2 plus 3?", "a dog", "the red house")

@@ -17,17 +17,17 @@ from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.core import optim
 from minialign.core.batching import collate
-from minialign.core.packing import pack
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models import frozen_reference
 from minialign.core.models.architecture import text_config
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import add_lora, load_policy, parameter_counts
+from minialign.core.packing import pack
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode, end_ids, prompt_ids
-from minialign.variants import policy_loop, preference_loop
-from minialign.variants.policy_loop import RlConfig, train_rl
-from minialign.variants.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops import policy_loop, preference_loop
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
 
 ASKED = ["what is 2 plus 3?", "a dog", "the cat sat on the mat"]
 SAID = [("it is 5.", "the cat."), ("ran to the red house.", "sat"), ("it is 5.", "what?")]

@@ -6,8 +6,8 @@ import pytest
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.algorithms.ppo import PpoConfig, train_ppo
-from minialign.core.models.loading import ValueModel
-from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.core.models.heads import ValueModel
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 TOKENIZER = small_tokenizer()
 PROMPTS = ["what is 2 plus 3?", "the cat", "a dog", "it is"]

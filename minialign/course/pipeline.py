@@ -20,7 +20,6 @@ from typing import Any
 from filelock import FileLock
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import Ranking, RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
@@ -36,8 +35,9 @@ from minialign.data.own_data import comparisons_of, demonstrations_of, problems_
 from minialign.data.shipped import data_folder
 from minialign.rewards.learnt import reward_model_score, set_zero
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.policy_loop import Data, RlConfig, train_rl
-from minialign.variants.preference_loop import PreferenceConfig
+from minialign.variants.loops.policy_loop import Data, RlConfig, train_rl
+from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.loops.rounds import by_reward, train_on_own_replies
 from minialign.world import WORLD_VERSION
 from minialign.world.annotator import NEUTRAL_KINDNESS, WEIGHTS
 from minialign.world.demonstrations import demonstrations

@@ -20,8 +20,8 @@ from minialign.data.public_data import read_public
 from minialign.data.readers import Demonstration, Messages, Pair, Prompt, Rows
 from minialign.data.row_checks import BadRow, shown
 from minialign.rewards.public_answers import is_letter, payable, require
-from minialign.variants.policy_loop import Data
-from minialign.variants.preference_loop import Ranking
+from minialign.variants.loops.policy_loop import Data
+from minialign.variants.loops.preference_loop import Ranking
 
 ASK = r"Work step by step and put the final answer in \boxed{}."
 ASK_LETTER = r"Work step by step and put the letter of the right choice in \boxed{}."

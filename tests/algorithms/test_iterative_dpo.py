@@ -11,17 +11,16 @@ from loop_inputs import ASKED, TOKENIZER, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
-from minialign.algorithms import iterative_dpo
-from minialign.algorithms.iterative_dpo import (
-    by_annotators,
+from minialign.core.tokens import prompt_ids
+from minialign.variants import methods
+from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.loops.rounds import (
     by_reward,
     own_rankings,
     train_on_own_replies,
 )
-from minialign.core.tokens import prompt_ids
-from minialign.variants import methods
-from minialign.variants.preference_loop import PreferenceConfig
 from minialign.world.annotator import Annotator, gold_utility, preference_probability
+from minialign.world.own_replies import by_annotators
 from minialign.world.preferences import CROWD, noisy_utility
 
 

@@ -11,12 +11,14 @@ from random import Random
 import pytest
 import torch
 from loop_inputs import PROMPTS, TOKENIZER, brevity, critic, small, stop_at
+from minialign.variants.critic import adapt_beta
 from same_weights import same, weights
 from tiny_models import gpt2_with_dropout, tiny_llama
 
 from minialign.algorithms import ppo
-from minialign.algorithms.ppo import PpoConfig, Running, token_rewards, train_ppo
-from minialign.core.advantages import whiten
+from minialign.algorithms.ppo import PpoConfig, Running, train_ppo
+from minialign.core import advantages
+from minialign.core.advantages import token_rewards, whiten
 from minialign.core.batching import collate
 from minialign.core.logprobs import by_length, masked_mean, token_logprobs
 from minialign.core.models.architecture import disable_dropout
@@ -27,7 +29,6 @@ from minialign.core.tokens import encode
 from minialign.course.studies import policy_optimisation
 from minialign.course.studies.policy_optimisation import FAULTS, planted
 from minialign.variants import methods
-from minialign.variants.critic import adapt_beta
 
 settings = partial(small, PpoConfig)
 METRICS = [
@@ -247,7 +248,7 @@ def test_ptx_pulls_towards_the_demonstrations():
 def test_minibatches_hold_every_row_once_per_epoch_and_rows_of_like_length():
     lengths = torch.randint(5, 90, (32,), generator=torch.Generator().manual_seed(0))
     config = settings(prompts=32, minibatches=4, epochs=2)
-    parts = list(ppo.minibatches(lengths, config, torch.Generator().manual_seed(0)))
+    parts = list(advantages.minibatches(lengths, config, torch.Generator().manual_seed(0)))
     assert len(parts) == 8 and not torch.equal(parts[0], parts[4])
     for epoch in (parts[:4], parts[4:]):
         assert sorted(torch.cat(epoch).tolist()) == list(range(32))

@@ -10,7 +10,7 @@ from loop_inputs import small
 from same_weights import weights
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 
-from minialign.algorithms.reward_model import RewardConfig, both_orders, train_reward
+from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.core.batching import Row, collate
 from minialign.core.models.architecture import disable_dropout
 from minialign.core.models.heads import RewardModel
@@ -18,7 +18,7 @@ from minialign.core.models.loading import add_lora
 from minialign.core.tokens import encode
 from minialign.rewards.learnt import reward_model_score, score_rows, set_zero
 from minialign.variants import methods
-from minialign.variants.reward_losses import bradley_terry
+from minialign.variants.reward_losses import both_orders, bradley_terry
 
 TOKENIZER = small_tokenizer()
 PAD = TOKENIZER.pad_token_id

@@ -16,13 +16,13 @@ from same_weights import same, weights
 from tiny_models import tiny_llama
 from torch import nn
 
-from minialign.algorithms.sft import SftConfig, embedding_noise, loss_mask, train_sft
+from minialign.algorithms.sft import SftConfig, cross_entropy, loss_mask, train_sft
 from minialign.core.batching import Batch, Row, collate
 from minialign.core.logprobs import token_logprobs
 from minialign.core.optim import linear_schedule, make_optimizer
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode
-from minialign.variants.supervised import cross_entropy
+from minialign.variants.loops.offline_loop import embedding_noise
 
 settings = partial(small, SftConfig)
 METRICS = ["loss", "grad_norm", "learning_rate", "tokens"]

@@ -10,10 +10,9 @@ from loop_inputs import PAIRS, TOKENIZER, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
-from minialign.algorithms import stepwise
-from minialign.algorithms.stepwise import mix_into, train_stepwise
 from minialign.variants import methods
-from minialign.variants.preference_loop import PreferenceConfig
+from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.loops.rounds import mix_into, train_stepwise
 
 settings = partial(small, PreferenceConfig)
 

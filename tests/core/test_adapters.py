@@ -22,19 +22,17 @@ from tiny_models import (
     without_pad_in_vocabulary,
 )
 
-from minialign.algorithms.iterative_dpo import train_on_own_replies
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.algorithms.stepwise import mix_into, train_stepwise
 from minialign.core.batching import collate
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models import frozen_reference
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import add_lora, load_policy, parameter_counts
 from minialign.core.optim import make_optimizer
-from minialign.core.tokens import encode
-from minialign.variants.preference_loop import PreferenceConfig
+from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.loops.rounds import mix_into, train_on_own_replies, train_stepwise
 
 TOKENIZER = small_tokenizer()
 FEW = {"steps": 2, "batch_size": 2, "warmup": 1, "learning_rate": 1e-3}

@@ -13,9 +13,9 @@ from minialign.core.kl import ESTIMATORS, k3
 from minialign.variants import policy as objectives
 from minialign.variants import preference, reference_free, unpaired
 from minialign.variants.listwise import lipo_loss, rrhf_loss
+from minialign.variants.loops.preference_loop import PAIRED
+from minialign.variants.preference import DIVERGENCES, fdpo_loss
 from minialign.variants.ranks import RankLogprobs
-from minialign.variants.preference_loop import PAIRED
-from minialign.variants.preference_scores import DIVERGENCES, fdpo_loss
 
 TYPES = [torch.float32, torch.bfloat16]
 FAR = [-1000.0, -89.0, -20.0, 20.0, 60.0, 89.0, 1000.0]

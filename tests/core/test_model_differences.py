@@ -17,11 +17,11 @@ from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
 from minialign.core import sampling
 from minialign.core.batching import Row
-from minialign.core.packing import pack
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.architecture import is_recurrent, position_limit, window
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy, model_path
+from minialign.core.packing import pack
 from minialign.core.sampling import sample
 from minialign.core.sampling.fast import can_cache
 from minialign.rewards.learnt import set_zero

@@ -20,8 +20,8 @@ from tiny_models import (
 from transformers import OPTConfig, OPTForCausalLM
 
 from minialign.core.logprobs import token_logprobs
-from minialign.core.models.architecture import disable_dropout
 from minialign.core.models import frozen_reference, loading
+from minialign.core.models.architecture import disable_dropout
 from minialign.core.models.loading import (
     add_lora,
     load_policy,

@@ -11,16 +11,17 @@ from same_weights import same, weights
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.algorithms import ppo as ppo_module
-from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
-from minialign.algorithms.ppo import PpoConfig, minibatches, train_ppo
+from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
+from minialign.core.advantages import minibatches
 from minialign.core.checkpoint import has_checkpoint
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.optim import NonFiniteStep, reference_sums, refuse_non_finite
 from minialign.core.sampling import sample
-from minialign.variants.policy_loop import RlConfig, train_rl
-from minialign.variants.preference_loop import PreferenceConfig, train_preference
-from minialign.variants.unpaired_loop import UnpairedConfig
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.rounds import by_reward, train_on_own_replies
+from minialign.variants.loops.unpaired_loop import UnpairedConfig
 from minialign.world.tasks import instructions
 
 TOKENIZER = small_tokenizer()

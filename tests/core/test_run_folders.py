@@ -13,7 +13,7 @@ from tiny_models import tiny_llama
 
 from minialign.core.checkpoint import fingerprint, load_checkpoint, save_checkpoint, weights_digest
 from minialign.core.models.loading import add_lora
-from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 # --- fingerprints
 

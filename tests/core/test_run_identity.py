@@ -29,14 +29,14 @@ from tiny_models import tiny_llama
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.core.checkpoint import run_settings
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import add_lora
-from minialign.core.optim import run_settings
 from minialign.core.tokens import encode
 from minialign.rewards.learnt import reward_model_score
-from minialign.variants.policy_loop import RlConfig
-from minialign.variants.preference_loop import PreferenceConfig
-from minialign.variants.unpaired_loop import UnpairedConfig
+from minialign.variants.loops.policy_loop import RlConfig
+from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.loops.unpaired_loop import UnpairedConfig
 
 
 def scored():

@@ -10,8 +10,8 @@ from loop_runs import MODULES, RUNS
 from tiny_models import gpt2_with_dropout, tiny_llama
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from minialign.core.models.architecture import dropouts
 from minialign.core.models import evaluating, training
+from minialign.core.models.architecture import dropouts
 from minialign.core.models.heads import RewardModel
 from minialign.core.optim import linear_schedule, make_optimizer
 

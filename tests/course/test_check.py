@@ -7,11 +7,11 @@ from inspect import signature
 import pytest
 from torch import Tensor
 
-from minialign.algorithms import iterative_dpo, ppo, reward_model, sft, stepwise
+from minialign.algorithms.sft import cross_entropy
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
-from minialign.variants import methods, policy_loop, preference_loop, supervised, unpaired_loop
-from minialign.variants.supervised import cross_entropy
+from minialign.variants import methods, policy_loop, preference_loop, unpaired_loop
+from minialign.variants.loops import ppo, reward_model, sft, stepwise
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 
@@ -45,14 +45,14 @@ def test_shown_code_is_held_to_the_package(capsys):
         """Other words."""
         return -masked_sum(logprobs, mask)
 
-    check.same_code(cross_entropy, supervised.cross_entropy)
+    check.same_code(cross_entropy, sft.cross_entropy)
     assert "checked: cross_entropy above" in capsys.readouterr().out
 
     def cross_entropy(logprobs: Tensor, mask: Tensor) -> Tensor:
         return masked_sum(logprobs, mask)
 
     with pytest.raises(AssertionError, match="cross_entropy above differs from minialign"):
-        check.same_code(cross_entropy, supervised.cross_entropy)
+        check.same_code(cross_entropy, sft.cross_entropy)
 
 
 LOOPS = {

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.rewards.gym import gym_answer, gym_rows, gym_tasks
-from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 
 @pytest.mark.parametrize(

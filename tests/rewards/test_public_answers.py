@@ -18,7 +18,7 @@ from minialign.data.own_data import ASK, ASK_LETTER, problems_of
 from minialign.rewards import answer_process, public_answers
 from minialign.rewards.public_answers import payable, plain_answer, public_answer, renderings
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 
 def paid(answer: object, said: object) -> float | None:

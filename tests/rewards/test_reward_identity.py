@@ -25,7 +25,7 @@ from minialign.rewards import reward_name
 from minialign.rewards.contract import call_reward, rewards_of, watched
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.rewards.verifiers import weighted
-from minialign.variants.policy_loop import RlConfig
+from minialign.variants.loops.policy_loop import RlConfig
 
 # --- rewards that a model has learnt
 

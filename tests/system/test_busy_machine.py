@@ -45,7 +45,7 @@ def test_what_the_user_has_set_stays(name, value):
         [
             "minialign",
             "minialign.course.session",
-            "minialign.variants.policy_loop",
+            "minialign.variants.loops.policy_loop",
             "minialign.core.sampling",
         ],
         "minialign",

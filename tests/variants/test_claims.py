@@ -28,14 +28,10 @@ from same_weights import same, weights
 from tiny_models import tiny_llama
 from torch import Tensor
 
-from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
 from minialign.algorithms.ppo import PpoConfig, Running, train_ppo
-from minialign.algorithms.reward_model import RewardConfig, both_orders, train_reward
+from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.algorithms.stepwise import train_stepwise
-from minialign.core import kl
-from minialign.core import logprobs
-from minialign.core.tokens import encode
+from minialign.core import kl, logprobs
 from minialign.core.models.heads import RewardModel
 from minialign.evaluate.exact import (
     TabularPolicy,
@@ -50,13 +46,14 @@ from minialign.variants import (
     methods,
     policy,
     preference,
-    preference_scores,
     unpaired,
 )
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.rounds import by_reward, train_on_own_replies, train_stepwise
+from minialign.variants.loops.unpaired_loop import UnpairedConfig, train_unpaired
 from minialign.variants.ranks import RankLogprobs
-from minialign.variants.policy_loop import RlConfig, train_rl
-from minialign.variants.preference_loop import PreferenceConfig, train_preference
-from minialign.variants.unpaired_loop import UnpairedConfig, train_unpaired
+from minialign.variants.reward_losses import both_orders
 
 
 def words(thing: object) -> str:
@@ -168,7 +165,7 @@ def test_ppo_max_centres_clips_and_scales_as_it_goes():
 # --- what was looked up ---------------------------------------------------------------------------
 
 SAID = [
-    (group_advantages.group_zscore, "Dr. GRPO, where it runs GRPO, 1e-8", "as in TRL and"),
+    (grpo.group_zscore, "Dr. GRPO, where it runs GRPO, 1e-8", "as in TRL and"),
     (listwise.rrhf_loss, "paper sums the cross-entropy", "their code weighs the ranking by 100"),
     (listwise.rrhf_loss, "default 100, and all their scripts pass 1", "and takes sums"),
     (kl, "arXiv:2506.09477", "as a loss it has the gradient"),
@@ -177,7 +174,7 @@ SAID = [
     (policy.vespo, "Shen et al. 2026", "VESPO, 2026"),
     (policy.gspo, "Liu et al. 2026", "LUSPO 2026"),
     (group_advantages.mean_scaled, "first G - 1 terms", "a sum of log-likelihood terms"),
-    (preference_scores.wpo_weights, "here each weight is capped", "as the loop does"),
+    (preference_loop.wpo_weights, "here each weight is capped", "as the loop does"),
 ]
 
 

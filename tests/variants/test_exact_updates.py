@@ -22,9 +22,9 @@ from torch.optim.optimizer import (
 
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.core.kl import k3
-from minialign.core.models.loading import ValueModel
+from minialign.core.models.heads import ValueModel
 from minialign.evaluate import exact
-from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 MANY = 2048  # samples
 ONE = {"prompts": 1, "group_size": MANY, "max_new_tokens": 2, "average": "sum"}

@@ -15,7 +15,7 @@ from tiny_models import tiny_llama
 from minialign.core.sampling import sample
 from minialign.rewards.contract import rewards_of
 from minialign.variants import methods, policy_loop
-from minialign.variants.policy_loop import RlConfig, roll_out, train_rl
+from minialign.variants.loops.policy_loop import RlConfig, roll_out, train_rl
 
 settings = partial(small, RlConfig)
 METRICS = ["reward", "signal", "entropy", "length", "stops", "loss", "grad_norm", "off",

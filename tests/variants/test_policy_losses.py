@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from minialign.algorithms.ppo import token_rewards
-from minialign.core.advantages import gae
+from minialign.algorithms.ppo import value_loss
+from minialign.core.advantages import gae, token_rewards
 from minialign.core.kl import k1
 from minialign.evaluate.exact import (
     TabularPolicy,
@@ -20,7 +20,7 @@ from minialign.evaluate.exact import (
     token_logprobs,
 )
 from minialign.evaluate.exact_gradients import each_gradient, exact_values
-from minialign.variants.policy import clipped, reinforce, value_loss
+from minialign.variants.policy import clipped, reinforce
 
 ONE = torch.ones(1, 1)
 

@@ -15,16 +15,15 @@ from minialign.core import optim
 from minialign.core.batching import Row, collate
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.optim import completion_sums, reference_sums
-from minialign.core.tokens import encode
 from minialign.variants import methods, preference_loop
-from minialign.variants.ranks import RankLogprobs
-from minialign.variants.preference_loop import (
+from minialign.variants.loops.preference_loop import (
     LISTWISE,
     PAIRED,
     PreferenceConfig,
     train_preference,
     weighed_logprobs,
 )
+from minialign.variants.ranks import RankLogprobs
 
 settings = partial(small, PreferenceConfig)
 METRICS = ["loss", "accuracy", "margin", "chosen", "rejected", "grad_norm", "learning_rate"]

@@ -11,8 +11,8 @@ from torch import Tensor
 from minialign.evaluate import exact
 from minialign.variants import preference as p
 from minialign.variants.listwise import lipo_loss, rrhf_loss
+from minialign.variants.preference import DIVERGENCES, fdpo_loss
 from minialign.variants.ranks import RankLogprobs
-from minialign.variants.preference_scores import DIVERGENCES, fdpo_loss
 from minialign.variants.reference_free import cpl_loss, cpo_loss, orpo_loss, simpo_loss
 from minialign.variants.reward_losses import plackett_luce
 from minialign.variants.unpaired import bco_loss, kto_loss, mismatched_kl

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from minialign.variants.preference_scores import length_desensitised
 from torch import Tensor
 
 from minialign.core.logprobs import masked_sum
 from minialign.variants import preference as p
+from minialign.variants.loops.preference_loop import wpo_weights
+from minialign.variants.preference import fdpo_loss
 from minialign.variants.ranks import RankLogprobs
-from minialign.variants.preference_scores import fdpo_loss, length_desensitised, wpo_weights
 from minialign.variants.reference_free import cpo_loss, orpo_loss, simpo_loss
 from minialign.variants.unpaired import kto_loss, mismatched_kl
 

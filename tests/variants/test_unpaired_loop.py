@@ -11,7 +11,12 @@ from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.core.tokens import encode
-from minialign.variants.unpaired_loop import UnpairedConfig, balanced, mismatched, train_unpaired
+from minialign.variants.loops.unpaired_loop import (
+    UnpairedConfig,
+    balanced,
+    mismatched,
+    train_unpaired,
+)
 
 settings = partial(small, UnpairedConfig)
 

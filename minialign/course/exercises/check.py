@@ -5,16 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from minialign.algorithms.ppo import token_rewards as ppo_rewards
+from minialign.algorithms import ppo, sft
+from minialign.core.advantages import token_rewards as ppo_rewards
 from minialign.core.logprobs import gather_logprobs
 from minialign.course.exercises.check_group import clipped, group_advantages
 from minialign.course.exercises.check_preference import logistic_loss, summed_logprobs
 from minialign.course.exercises.exercise import Exercise, same_code
-from minialign.variants import policy, reward_losses, supervised
+from minialign.variants import reward_losses
 
 __all__ = [
-    "Exercise", "bradley_terry", "clipped", "cross_entropy", "logistic_loss", "group_advantages",
-    "last_token", "next_token_logprobs", "same_code", "summed_logprobs", "token_rewards",
+    "Exercise",
+    "bradley_terry",
+    "clipped",
+    "cross_entropy",
+    "group_advantages",
+    "last_token",
+    "logistic_loss",
+    "next_token_logprobs",
+    "same_code",
+    "summed_logprobs",
+    "token_rewards",
     "value_loss",
 ]  # fmt: skip
 
@@ -28,20 +38,20 @@ def _cases() -> tuple[tuple[Tensor, Tensor], ...]:
 
 cross_entropy = Exercise(
     "cross_entropy",
-    supervised.cross_entropy,
+    sft.cross_entropy,
     _cases(),
     {
         "the sign is reversed: minimising it would lower the probability of the reply": (
-            lambda logprobs, mask: -supervised.cross_entropy(logprobs, mask)
+            lambda logprobs, mask: -sft.cross_entropy(logprobs, mask)
         ),
         "the mask is not used: the prompt's tokens are in the sum": (
             lambda logprobs, mask: -logprobs.sum(-1)
         ),
         "it is a mean over the masked tokens of each row, where a sum is asked for": (
-            lambda logprobs, mask: supervised.cross_entropy(logprobs, mask) / mask.sum(-1)
+            lambda logprobs, mask: sft.cross_entropy(logprobs, mask) / mask.sum(-1)
         ),
         "the mask is shifted by one once too often": (
-            lambda logprobs, mask: supervised.cross_entropy(logprobs[:, :-1], mask[:, 1:])
+            lambda logprobs, mask: sft.cross_entropy(logprobs[:, :-1], mask[:, 1:])
         ),
     },
 )
@@ -177,7 +187,7 @@ def _bounds(values: Tensor, old: Tensor, returns: Tensor) -> tuple[Tensor, Tenso
 
 value_loss = Exercise(
     "value_loss",
-    lambda values, old, returns, mask: policy.value_loss(values, old, returns, mask, clip=0.2),
+    lambda values, old, returns, mask: ppo.value_loss(values, old, returns, mask, clip=0.2),
     (_critic(),),
     {
         "it takes the smaller error: then the clip rewards what it should hold back": (
@@ -187,16 +197,14 @@ value_loss = Exercise(
         ),
         "the half is missing": (
             lambda values, old, returns, mask: (
-                2 * policy.value_loss(values, old, returns, mask, clip=0.2)
+                2 * ppo.value_loss(values, old, returns, mask, clip=0.2)
             )
         ),
         "nothing is clipped": (
-            lambda values, old, returns, mask: policy.value_loss(
-                values, old, returns, mask, clip=None
-            )
+            lambda values, old, returns, mask: ppo.value_loss(values, old, returns, mask, clip=None)
         ),
         "the mask is not used": (
-            lambda values, old, returns, mask: policy.value_loss(
+            lambda values, old, returns, mask: ppo.value_loss(
                 values, old, returns, torch.ones_like(mask), clip=0.2
             )
         ),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from minialign.algorithms.grpo import STD_EPS, group_zscore
 from minialign.course.exercises.exercise import Exercise
 from minialign.variants import policy
-from minialign.variants.group_advantages import STD_EPS, group_centred, group_zscore
+from minialign.variants.group_advantages import group_centred
 
 
 def _groups() -> tuple[Tensor]:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises.exercise import Exercise
-from minialign.variants.ranks import RankLogprobs
 from minialign.variants.preference import logistic_loss as ours
+from minialign.variants.ranks import RankLogprobs
 
 
 def _sums() -> tuple[Tensor, ...]:

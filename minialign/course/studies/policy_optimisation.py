@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.algorithms import ppo
-from minialign.algorithms.ppo import token_rewards
+from minialign.core.advantages import token_rewards
 from minialign.core.history import History
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.heads import RewardModel, ValueModel

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.stepwise import train_stepwise
 from minialign.core.batching import Row
 from minialign.core.optim import reference_sums
 from minialign.course.pipeline import dpo_config
@@ -23,8 +22,13 @@ from minialign.course.studies.preference_optimisation import (
     pairs_from,
 )
 from minialign.variants import methods
-from minialign.variants.preference_loop import LISTWISE, Ranking, train_preference
-from minialign.variants.unpaired_loop import UnpairedConfig, balanced, train_unpaired
+from minialign.variants.loops.preference_loop import LISTWISE, Ranking, train_preference
+from minialign.variants.loops.rounds import train_stepwise
+from minialign.variants.loops.unpaired_loop import (
+    UnpairedConfig,
+    balanced,
+    train_unpaired,
+)
 
 LOOPS = ("train_preference", "train_stepwise", "train_unpaired")
 FAMILY = [method.name for method in methods.REGISTRY.values() if method.loop in LOOPS]

@@ -13,12 +13,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.iterative_dpo import (
-    by_annotators,
-    by_reward,
-    own_rankings,
-    train_on_own_replies,
-)
 from minialign.core.batching import Row
 from minialign.core.models import frozen_reference
 from minialign.core.models.loading import load_policy
@@ -36,8 +30,14 @@ from minialign.course.session import pick_device
 from minialign.course.studies import Point, Study, patched
 from minialign.evaluate.village import judge, summary
 from minialign.rewards.learnt import reward_model_score
-from minialign.variants import preference_loop
-from minialign.variants.preference_loop import Ranking, train_preference
+from minialign.variants.loops import preference_loop
+from minialign.variants.loops.preference_loop import Ranking, train_preference
+from minialign.variants.loops.rounds import (
+    by_reward,
+    own_rankings,
+    train_on_own_replies,
+)
+from minialign.world.own_replies import by_annotators
 from minialign.world.tasks import instructions
 
 # Two more sources: sampled while the policy learns, so not ahead -> whether pairs are weighted.

@@ -27,7 +27,7 @@ from minialign.course.studies.verifiable_rewards import curves
 from minialign.evaluate.statistics import mean
 from minialign.evaluate.village import judge
 from minialign.rewards.constraints import constraint_kept, constraint_rows
-from minialign.variants.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
 from minialign.world.tasks import instructions
 
 SHARES = ("follows", "stops", "any", "rude", "too_long")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.reward_model import Ranking, both_orders, train_reward
+from minialign.algorithms.reward_model import Ranking, train_reward
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
@@ -21,7 +21,7 @@ from minialign.course.session import pick_device
 from minialign.course.studies import Point, Study
 from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows
-from minialign.variants.reward_losses import average_weights, ensemble
+from minialign.variants.reward_losses import average_weights, both_orders, ensemble
 from minialign.world import tasks
 from minialign.world.annotator import accuracy_ceiling, agrees, expected_accuracy, gold_utility
 from minialign.world.preferences import CROWD, Comparison, comparisons, rankings

@@ -212,7 +212,9 @@ def policy_update(
             if extra_loss is not None:
                 loss = loss + len(ids) / len(rows) * extra_loss(len(ids), run.shuffler)
             off = (bounded_exp(logprobs.detach() - old_logprobs) - 1).abs()
-            sums = [masked_sum(x.detach(), tokens).sum() for x in (off, (off > CLIP).float(), error)]
+            sums = [
+                masked_sum(x.detach(), tokens).sum() for x in (off, (off > CLIP).float(), error)
+            ]
             seen += torch.tensor([run.backward(loss, logprobs=logprobs), *sums])
         run.update()
         seen[1:] /= mask[rows].sum().cpu()
