@@ -2,6 +2,7 @@
 algorithm."""
 
 import os
+from importlib import import_module
 
 __version__ = "0.1.0"
 
@@ -15,3 +16,40 @@ __version__ = "0.1.0"
 SPINS = 1000
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+
+# The public names, each loaded from its module when it is first used: importing minialign is quick.
+PUBLIC = {
+    "load_policy": "core.models.loading",
+    "add_lora": "core.models.loading",
+    "RewardModel": "core.models.heads",
+    "ValueModel": "core.models.heads",
+    "encode": "core.tokens",
+    "sample": "core.sampling",
+    "token_logprobs": "core.logprobs",
+    "train_sft": "algorithms.sft",
+    "SftConfig": "algorithms.sft",
+    "train_reward": "algorithms.reward_model",
+    "RewardConfig": "algorithms.reward_model",
+    "train_ppo": "algorithms.ppo",
+    "PpoConfig": "algorithms.ppo",
+    "train_dpo": "algorithms.dpo",
+    "DpoConfig": "algorithms.dpo",
+    "dpo_loss": "algorithms.dpo",
+    "train_grpo": "algorithms.grpo",
+    "GrpoConfig": "algorithms.grpo",
+    "method": "variants.methods",
+    "read": "data.readers",
+    "stage": "course.pipeline",
+}
+__all__ = [*PUBLIC]
+
+
+def __getattr__(name: str) -> object:
+    """A public name; any other one is refused with the list of those that there are."""
+    if name not in PUBLIC:
+        raise AttributeError(f"minialign has no {name!r}; it has {', '.join(PUBLIC)}")
+    return getattr(import_module(f"minialign.{PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *PUBLIC]
