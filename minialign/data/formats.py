@@ -7,16 +7,14 @@ asked for. Whatever the format, a system text and a history of turns become part
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from minialign.data import format_problems as problems
-from minialign.data import format_talks as talks
-from minialign.data.readers import Demonstration, Feedback, Pair, Prompt
-from minialign.data.row_checks import listed
-
-Row = Mapping[str, Any]
+from minialign.data import conversations as talks
+from minialign.data import preferences, problems
+from minialign.data.checks import listed
+from minialign.data.shapes import Demonstration, Feedback, Pair, Prompt, Row
 
 
 @dataclass(frozen=True)
@@ -35,33 +33,27 @@ class Format:
 
 # Tried in this order: a row of a later format may have the columns of an earlier one, never both.
 FORMATS: dict[str, Format] = {
-    "preferences": Format(
-        Pair, ("prompt", "chosen", "rejected"), talks.pair, "HuggingFaceH4/ultrafeedback_binarized"
-    ),
-    "transcripts": Format(Pair, ("chosen", "rejected"), talks.transcripts, "Anthropic/hh-rlhf"),
-    "feedback": Format(
-        Feedback, ("prompt", "completion", "label"), talks.feedback, "trl-lib/kto-mix-14k"
-    ),
-    "demonstrations": Format(
-        Demonstration, ("prompt", "completion"), talks.demonstration, "trl-lib/tldr"
-    ),
-    "messages": Format(Demonstration, ("messages",), talks.conversation, "HuggingFaceH4/no_robots"),
-    "sharegpt": Format(
-        Demonstration, ("conversations",), talks.sharegpt,
-        "anon8231489123/ShareGPT_Vicuna_unfiltered",
-    ),
-    "alpaca": Format(Demonstration, ("instruction", "output"), talks.alpaca, "tatsu-lab/alpaca"),
-    "dolly": Format(
-        Demonstration, ("instruction", "response"), talks.dolly, "databricks/databricks-dolly-15k"
-    ),
-    "seed_tasks": Format(Demonstration, ("instruction", "instances"), talks.seed_task, ""),
-    "multiple_choice": Format(
-        Prompt, ("question", "choices"), problems.multiple_choice, "allenai/ai2_arc"
-    ),
-    "worked": Format(Prompt, ("question", "answer"), problems.worked, "openai/gsm8k"),
-    "boxed": Format(Prompt, ("problem", "solution"), problems.solved, "HuggingFaceH4/MATH-500"),
-    "answered": Format(Prompt, ("problem", "answer"), problems.answered, ""),
-    "problems": Format(Prompt, ("prompt", "answer"), problems.answered, ""),
+    name: Format(shape, tuple(columns.split()), columns_of, example)
+    for name, shape, columns, columns_of, example in [
+        ("preferences", Pair, "prompt chosen rejected", preferences.pair,
+         "HuggingFaceH4/ultrafeedback_binarized"),
+        ("transcripts", Pair, "chosen rejected", preferences.transcripts, "Anthropic/hh-rlhf"),
+        ("feedback", Feedback, "prompt completion label", talks.feedback, "trl-lib/kto-mix-14k"),
+        ("demonstrations", Demonstration, "prompt completion", talks.demonstration, "trl-lib/tldr"),
+        ("messages", Demonstration, "messages", talks.conversation, "HuggingFaceH4/no_robots"),
+        ("sharegpt", Demonstration, "conversations", talks.sharegpt,
+         "anon8231489123/ShareGPT_Vicuna_unfiltered"),
+        ("alpaca", Demonstration, "instruction output", talks.alpaca, "tatsu-lab/alpaca"),
+        ("dolly", Demonstration, "instruction response", talks.dolly,
+         "databricks/databricks-dolly-15k"),
+        ("seed_tasks", Demonstration, "instruction instances", talks.seed_task, ""),
+        ("multiple_choice", Prompt, "question choices", problems.multiple_choice,
+         "allenai/ai2_arc"),
+        ("worked", Prompt, "question answer", problems.worked, "openai/gsm8k"),
+        ("boxed", Prompt, "problem solution", problems.solved, "HuggingFaceH4/MATH-500"),
+        ("answered", Prompt, "problem answer", problems.answered, ""),
+        ("problems", Prompt, "prompt answer", problems.answered, ""),
+    ]
 }  # fmt: skip
 
 

@@ -1,102 +1,55 @@
-"""Data: where the course's files lie, `load` for those, and `read` for rows from anywhere else."""
+"""The course's own files: what its stages train on, read the way a learner's own data are read."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minialign.data.readers import (
-    Demonstration,
-    Feedback,
-    Messages,
-    Pair,
-    Prompt,
-    Ranking,
-    Rows,
-    Steps,
-    read,
-)
-from minialign.data.row_files import numbered_lines
+from minialign.data.checks import BadRow, missing, row_of, shown, text_of
+from minialign.data.reading import Rows, examples
+from minialign.data.shapes import Row
+from minialign.data.sources import numbered
+from minialign.system.folders import data_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = [
-    "Demonstration",
-    "Feedback",
-    "Messages",
-    "Pair",
-    "Prompt",
-    "Ranking",
-    "Rows",
-    "Steps",
-    "data_folder",
-    "load",
-    "read",
-]
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def data_folder() -> Path:
-    """The course's data, found from a clone, an editable install, an installed wheel or Colab.
-
-    Looked for in this order: the environment variable MINIALIGN_DATA (which must be right if it is
-    set), beside the package (clone, editable install), inside it (wheel), `data` in the current
-    directory and its parents, and `minialign/data` in the current directory (a clone beside a
-    notebook).
-
-    Raises FileNotFoundError if there is none, or if MINIALIGN_DATA names another folder.
-    """
-    named = os.environ.get("MINIALIGN_DATA")
-    if named:
-        folder = Path(named).expanduser().resolve()
-        if not _is_data(folder):
-            raise FileNotFoundError(
-                f"MINIALIGN_DATA is {named!r}, which does not hold README.md and models/; set it "
-                "to the data folder of a clone of minialign, or unset it"
-            )
-        return folder
-    for folder in _places():
-        if _is_data(folder):
-            return folder
-    raise FileNotFoundError(
-        f"no data folder (one with README.md and models/) beside or inside {_PACKAGE}, nor in or "
-        f"above {Path.cwd()}; work in a clone of minialign, or set MINIALIGN_DATA to its data/"
-    )
-
-
-def _places() -> Iterator[Path]:
-    yield _PACKAGE.parent / "data"
-    yield _PACKAGE / "_data"
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        yield folder / "data"
-    yield here / "minialign" / "data"
-
-
-def _is_data(folder: Path) -> bool:
-    return (folder / "README.md").is_file() and (folder / "models").is_dir()
-
-
-def load(name: str, split: str = "train") -> Dataset:
-    """One split of a file of the course's data, in memory: nothing is downloaded or cached on disk.
+def shipped(
+    name: str,
+    shape: type | None,
+    n: int | None = None,
+    split: str = "train",
+    convert: Callable[[Row], Row] | None = None,
+) -> Rows:
+    """The first `n` rows of a split of one of the course's files, or as many as there are.
 
     Args:
         name: "instructions" (prompt, completion), "preferences" (prompt, chosen, rejected) or
             "problems" (prompt, answer); data/README.md says what else their rows hold.
+        shape: what the rows become, as in `read`; None leaves dicts of all columns.
         split: "train", "test" (held-out phrasings, subjects and templates) or, of instructions,
             "families" (held-out kinds of task).
+        convert: as in `read`.
 
     Raises:
-        ValueError: if there is no such file or split; the message lists those that there are.
+        ValueError: if there is no such file or split (the message lists those that there are), or a
+            row was edited so that it is bad; the message has its line.
         FileNotFoundError: if there is no data folder, or no file in it yet.
     """
-    from datasets import Dataset  # seconds to import, which `read` does not need
+    place, rows = numbered(shipped_file(name))
+    lines = [(number, _split_of(line), line) for number, line in rows]
+    splits = dict.fromkeys(found for _, found, _ in lines if found is not None)
+    if split not in list(splits):  # a list: what has no hash is unknown, too
+        raise ValueError(f"split is {split!r}, which {name} lack; use one of {', '.join(splits)}")
+    chosen = ((number, line) for number, found, line in lines if found in (None, split))
+    return examples(place, islice(chosen, n), shape, "refuse", None, convert)
 
+
+def shipped_file(name: str) -> Path:
+    """The path of one of the course's files, which `read` and DATASET take; raises as `shipped`."""
     folder = data_folder()
     known = sorted(path.stem for path in folder.glob("*.jsonl"))
     if not known:
@@ -105,10 +58,36 @@ def load(name: str, split: str = "train") -> Dataset:
         )
     if name not in known:
         raise ValueError(f"name is {name!r}, which is unknown; use one of {', '.join(known)}")
-    splits: dict[str, list[dict[str, Any]]] = {}
-    for _, line in numbered_lines(folder / f"{name}.jsonl"):
-        row = json.loads(line)
-        splits.setdefault(row.pop("split"), []).append(row)
-    if split not in list(splits):  # a list: what has no hash is unknown, too
-        raise ValueError(f"split is {split!r}, which {name} lack; use one of {', '.join(splits)}")
-    return Dataset.from_list(splits[split])
+    return folder / f"{name}.jsonl"
+
+
+def shipped_problem(row: Row) -> dict[str, Any]:
+    """A row of problems.jsonl with the columns and types that verifiers read; raises BadRow."""
+    columns = {name: row.get(name) for name in ("prompt", "answer", "numbers", "level", "solution")}
+    for name, value in columns.items():
+        if value is None:
+            raise missing(row, name)
+    text_of("prompt", columns["prompt"])
+    if not text_of("answer", columns["answer"]).isdecimal():
+        rule = 'use a whole number as text, such as "13"'
+        raise BadRow("no answer", f"column 'answer' is {shown(columns['answer'])}; {rule}")
+    return {**columns, "answer": int(row["answer"]), "numbers": tuple(row["numbers"])}
+
+
+def _split_of(line: Any) -> str | None:
+    """The split of a line of a file; None of a broken line, which belongs to all."""
+    try:
+        return row_of(line).get("split", "train")
+    except BadRow:
+        return None
+
+
+def load(name: str, split: str = "train") -> Dataset:
+    """One split of a file of the course's data, in memory, for TRL and others that take a Dataset.
+
+    Nothing is downloaded or cached on disk. The arguments and errors are those of `shipped`.
+    """
+    from datasets import Dataset  # seconds to import, which `read` does not need
+
+    rows = shipped(name, None, split=split)
+    return Dataset.from_list([{k: v for k, v in row.items() if k != "split"} for row in rows])

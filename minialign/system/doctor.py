@@ -115,7 +115,7 @@ def check_disk(free: float) -> Check:
 
 def check_data() -> Check:
     """The data folder is there."""
-    from minialign.data.shipped import data_folder
+    from minialign.system.folders import data_folder
 
     try:
         return Check("data", "ok", str(data_folder()))

@@ -18,6 +18,7 @@ from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
 from minialign.course import pipeline, profiles, studies
+from minialign.course.stages import recipes, stage_cache
 from minialign.course.studies.reward_modeling import best_of_n, paid
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.world.annotator import agrees
@@ -28,7 +29,7 @@ TINY = replace(profiles.get("smoke"), examples=21, steps=2, batch_size=4, eval_p
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(pipeline.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setenv(stage_cache.ENVIRONMENT, str(tmp_path))
     return tmp_path
 
 
@@ -54,9 +55,9 @@ def test_sizes_of_evaluation_do_not_train_a_stage_again(capsys):
 def test_two_processes_train_a_stage_once(runs: Path):
     """With `--jobs`, notebooks ask for the same stage at the same time."""
     code = (
-        "from dataclasses import replace; from minialign import profiles, stages\n"
+        "from dataclasses import replace; from minialign.course import profiles, pipeline\n"
         "tiny = replace(profiles.get('smoke'), examples=21, steps=2, batch_size=4)\n"
-        "print(stages.stage('sft', profile=tiny))"
+        "print(pipeline.stage('sft', profile=tiny))"
     )
     both = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -196,9 +197,9 @@ def test_a_learners_own_data_take_the_place_of_the_worlds(tmp_path: Path):
 
     asked = encode(tokenizer, "Name a dog.", "Rex.")
     own = written({"instruction": "Name a dog.", "input": "", "output": "Rex."})
-    assert pipeline.demonstration_rows(tokenizer, 9, dataset=own) == [asked]
+    assert recipes.demonstration_rows(tokenizer, 9, dataset=own) == [asked]
     own = written({"prompt": "Name a dog.", "chosen": "Rex.", "rejected": "No."})
-    assert pipeline.comparison_rows(tokenizer, 9, dataset=own)[0][0] == asked
+    assert recipes.comparison_rows(tokenizer, 9, dataset=own)[0][0] == asked
     own = written({"question": "How many?", "answer": "#### 7"})
-    (problem,) = pipeline.rl_problems(TINY, dataset=own)
+    (problem,) = recipes.rl_problems(TINY, dataset=own)
     assert problem["answer"] == "7"

@@ -6,11 +6,11 @@ import pytest
 from public_rows import VALID
 from tiny_models import small_tokenizer
 
+from minialign.data.checks import FRAME
 from minialign.data.formats import FORMATS
-from minialign.data.own_data import demonstrations_of, problems_of
-from minialign.data.public_data import read_public
-from minialign.data.readers import Demonstration, Feedback, Pair, Prompt, read
-from minialign.data.row_checks import FRAME
+from minialign.data.reading import read, read_public
+from minialign.data.shapes import Demonstration, Feedback, Pair, Prompt
+from minialign.data.training_rows import demonstrations_of, problems_of
 
 TOKENIZER = small_tokenizer()
 

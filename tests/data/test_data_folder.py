@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from minialign.data import shipped as data
+from minialign.system import folders as data
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]

@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
-from minialign.data.readers import (
-    SHAPES,
-    Demonstration,
-    Feedback,
-    Pair,
-    Prompt,
-    Ranking,
-    Steps,
-    read,
-)
+from minialign.data.reading import read
+from minialign.data.shapes import SHAPES, Demonstration, Feedback, Pair, Prompt, Ranking, Steps
 from minialign.data.shipped import load
 from tools.world_builder import build
 
@@ -85,7 +77,7 @@ def test_an_empty_data_folder_says_how_to_fill_it(tmp_path: Path, monkeypatch: p
     (tmp_path / "models").mkdir()
     (tmp_path / "README.md").write_text("cards")
     monkeypatch.setenv("MINIALIGN_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"python -m minialign\.world\.build"):
+    with pytest.raises(FileNotFoundError, match=r"python -m tools\.world_builder\.build"):
         load("problems")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
-from minialign.data import public_data
+from minialign.data import sources as public_data
 from minialign.data.formats import FORMATS, told_by
-from minialign.data.public_data import read_public
-from minialign.data.readers import Demonstration, Feedback, Pair, Prompt, read
+from minialign.data.reading import read, read_public
+from minialign.data.shapes import Demonstration, Feedback, Pair, Prompt
 from minialign.system import hub
 
 

@@ -15,9 +15,8 @@ from slowness import slow_but
 from tiny_models import small_tokenizer
 
 from minialign.data.formats import FORMATS, told_by
-from minialign.data.own_data import comparisons_of, demonstrations_of, problems_of
-from minialign.data.public_data import read_public
-from minialign.data.readers import Rows
+from minialign.data.reading import Rows, read_public
+from minialign.data.training_rows import comparisons_of, demonstrations_of, problems_of
 from minialign.rewards.public_answers import public_answer, renderings
 
 FEW, MANY = 500, 20_000  # mutated rows of each format

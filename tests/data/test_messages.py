@@ -16,10 +16,10 @@ from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError
 
 from minialign.course import profiles
-from minialign.data import public_data
-from minialign.data.own_data import demonstrations_of
-from minialign.data.public_data import read_public
-from minialign.data.readers import Demonstration, read
+from minialign.data import sources as public_data
+from minialign.data.reading import read, read_public
+from minialign.data.shapes import Demonstration
+from minialign.data.training_rows import demonstrations_of
 from minialign.system import hub
 
 ROWS = [{"prompt": f"p{i}", "completion": "c"} for i in range(50)]

@@ -11,9 +11,9 @@ import pytest
 from tiny_models import small_tokenizer
 
 from minialign.data.formats import told_by_most
-from minialign.data.own_data import comparisons_of, demonstrations_of, problems_of
-from minialign.data.public_data import read_public
-from minialign.data.readers import Demonstration, Pair, Prompt, Ranking, read
+from minialign.data.reading import read, read_public
+from minialign.data.shapes import Demonstration, Pair, Prompt, Ranking
+from minialign.data.training_rows import comparisons_of, demonstrations_of, problems_of
 
 TOKENIZER = small_tokenizer()
 PAIR = {"prompt": "A tree?", "chosen": "Oak.", "rejected": "Ash."}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_models import small_tokenizer
 
-from minialign.data.own_data import comparisons_of, demonstrations_of, problems_of
+from minialign.data.training_rows import comparisons_of, demonstrations_of, problems_of
 from minialign.rewards.public_answers import public_answer
 
 TOKENIZER = small_tokenizer()

@@ -14,7 +14,7 @@ import pytest
 from slowness import slow_but
 from tiny_models import small_tokenizer, tiny_llama
 
-from minialign.data.own_data import ASK, ASK_LETTER, problems_of
+from minialign.data.training_rows import ASK, ASK_LETTER, problems_of
 from minialign.rewards import answer_process, public_answers
 from minialign.rewards.public_answers import payable, plain_answer, public_answer, renderings
 from minialign.rewards.verifiers import right_answer

@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 import minialign
 from minialign.course import profiles
 from minialign.course.profiles import Profile
-from minialign.data.shipped import data_folder
+from minialign.system.folders import data_folder
 from minialign.world import WORLD_VERSION
 
 Point = dict[str, Any]  # settings of one run, seed included

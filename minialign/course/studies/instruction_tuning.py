@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.algorithms.sft import train_sft
 from minialign.core.batching import Row
 from minialign.core.models.loading import add_lora, load_policy
-from minialign.core.tokens import encode
-from minialign.course.pipeline import demonstration_rows, sft_config
 from minialign.course.profiles import Profile
+from minialign.course.stages.presets import sft_config
+from minialign.course.stages.recipes import demonstration_rows
 from minialign.course.studies import Point, Study
 from minialign.evaluate.village import judge
 from minialign.variants.methods import REGISTRY

@@ -19,8 +19,10 @@ from minialign.core.history import History
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.sampling import Rollout, sample
-from minialign.course.pipeline import policy_and_scorer, ppo_config, ppo_prompts
+from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
+from minialign.course.stages.presets import ppo_config
+from minialign.course.stages.recipes import ppo_prompts
 from minialign.course.studies import Point, Study, patched
 from minialign.evaluate.village import judge
 from minialign.rewards.learnt import gold_reward, reward_model_score

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.core.batching import Row
 from minialign.core.optim import reference_sums
-from minialign.course.pipeline import dpo_config
 from minialign.course.profiles import Profile
+from minialign.course.stages.presets import dpo_config
 from minialign.course.studies import Point, Study
 from minialign.course.studies.preference_optimisation import (
     LISTED,

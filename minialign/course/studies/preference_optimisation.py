@@ -17,16 +17,11 @@ from minialign.core.batching import Row
 from minialign.core.models import frozen_reference
 from minialign.core.models.loading import load_policy
 from minialign.core.optim import reference_sums
-from minialign.course.pipeline import (
-    comparison_rows,
-    dpo_config,
-    dpo_prompts,
-    policy_and_scorer,
-    ppo_prompts,
-    stage,
-)
+from minialign.course.pipeline import policy_and_scorer, stage
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device
+from minialign.course.stages.presets import dpo_config
+from minialign.course.stages.recipes import comparison_rows, dpo_prompts, ppo_prompts
 from minialign.course.studies import Point, Study, patched
 from minialign.evaluate.village import judge, summary
 from minialign.rewards.learnt import reward_model_score

@@ -14,10 +14,11 @@ from minialign.algorithms.reward_model import Ranking, train_reward
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
-from minialign.core.tokens import encode
-from minialign.course.pipeline import comparison_rows, encode_comparisons, reward_config, stage
+from minialign.course.pipeline import stage
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device
+from minialign.course.stages.presets import reward_config
+from minialign.course.stages.recipes import comparison_rows, encode_comparisons
 from minialign.course.studies import Point, Study
 from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows

@@ -21,9 +21,9 @@ from minialign.core.history import History
 from minialign.core.models import frozen_reference
 from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import sample
-from minialign.core.tokens import encode
-from minialign.course.pipeline import ppo_config, rl_config, rl_problems, sft_config
 from minialign.course.profiles import Profile
+from minialign.course.stages.presets import ppo_config, rl_config, sft_config
+from minialign.course.stages.recipes import rl_problems
 from minialign.course.studies import Point, Study, patched
 from minialign.course.studies.policy_optimisation import without_eos
 from minialign.course.studies.preference_optimisation import start

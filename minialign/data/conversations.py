@@ -1,19 +1,15 @@
-"""Public demonstrations, comparisons and feedback: rows in their own columns as a shape's columns.
+"""Public conversations: rows of demonstrations and feedback as the columns of a shape.
 
 A conversation gives one example: what comes before its last reply is the prompt.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from minialign.data.row_checks import (
+from minialign.data.checks import (
     BadRow,
-    Messages,
     is_empty,
     message_of,
     missing,
@@ -21,20 +17,13 @@ from minialign.data.row_checks import (
     refuse_unused,
     shown,
 )
+from minialign.data.shapes import Messages, Row
 
-Row = Mapping[str, Any]
 SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
             "system": "system"}  # of ShareGPT  # fmt: skip
-TURN = re.compile(r"\n\n(Human|Assistant):")
 REQUESTS = ("prompt", "instruction", "question", "input")  # the first of them that a row has
 CONTEXT = ("input", "context", "passage")  # what a request is about: it follows the request
 CHOICES = ("choices", "options")  # `format_problems` reads them, and no one else
-SCORES = (
-    ("score_chosen", "score_rejected"),
-    ("chosen_score", "rejected_score"),
-    ("chosen_rating", "rejected_rating"),
-    ("chosen-rating", "rejected-rating"),
-)
 
 
 def column(row: Row, name: str) -> Any:
@@ -124,14 +113,14 @@ def _history(value: Any) -> Messages:
     return [{"role": r, "content": t} for pair in value for r, t in zip(roles, pair, strict=True)]
 
 
-def alpaca(row: Row) -> Row:
+def alpaca(row: Row, reply: str = "output") -> Row:
     """Instruction, input and output."""
-    return {"prompt": asked(row, "instruction"), "completion": row.get("output")}
+    return {"prompt": asked(row, "instruction"), "completion": row.get(reply)}
 
 
 def dolly(row: Row) -> Row:
     """Instruction, context and response."""
-    return {"prompt": asked(row, "instruction"), "completion": row.get("response")}
+    return alpaca(row, "response")
 
 
 def seed_task(row: Row) -> Row:
@@ -174,7 +163,7 @@ def _turn(turn: Row) -> Row:
 
 def demonstration(row: Row) -> Row:
     """A prompt and a completion, each text or messages."""
-    before, completion = _reply(row, "completion")
+    before, completion = reply(row, "completion")
     return {"prompt": request(row, before), "completion": completion}
 
 
@@ -183,40 +172,7 @@ def feedback(row: Row) -> Row:
     return {**demonstration(row), "label": row.get("label")}
 
 
-def pair(row: Row) -> Row:
-    """Text or messages, with a prompt column or the prompt in both; scores, if any, agree."""
-    before, chosen = _reply(row, "chosen")
-    other, rejected = _reply(row, "rejected")
-    if before != other:
-        raise BadRow("two prompts", "chosen and rejected answer different prompts; drop it")
-    for names in SCORES:
-        _check_scores(row, names)
-    return {"prompt": request(row, before), "chosen": chosen, "rejected": rejected}
-
-
-def _check_scores(row: Row, names: tuple[str, str]) -> None:
-    chosen, rejected = (_number(row, name) for name in names)
-    if chosen is not None and rejected is not None and not chosen > rejected:
-        rule = "a chosen reply has the higher score"
-        raise BadRow("scores disagree", f"chosen {chosen}, rejected {rejected}; {rule}")
-
-
-def _number(row: Row, name: str) -> float | None:
-    """A score, as a number or as its text."""
-    value = row.get(name)
-    if value is None:
-        return None
-    number = math.nan
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
-        with suppress(ValueError, OverflowError):
-            number = float(value)
-    if not math.isfinite(number):
-        rule = "use a number, or drop the column"
-        raise BadRow("no score", f"column {name!r} is {shown(value)}; {rule}")
-    return number
-
-
-def _reply(row: Row, name: str) -> tuple[Messages, str]:
+def reply(row: Row, name: str) -> tuple[Messages, str]:
     """A completion, and the messages that it carries before itself (of plain text: none)."""
     value = column(row, name)
     if isinstance(value, str):
@@ -258,21 +214,3 @@ def _told_once(row: Row, before: Messages) -> Messages:
         rule = "which is none of the messages before the reply; drop the row or the column"
         raise BadRow("two prompts", f"column 'prompt' is {shown(value)}, {rule}")
     return before
-
-
-def transcripts(row: Row) -> Row:
-    """hh-rlhf: two conversations as one text each."""
-    return pair({name: _transcript(row, name) for name in ("chosen", "rejected")})
-
-
-def _transcript(row: Row, name: str) -> Messages:
-    r"""Turns of "\n\nHuman: ...\n\nAssistant: ..."; an empty turn stays one."""
-    first, *parts = TURN.split(text(row, name))
-    if first.strip() or not parts:
-        raise BadRow("no transcript", f"column {name!r} does not start with a blank line and Human")
-    roles = ({"Human": "user", "Assistant": "assistant"}[who] for who in parts[::2])
-    said = [
-        {"role": role, "content": words.strip()}
-        for role, words in zip(roles, parts[1::2], strict=True)
-    ]
-    return messages(name, said)

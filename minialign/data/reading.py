@@ -1,90 +1,40 @@
-"""Readers: rows from anywhere as examples of one of six shapes, with bad rows refused or counted.
+"""Reading: rows from anywhere as examples of a shape, bad ones refused or counted by their number.
 
-The fields of a shape are TRL's column names (Ranking is this course's own), so `asdict` of an
-example is a row that TRL trains on. Nothing that is read is ever evaluated or unpickled.
+`read` takes rows in a shape's own columns, `read_public` tells the format by the columns. Files are
+read line by line and not by `datasets`, which knows no numbers of lines and stops at the first bad
+one; data sets of the hub come through it. Nothing that is read is ever evaluated or unpickled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
-from itertools import islice
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from minialign.data.row_checks import (
+from minialign.data.checks import (
     FRAME,
     JUDGED,
     UNREAD,
     BadRow,
-    Messages,
+    check_together,
     completion_of,
-    decoded,
     label_of,
     missing,
     prompt_of,
+    refuse_held_out,
     refuse_unread,
     refuse_unused,
+    row_of,
     several,
-    shown,
     text_of,
 )
-from minialign.data.row_files import numbered
+from minialign.data.formats import FORMATS, told_by_most
+from minialign.data.shapes import SHAPES, Demonstration, Row, T
+from minialign.data.sources import numbered
 
-
-@dataclass(frozen=True)
-class Demonstration:
-    """A prompt and the completion to imitate."""
-
-    prompt: str | Messages
-    completion: str
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A prompt and two different completions, of which one is preferred."""
-
-    prompt: str | Messages
-    chosen: str
-    rejected: str
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """A prompt, one completion, and whether it is wanted."""
-
-    prompt: str | Messages
-    completion: str
-    label: bool
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A prompt to sample completions for; `answer` is what a verifiable reward compares with."""
-
-    prompt: str | Messages
-    answer: str | None = None
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """A prompt and two or more different completions, best first."""
-
-    prompt: str | Messages
-    completions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Steps:
-    """A prompt, the steps of one reply, and for each step whether it is right."""
-
-    prompt: str | Messages
-    completions: tuple[str, ...]
-    labels: tuple[bool, ...]
-
-
-SHAPES = (Demonstration, Pair, Feedback, Prompt, Ranking, Steps)
-T = TypeVar("T")
+SAMPLE = 100  # rows by which the format is told
 
 
 class Rows(list[T]):
@@ -123,12 +73,12 @@ class Rows(list[T]):
 
 
 def read(
-    source: Iterable[Mapping[str, Any]] | str | Path,
+    source: Iterable[Row] | str | Path,
     shape: type[T],
     *,
     on_bad: str = "refuse",
     max_prompt_chars: int | None = 8000,
-    convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    convert: Callable[[Row], Row] | None = None,
     limit: int | None = None,
 ) -> Rows[T]:
     """Rows as examples of one shape, each row checked.
@@ -136,6 +86,7 @@ def read(
     Columns that the shape lacks are ignored, unless they would change what a row means (tools,
     images, system, history, weight ...): then the row is bad.
 
+    >>> from minialign.data.shapes import Pair
     >>> rows = [{"prompt": "Say hi.", "chosen": "Hi!", "rejected": "No."},
     ...         {"prompt": "Say hi.", "chosen": "Hi!", "rejected": "Hi!"}]
     >>> pairs = read(rows, Pair, on_bad="drop")
@@ -167,23 +118,93 @@ def read(
         ValueError: for a bad row, with its number and the repair; for an unknown shape or on_bad.
         FileNotFoundError: if there is no such file.
     """
-    if on_bad not in ("refuse", "drop"):
-        raise ValueError(f"on_bad is {on_bad!r}; use 'refuse' or 'drop'")
+    _check_on_bad(on_bad)
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; use one of {', '.join(s.__name__ for s in SHAPES)}")
     place, rows = numbered(source)
     return examples(place, islice(rows, limit), shape, on_bad, max_prompt_chars, convert)
 
 
+def read_public(
+    source: Iterable[Row] | str | Path,
+    shape: type | None = None,
+    *,
+    split: str = "train",
+    limit: int | None = None,
+    on_bad: str = "drop",
+    max_prompt_chars: int | None = 8000,
+) -> Rows:
+    """Examples of a public data set, its format told by the columns of its first hundred rows.
+
+    Args:
+        source: as `read` takes it, or a data set of the hub, "owner/name" or "owner/name:subset".
+            Of the hub no more is loaded than is needed.
+        shape: what the rows should become; None takes whatever they are.
+        split: of a data set of the hub. Rows whose column `split` names another one that is held
+            out, such as "test", are bad.
+        limit: rows to read, bad ones among them; None is all.
+        on_bad: "drop" leaves bad rows out and counts them; "refuse" raises at the first.
+        max_prompt_chars: as in `read`.
+
+    Raises:
+        ValueError: if no format has the columns, the rows are of another shape than asked, a file
+            is not what its name says, or a name is none.
+        FileNotFoundError: if there is no such file.
+        ConnectionError: if the hub does not answer.
+    """
+    _check_on_bad(on_bad)
+    place, rows = numbered(source, split)
+    first = list(islice(rows, SAMPLE))
+    known = FORMATS[_told(first, shape)]
+    if shape is not None and known.shape is not shape:
+        what = source if isinstance(source, str | Path) else "the source"
+        such = [one.example for one in FORMATS.values() if one.shape is shape and one.example]
+        raise ValueError(
+            f"{what} holds rows for {known.shape.__name__}, and {shape.__name__} is asked for; "
+            f"use a data set such as {', '.join(such) or 'a file of your own'}"
+        )
+
+    def convert(row: Row) -> Row:
+        refuse_held_out(row, split)
+        return known.convert(row)
+
+    rows = islice(chain(first, rows), limit)
+    return examples(place, rows, known.shape, on_bad, max_prompt_chars, convert)
+
+
+def _check_on_bad(on_bad: str) -> None:
+    if on_bad not in ("refuse", "drop"):
+        raise ValueError(f"on_bad is {on_bad!r}; use 'refuse' or 'drop'")
+
+
+def _told(numbered_rows: Iterable[tuple[int, Any]], shape: type | None) -> str:
+    """The name of the format of rows or undecoded lines, of which some may be bad."""
+    rows, bad = [], None
+    for _, row in numbered_rows:
+        try:
+            rows.append(row_of(row))
+        except BadRow as error:
+            bad = bad or error
+    if not rows:
+        why = f" ({bad.message})" if bad else ""
+        raise ValueError(
+            f"there is no row of columns to tell the format by{why}; use another file or split"
+        )
+    return told_by_most(rows, shape)
+
+
 def examples(
     place: str,
     rows: Iterable[tuple[int, Any]],
-    shape: type[T],
+    shape: type[T] | None,
     on_bad: str,
     max_prompt_chars: int | None,
-    convert: Callable | None,
+    convert: Callable[[Row], Row] | None,
 ) -> Rows[T]:
-    """Numbered rows, or lines of JSON, as examples; the arguments are those of `read`."""
+    """Numbered rows, or lines of JSON, as examples; the arguments are those of `read`.
+
+    Without a shape they stay rows: what `convert` makes of them, with all columns.
+    """
     found: Rows[T] = Rows()
     for number, row in rows:
         try:
@@ -197,12 +218,14 @@ def examples(
     return found
 
 
-def _example(row: Any, shape: type[T], max_prompt_chars: int | None, convert: Callable | None) -> T:
+def _example(row: Any, shape: type | None, longest: int | None, convert: Callable | None) -> Any:
     """A row, or a line of JSON, as an example; raises BadRow."""
     row = row_of(row)
     refuse_unread(row, UNREAD if convert else (*UNREAD, *FRAME))
     refuse_unused(row, more=JUDGED if shape is Demonstration else ())
     row = row if convert is None else convert(row)
+    if shape is None:
+        return row
     values = {}
     for field in fields(shape):
         value = row.get(field.name)
@@ -210,16 +233,8 @@ def _example(row: Any, shape: type[T], max_prompt_chars: int | None, convert: Ca
             values[field.name] = _CHECKS[field.name](field.name, value)
         elif field.name != "answer":
             raise missing(row, field.name)
-    _check_together(values, shape, max_prompt_chars)
+    check_together(values, shape, longest)
     return shape(**values)
-
-
-def row_of(row: Any) -> Mapping[str, Any]:
-    """A row, or a line of JSON, as a dict of columns; raises BadRow."""
-    row = decoded(row) if isinstance(row, bytes) else row
-    if not isinstance(row, Mapping):
-        raise BadRow("wrong type", f"the row is {shown(row)}; use a dict of columns")
-    return row
 
 
 _CHECKS = {
@@ -230,21 +245,3 @@ _CHECKS = {
     "completions": several(completion_of),
     **dict.fromkeys(("completion", "chosen", "rejected"), completion_of),
 }
-
-
-def _check_together(values: dict[str, Any], shape: type, max_prompt_chars: int | None) -> None:
-    """What no column shows alone: equal completions, steps without labels; and a long prompt."""
-    prompt = values["prompt"]
-    size = len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
-    if max_prompt_chars is not None and size > max_prompt_chars:
-        rule = f"more than max_prompt_chars={max_prompt_chars}; shorten it or raise the limit"
-        raise BadRow("long prompt", f"the prompt has {size} characters, {rule}")
-    replies = values.get("completions", ())
-    if shape is Pair and values["chosen"] == values["rejected"]:
-        raise BadRow("equal completions", "chosen equals rejected, which teaches nothing; drop it")
-    if shape is Ranking and len(set(replies)) < max(2, len(replies)):
-        rule = f"{len(replies)} completions, {len(set(replies))} of them different"
-        raise BadRow("equal completions", f"{rule}; a ranking needs 2 or more, all different")
-    if shape is Steps and (not replies or len(replies) != len(values["labels"])):
-        rule = f"{len(replies)} steps and {len(values['labels'])} labels"
-        raise BadRow("steps without labels", f"{rule}; use 1 or more steps with one label each")

@@ -1,37 +1,34 @@
-"""A learner's own data in place of the village's, as a training loop takes it.
+"""Rows as a training loop takes them: encoded demonstrations and comparisons, problems with a task.
 
 Each function reads a file or a data set of the hub in any of the known formats (`formats`), leaves
 out what is malformed, too long or without use, and says which rows and why. What it returns is a
-list whose `numbers` and `dropped` (`readers.Rows`) account for every row that was read.
+list whose `numbers` and `dropped` (`reading.Rows`) account for every row that was read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from minialign.core.batching import Row
-from minialign.core.tokens import encode
-from minialign.data.public_data import read_public
-from minialign.data.readers import Demonstration, Messages, Pair, Prompt, Rows
-from minialign.data.row_checks import BadRow, shown
+from minialign.core.batching import Row as Encoded
+from minialign.core.batching import encode
+from minialign.data.checks import BadRow, shown
+from minialign.data.reading import Rows, read_public
+from minialign.data.shapes import Demonstration, Messages, Pair, Prompt, T
 from minialign.rewards.public_answers import is_letter, payable, require
-from minialign.variants.loops.policy_loop import Data
-from minialign.variants.loops.preference_loop import Ranking
 
 ASK = r"Work step by step and put the final answer in \boxed{}."
 ASK_LETTER = r"Work step by step and put the letter of the right choice in \boxed{}."
 NAMED = 5  # rows of each reason whose numbers are printed
-T = TypeVar("T")
 
 
 def demonstrations_of(
     dataset: str | Path, tokenizer: PreTrainedTokenizerBase, n: int, max_length: int = 512
-) -> Rows[Row]:
+) -> Rows[Encoded]:
     """Encoded demonstrations from the first `n` rows; prints what was left out."""
     found = read_public(dataset, Demonstration, limit=n)
     return _kept(found, lambda d: encode(tokenizer, d.prompt, d.completion, max_length))
@@ -39,11 +36,11 @@ def demonstrations_of(
 
 def comparisons_of(
     dataset: str | Path, tokenizer: PreTrainedTokenizerBase, n: int, max_length: int = 512
-) -> Rows[Ranking]:
+) -> Rows[tuple[Encoded, Encoded]]:
     """(chosen, rejected) rows of the first `n` comparisons; prints what was left out."""
     found = read_public(dataset, Pair, limit=n)
 
-    def encoded(pair: Pair) -> Ranking:
+    def encoded(pair: Pair) -> tuple[Encoded, Encoded]:
         texts = (pair.chosen, pair.rejected)
         chosen, rejected = (encode(tokenizer, pair.prompt, text, max_length) for text in texts)
         if chosen.ids == rejected.ids:
@@ -54,7 +51,7 @@ def comparisons_of(
     return _kept(found, encoded)
 
 
-def problems_of(dataset: str | Path, n: int) -> Rows[Data]:
+def problems_of(dataset: str | Path, n: int) -> Rows[dict[str, Any]]:
     r"""Problems whose answer the reward for public problems can pay; prints what was left out.
 
     That reward is `public_answer`, and a row is kept if every way to write its answer that a model
@@ -66,7 +63,7 @@ def problems_of(dataset: str | Path, n: int) -> Rows[Data]:
     require()
     found = read_public(dataset, Prompt, limit=n)
 
-    def problem(row: Prompt) -> Data:
+    def problem(row: Prompt) -> dict[str, Any]:
         if row.answer is None or not payable(row.answer):
             rule = "no reply would be paid for it; use a number, an expression, a word or a letter"
             raise BadRow("no answer", f"answer is {shown(row.answer)}; {rule}")

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from minialign.data.format_talks import CHOICES, Row, asked, column, request, text
-from minialign.data.row_checks import BadRow, is_empty, listed, shown
+from minialign.data.checks import BadRow, is_empty, listed, shown
+from minialign.data.conversations import CHOICES, asked, column, request, text
+from minialign.data.shapes import Row
 from minialign.rewards.public_answers import boxed
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

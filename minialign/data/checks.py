@@ -11,7 +11,8 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-Messages = list[dict[str, str]]  # [{"role": "user", "content": "Hello."}, ...]
+from minialign.data.shapes import Messages, Pair, Ranking, Row, Steps
+
 ROLES = ("system", "user", "assistant")
 NAMES = 12  # columns that an error lists
 # Of a row or of a message: no reader here takes them, and a reply without them is another reply.
@@ -23,6 +24,7 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of a message: templ
 FRAME = ("system", "system_prompt", "history")  # `formats` reads them
 UNUSED = ("train", "loss", "train_on_turn", "learn")  # false: a reply that is not to be learnt
 JUDGED = ("label", "kto_tag")  # of a demonstration, likewise
+HELD_OUT = ("test", "validation", "valid", "val", "dev", "eval", "families")  # splits by name
 SIZED = (list, tuple, Mapping, bytes)
 
 
@@ -61,14 +63,21 @@ def is_empty(value: Any) -> bool:
     return value is None or value is False or (isinstance(value, SIZED) and len(value) == 0)
 
 
-def missing(row: Mapping[str, Any], column: str) -> BadRow:
+def missing(row: Row, column: str) -> BadRow:
     """The error of a row that lacks a column."""
     problem = "is null" if column in row else f"is missing among {listed(row) or 'no columns'}"
     return BadRow("missing column", f"column {column!r} {problem}; fill or rename it")
 
 
-def decoded(line: bytes) -> Any:
-    """A line of JSON; raises BadRow."""
+def row_of(row: Any) -> Row:
+    """A row, or a line of JSON, as a dict of columns; raises BadRow."""
+    row = _decoded(row) if isinstance(row, bytes) else row
+    if not isinstance(row, Mapping):
+        raise BadRow("wrong type", f"the row is {shown(row)}; use a dict of columns")
+    return row
+
+
+def _decoded(line: bytes) -> Any:
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -158,7 +167,7 @@ def _joined(column: str, parts: list) -> str:
     return "".join(text_of(f"{column}.content.text", part.get("text")) for part in parts)
 
 
-def refuse_unread(row: Mapping[str, Any], names: Iterable[str], what: str = "the row") -> None:
+def refuse_unread(row: Row, names: Iterable[str], what: str = "the row") -> None:
     """Refuse what has a column that would have to be read."""
     for name in names:
         if not is_empty(row.get(name)):
@@ -172,7 +181,7 @@ def refuse_unread(row: Mapping[str, Any], names: Iterable[str], what: str = "the
             )
 
 
-def refuse_unused(row: Mapping[str, Any], what: str = "the row", more: Iterable[str] = ()) -> None:
+def refuse_unused(row: Row, what: str = "the row", more: Iterable[str] = ()) -> None:
     """Refuse a row or a reply that counts less than others, or not at all."""
     weight = row.get("weight")
     if not is_empty(weight) and (not isinstance(weight, int | float) or weight != 1):
@@ -185,8 +194,34 @@ def refuse_unused(row: Mapping[str, Any], what: str = "the row", more: Iterable[
         raise BadRow("reply not to be learnt", f"{what} has {name!r} {shown(row[name])}; {rule}")
 
 
+def refuse_held_out(row: Row, split: str) -> None:
+    """Refuse a row that says that it is of another split, one kept for measuring."""
+    other = row.get("split")
+    if isinstance(other, str) and other != split and other in HELD_OUT:
+        rule = f"{split!r} is asked for; rename the column if the row is to be read"
+        raise BadRow("another split", f"column 'split' is {other!r}, and {rule}")
+
+
 def _says(value: Any, word: str, number: int) -> bool:
     """Whether a value is true (or false), as such, as a number or as a text."""
     if isinstance(value, str):
         return value.strip().lower() in (word, str(number))
     return isinstance(value, int | float) and value == number
+
+
+def check_together(values: dict[str, Any], shape: type, longest: int | None) -> None:
+    """Refuse what no column shows alone: equal completions, steps without labels, a long prompt."""
+    prompt = values["prompt"]
+    size = len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
+    if longest is not None and size > longest:
+        rule = f"more than max_prompt_chars={longest}; shorten it or raise the limit"
+        raise BadRow("long prompt", f"the prompt has {size} characters, {rule}")
+    replies = values.get("completions", ())
+    if shape is Pair and values["chosen"] == values["rejected"]:
+        raise BadRow("equal completions", "chosen equals rejected, which teaches nothing; drop it")
+    if shape is Ranking and len(set(replies)) < max(2, len(replies)):
+        rule = f"{len(replies)} completions, {len(set(replies))} of them different"
+        raise BadRow("equal completions", f"{rule}; a ranking needs 2 or more, all different")
+    if shape is Steps and (not replies or len(replies) != len(values["labels"])):
+        rule = f"{len(replies)} steps and {len(values['labels'])} labels"
+        raise BadRow("steps without labels", f"{rule}; use 1 or more steps with one label each")

@@ -1,4 +1,7 @@
-"""Rows of files and tables, numbered as their readers count them; nothing is ever unpickled."""
+"""Sources: rows of files, tables, lists and the hub, numbered as their readers count them.
+
+Nothing is ever unpickled.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from minialign.data.shapes import Row
+from minialign.system.hub import is_name, require_hub
 
 LINES = (".jsonl", ".jsonl.gz")  # one object per line
 WHOLE = (".json", ".json.gz")  # a list of objects, or one object per line all the same
@@ -38,24 +44,28 @@ OTHERS = {
     ".arrow": f"turn it into lines: datasets.Dataset.from_file(path).{TO_LINES}",
     ".txt": 'write one JSON object per line, such as {"prompt": ..., "completion": ...}',
     ".gz": "its name must say what is within, such as rows.jsonl.gz",
-    ".zip": "unpack it and name the file within",
-    ".tar": "unpack it and name the file within",
-    ".tgz": "unpack it and name the file within",
     ".zst": "unpack it with zstd -d",
-    ".pkl": "it may run code when it is loaded; write its rows as .jsonl where you trust it",
-    ".pickle": "it may run code when it is loaded; write its rows as .jsonl where you trust it",
-    ".pt": "it may run code when it is loaded; write its rows as .jsonl where you trust it",
+    **dict.fromkeys((".zip", ".tar", ".tgz"), "unpack it and name the file within"),
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".pt"),
+        "it may run code when it is loaded; write its rows as .jsonl where you trust it",
+    ),
 }
 
 
-def numbered(source: Iterable[Mapping[str, Any]] | str | Path) -> tuple[str, Iterator]:
+def numbered(source: Iterable[Row] | str | Path, split: str | None = None) -> tuple[str, Iterator]:
     """What a number counts, and (number, row): of a file of lines, the undecoded line.
+
+    With a split, a name that could be no file's is a data set of the hub.
 
     Raises:
         ValueError: for a mapping (a DatasetDict), a file of another kind, or one that does not hold
-            what its name says.
-        FileNotFoundError: if there is no such file.
+            what its name says; for what is no name of the hub.
+        FileNotFoundError: if there is no such file, or no such data set.
+        ConnectionError: if the hub does not answer.
     """
+    if split is not None and _is_of_hub(source):
+        source = _of_hub(source, split)
     if isinstance(source, Mapping):
         raise ValueError(
             f"source is a {type(source).__name__} of {', '.join(map(str, source))}; use one split "
@@ -69,6 +79,42 @@ def numbered(source: Iterable[Mapping[str, Any]] | str | Path) -> tuple[str, Ite
             "rows"
         )
     return "row", iter(enumerate(source, 1))
+
+
+def _is_of_hub(name: Any) -> bool:
+    """Whether a name is not that of a file, nor could be.
+
+    >>> _is_of_hub("openai/gsm8k:main"), _is_of_hub("./nowhere"), _is_of_hub("rows.csv")
+    (True, False, False)
+    """
+    if not isinstance(name, str) or name.endswith((*SUFFIXES, *OTHERS)):
+        return False
+    return not name.startswith((".", "/", "~")) and "\\" not in name and not Path(name).exists()
+
+
+def _of_hub(name: str, split: str) -> Iterable[Row]:
+    """The rows of a split, loaded as they are read."""
+    from datasets import load_dataset  # seconds to import
+    from datasets.exceptions import DatasetNotFoundError
+
+    path, _, subset = name.partition(":")
+    if not is_name(path) or "//" in subset:  # a subset of "https" is an address
+        raise ValueError(
+            f"{name!r} is neither a file here nor a name of the hub; use a path such as "
+            "data/rows.jsonl, or owner/name, or owner/name:subset"
+        )
+    require_hub(f"there is no file {path} here, and the data set {path}")
+    try:
+        return load_dataset(path, subset or None, split=split, streaming=True)
+    except DatasetNotFoundError:
+        raise FileNotFoundError(
+            f"the hub has no data set {path} that may be read from here; check the name, or log in "
+            "(hf auth login) if it is private"
+        ) from None
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} cannot be loaded from the hub ({error}); name a subset as owner/name:subset"
+        ) from None
 
 
 def _numbered_file(path: Path) -> tuple[str, Iterator]:
