@@ -11,12 +11,12 @@ from random import Random
 from minialign.world import tasks
 from minialign.world.demonstrations import demonstrations, reply_in
 from minialign.world.preferences import comparisons
-from minialign.world.problem_templates import LEVELS
 from minialign.world.problems import problem, solution
 from tools.world_builder.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]
-Row = dict[str, str | int]
+Row = dict[str, str | int | tuple[int, ...]]
+LEVELS = (2, 3, 4)  # of problems, in turn
 
 # File stem -> rows of (train, test); what a file holds beyond that is in data/README.md.
 SIZES = {"instructions": (1760, 352), "preferences": (1500, 300), "problems": (2000, 500)}
@@ -50,13 +50,12 @@ def preference_rows() -> Iterator[Row]:
 
 
 def problem_rows() -> Iterator[Row]:
-    """Word problems with reference solutions, levels in turn; templates of the splits differ."""
+    """The problems that `world.problems.problem_rows` draws for seed 0, their templates named."""
     for split, n in zip(("train", "test"), SIZES["problems"], strict=True):
-        rng = Random(f"problems {split}")
+        rng = Random(f"problem rows {split} 0")
         seen: set[str] = set()
-        levels = sorted(LEVELS)
         while len(seen) < n:
-            posed = problem(rng, levels[len(seen) % len(levels)], split)
+            posed = problem(rng, LEVELS[len(seen) % len(LEVELS)], split)
             if posed.prompt in seen:
                 continue
             seen.add(posed.prompt)
@@ -64,7 +63,8 @@ def problem_rows() -> Iterator[Row]:
                 "split": split,
                 "prompt": posed.prompt,
                 "answer": str(posed.answer),
-                "solution": solution(posed, rng),
+                "solution": solution(posed),
+                "numbers": posed.numbers,
                 "level": posed.level,
                 "template": posed.template,
             }
