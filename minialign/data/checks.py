@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
-from minialign.data.shapes import Messages, Pair, Ranking, Row, Steps
+from minialign.data.shapes import Demonstration, Messages, Pair, Ranking, Row, Steps
 
 ROLES = ("system", "user", "assistant")
 NAMES = 12  # columns that an error lists
@@ -36,7 +37,7 @@ class BadRow(Exception):
         self.reason, self.message = reason, message
 
 
-def shown(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value in an error, cut short, with its type."""
     try:
         text = reprlib.repr(value)
@@ -45,11 +46,11 @@ def shown(value: Any) -> str:
     return f"{text} ({type(value).__name__})"
 
 
-def listed(names: Iterable[Any]) -> str:
+def listing(names: Iterable[Any]) -> str:
     """Names in an error, the first dozen."""
-    known = [reprlib.repr(name) if isinstance(name, str) else shown(name) for name in names]
-    more = f" and {len(known) - NAMES} more" if len(known) > NAMES else ""
-    return ", ".join(known[:NAMES]) + more
+    texts = [reprlib.repr(name) if isinstance(name, str) else brief(name) for name in names]
+    more = f" and {len(texts) - NAMES} more" if len(texts) > NAMES else ""
+    return ", ".join(texts[:NAMES]) + more
 
 
 def is_empty(value: Any) -> bool:
@@ -65,19 +66,19 @@ def is_empty(value: Any) -> bool:
 
 def missing(row: Row, column: str) -> BadRow:
     """The error of a row that lacks a column."""
-    problem = "is null" if column in row else f"is missing among {listed(row) or 'no columns'}"
+    problem = "is null" if column in row else f"is missing among {listing(row) or 'no columns'}"
     return BadRow("missing column", f"column {column!r} {problem}; fill or rename it")
 
 
 def row_of(row: Any) -> Row:
     """A row, or a line of JSON, as a dict of columns; raises BadRow."""
-    row = _decoded(row) if isinstance(row, bytes) else row
+    row = _decode(row) if isinstance(row, bytes) else row
     if not isinstance(row, Mapping):
-        raise BadRow("wrong type", f"the row is {shown(row)}; use a dict of columns")
+        raise BadRow("wrong type", f"the row is {brief(row)}; use a dict of columns")
     return row
 
 
-def _decoded(line: bytes) -> Any:
+def _decode(line: bytes) -> Any:
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -94,7 +95,7 @@ def text_of(column: str, value: Any) -> str:
     """A string that UTF-8 can hold."""
     if not isinstance(value, str):
         repair = "the 'content' of its message" if isinstance(value, list) else "a string"
-        raise BadRow("wrong type", f"column {column!r} is {shown(value)}; use {repair}")
+        raise BadRow("wrong type", f"column {column!r} is {brief(value)}; use {repair}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -113,19 +114,19 @@ def completion_of(column: str, value: Any) -> str:
 def label_of(column: str, value: Any) -> bool:
     """True or false, and nothing that might stand for them."""
     if not isinstance(value, bool):
-        raise BadRow("wrong type", f"column {column!r} is {shown(value)}; use true or false")
+        raise BadRow("wrong type", f"column {column!r} is {brief(value)}; use true or false")
     return value
 
 
 def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple]:
     """The check of a list, each of whose items must pass another."""
 
-    def checked(column: str, values: Any) -> tuple:
+    def check_each(column: str, values: Any) -> tuple:
         if not isinstance(values, list | tuple):
-            raise BadRow("wrong type", f"column {column!r} is {shown(values)}; use a list")
+            raise BadRow("wrong type", f"column {column!r} is {brief(values)}; use a list")
         return tuple(check(f"{column}[{i}]", value) for i, value in enumerate(values))
 
-    return checked
+    return check_each
 
 
 def prompt_of(column: str, value: Any) -> str | Messages:
@@ -136,7 +137,7 @@ def prompt_of(column: str, value: Any) -> str | Messages:
         isinstance(m, Mapping) and m.keys() >= {"role", "content"} for m in value
     ):
         rule = "use a string or one or more messages, dicts of 'role' and 'content'"
-        raise BadRow("wrong type", f"column {column!r} is {shown(value)}; {rule}")
+        raise BadRow("wrong type", f"column {column!r} is {brief(value)}; {rule}")
     return [message_of(column, message) for message in value]
 
 
@@ -150,7 +151,7 @@ def message_of(column: str, message: Mapping[str, Any]) -> dict[str, str]:
     if role not in ROLES:
         rule = f"use one of {', '.join(ROLES)}"
         raise BadRow(
-            "unknown role", f"a message of column {column!r} is from {shown(role)}; {rule}"
+            "unknown role", f"a message of column {column!r} is from {brief(role)}; {rule}"
         )
     content = message["content"]
     if isinstance(content, list):
@@ -163,7 +164,7 @@ def _joined(column: str, parts: list) -> str:
     for part in parts:
         if not isinstance(part, Mapping) or part.get("type") != "text":
             rule = "only text is read; drop the row"
-            raise BadRow("not text", f"a message of column {column!r} holds {shown(part)}; {rule}")
+            raise BadRow("not text", f"a message of column {column!r} holds {brief(part)}; {rule}")
     return "".join(text_of(f"{column}.content.text", part.get("text")) for part in parts)
 
 
@@ -176,7 +177,7 @@ def refuse_unread(row: Row, names: Iterable[str], what: str = "the row") -> None
                 rule = "read it with `read_public`, or give `convert`"
             raise BadRow(
                 f"{name} not read",
-                f"{what} has {name!r}, {shown(row[name])}, without which it means something else; "
+                f"{what} has {name!r}, {brief(row[name])}, without which it means something else; "
                 f"{rule}",
             )
 
@@ -186,12 +187,12 @@ def refuse_unused(row: Row, what: str = "the row", more: Iterable[str] = ()) -> 
     weight = row.get("weight")
     if not is_empty(weight) and (not isinstance(weight, int | float) or weight != 1):
         rule = "here every row counts as 1; drop the row or the column"
-        raise BadRow("weight not read", f"{what} has the weight {shown(weight)}; {rule}")
-    unused = [name for name in (*UNUSED, *more) if _says(row.get(name), "false", 0)]
-    if unused or _says(row.get("mask"), "true", 1):
-        name = (*unused, "mask")[0]
+        raise BadRow("weight not read", f"{what} has the weight {brief(weight)}; {rule}")
+    silent = [name for name in (*UNUSED, *more) if _says(row.get(name), "false", 0)]
+    if silent or _says(row.get("mask"), "true", 1):
+        name = (*silent, "mask")[0]
         rule = "such a reply is not to be learnt; drop the row"
-        raise BadRow("reply not to be learnt", f"{what} has {name!r} {shown(row[name])}; {rule}")
+        raise BadRow("reply not to be learnt", f"{what} has {name!r} {brief(row[name])}; {rule}")
 
 
 def refuse_held_out(row: Row, split: str) -> None:
@@ -209,7 +210,7 @@ def _says(value: Any, word: str, number: int) -> bool:
     return isinstance(value, int | float) and value == number
 
 
-def check_together(values: dict[str, Any], shape: type, longest: int | None) -> None:
+def _check_together(values: dict[str, Any], shape: type, longest: int | None) -> None:
     """Refuse what no column shows alone: equal completions, steps without labels, a long prompt."""
     prompt = values["prompt"]
     size = len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
@@ -225,3 +226,34 @@ def check_together(values: dict[str, Any], shape: type, longest: int | None) -> 
     if shape is Steps and (not replies or len(replies) != len(values["labels"])):
         rule = f"{len(replies)} steps and {len(values['labels'])} labels"
         raise BadRow("steps without labels", f"{rule}; use 1 or more steps with one label each")
+
+
+def example_of(
+    row: Any, shape: type | None, longest: int | None, convert: Callable[[Row], Row] | None
+) -> Any:
+    """A row, or a line of JSON, as an example; raises BadRow."""
+    row = row_of(row)
+    refuse_unread(row, UNREAD if convert else (*UNREAD, *FRAME))
+    refuse_unused(row, more=JUDGED if shape is Demonstration else ())
+    row = row if convert is None else convert(row)
+    if shape is None:
+        return row
+    values = {}
+    for field in fields(shape):
+        value = row.get(field.name)
+        if value is not None:
+            values[field.name] = _CHECKS[field.name](field.name, value)
+        elif field.name != "answer":
+            raise missing(row, field.name)
+    _check_together(values, shape, longest)
+    return shape(**values)
+
+
+_CHECKS = {
+    "prompt": prompt_of,
+    "answer": text_of,
+    "label": label_of,
+    "labels": several(label_of),
+    "completions": several(completion_of),
+    **dict.fromkeys(("completion", "chosen", "rejected"), completion_of),
+}

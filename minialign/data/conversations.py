@@ -10,12 +10,12 @@ from typing import Any
 
 from minialign.data.checks import (
     BadRow,
+    brief,
     is_empty,
     message_of,
     missing,
     refuse_unread,
     refuse_unused,
-    shown,
 )
 from minialign.data.shapes import Messages, Row
 
@@ -23,7 +23,7 @@ SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "a
             "system": "system"}  # of ShareGPT  # fmt: skip
 REQUESTS = ("prompt", "instruction", "question", "input")  # the first of them that a row has
 CONTEXT = ("input", "context", "passage")  # what a request is about: it follows the request
-CHOICES = ("choices", "options")  # `format_problems` reads them, and no one else
+CHOICES = ("choices", "options")  # `problems` reads them, and no one else
 
 
 def column(row: Row, name: str) -> Any:
@@ -41,7 +41,7 @@ def text(row: Row, name: str) -> str:
     return value
 
 
-def asked(row: Row, name: str) -> str:
+def request_of(row: Row, name: str) -> str:
     """A request, and after a blank line each what it is about, if it does not say so itself."""
     refuse_unread(row, CHOICES)
     request = text(row, name)
@@ -80,7 +80,7 @@ def split_reply(name: str, turns: Messages) -> tuple[Messages, str]:
     return turns[:-1], turns[-1]["content"]
 
 
-def framed(row: Row, example: dict[str, Any]) -> dict[str, Any]:
+def with_frame(row: Row, example: dict[str, Any]) -> dict[str, Any]:
     """An example whose prompt begins with the row's system text and history of turns, if any."""
     system = {
         text(row, name) for name in ("system", "system_prompt") if not is_empty(row.get(name))
@@ -108,14 +108,14 @@ def _history(value: Any) -> Messages:
     )
     if not whole:
         rule = "use a list of pairs, a request and its reply each"
-        raise BadRow("wrong type", f"column 'history' is {shown(value)}; {rule}")
+        raise BadRow("wrong type", f"column 'history' is {brief(value)}; {rule}")
     roles = ("user", "assistant")
     return [{"role": r, "content": t} for pair in value for r, t in zip(roles, pair, strict=True)]
 
 
 def alpaca(row: Row, reply: str = "output") -> Row:
     """Instruction, input and output."""
-    return {"prompt": asked(row, "instruction"), "completion": row.get(reply)}
+    return {"prompt": request_of(row, "instruction"), "completion": row.get(reply)}
 
 
 def dolly(row: Row) -> Row:
@@ -125,18 +125,19 @@ def dolly(row: Row) -> Row:
 
 def seed_task(row: Row) -> Row:
     """Self-instruct: an instruction and a list of instances, of which the first is taken."""
-    found = column(row, "instances")
-    if not isinstance(found, list) or not found or not isinstance(found[0], Mapping):
+    instances = column(row, "instances")
+    if not isinstance(instances, list) or not instances or not isinstance(instances[0], Mapping):
         rule = "use a list of one or more dicts of 'input' and 'output'"
-        raise BadRow("wrong type", f"column 'instances' is {shown(found)}; {rule}")
-    return alpaca({**row, "input": found[0].get("input"), "output": found[0].get("output")})
+        raise BadRow("wrong type", f"column 'instances' is {brief(instances)}; {rule}")
+    first = instances[0]
+    return alpaca({**row, "input": first.get("input"), "output": first.get("output")})
 
 
 def conversation(row: Row) -> Row:
     """Messages; a prompt beside them must be one of them."""
     turns = messages("messages", column(row, "messages"))
     before, completion = split_reply("messages", turns)
-    return {"prompt": _told_once(row, before), "completion": completion}
+    return {"prompt": _prompt_once(row, before), "completion": completion}
 
 
 def sharegpt(row: Row) -> Row:
@@ -144,9 +145,9 @@ def sharegpt(row: Row) -> Row:
     turns = column(row, "conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
         raise BadRow("wrong type", "column 'conversations' is no list of turns; use from and value")
-    said = messages("conversations", [_turn(turn) for turn in turns])
-    before, completion = split_reply("conversations", said)
-    return {"prompt": _told_once(row, before), "completion": completion}
+    talk = messages("conversations", [_turn(turn) for turn in turns])
+    before, completion = split_reply("conversations", talk)
+    return {"prompt": _prompt_once(row, before), "completion": completion}
 
 
 def _turn(turn: Row) -> Row:
@@ -156,7 +157,7 @@ def _turn(turn: Row) -> Row:
     who = text(turn, "from")
     if who not in SPEAKERS:
         rule = f"use one of {', '.join(SPEAKERS)}"
-        raise BadRow("unknown speaker", f"a turn is from {shown(who)}; {rule}")
+        raise BadRow("unknown speaker", f"a turn is from {brief(who)}; {rule}")
     rest = {name: value for name, value in turn.items() if name not in ("from", "value")}
     return {**rest, "role": SPEAKERS[who], "content": text(turn, "value")}
 
@@ -190,27 +191,27 @@ def reply(row: Row, name: str) -> tuple[Messages, str]:
 def request(row: Row, before: Messages) -> str | Messages:
     """The row's request, or the messages before the completion, which hold it already."""
     if before:
-        return _told_once(row, before)
+        return _prompt_once(row, before)
     name = next((name for name in REQUESTS if row.get(name) is not None), "prompt")
     value = column(row, name)
     if not isinstance(value, list):
-        return asked(row, name)
+        return request_of(row, name)
     turns = messages(name, value)
     if not turns or turns[-1]["role"] != "user":
         raise BadRow("no request", f"column {name!r} does not end with a user's turn; drop the row")
     return turns
 
 
-def _told_once(row: Row, before: Messages) -> Messages:
+def _prompt_once(row: Row, before: Messages) -> Messages:
     """The messages before a reply; a prompt column beside them must not say something else."""
     value = row.get("prompt")
     if is_empty(value):
         return before
     contents = [turn["content"].strip() for turn in before]
-    told = value.strip() in contents if isinstance(value, str) else value == before
-    if not told and isinstance(value, list):
-        told = messages("prompt", value) == before
-    if not told:
+    same = value.strip() in contents if isinstance(value, str) else value == before
+    if not same and isinstance(value, list):
+        same = messages("prompt", value) == before
+    if not same:
         rule = "which is none of the messages before the reply; drop the row or the column"
-        raise BadRow("two prompts", f"column 'prompt' is {shown(value)}, {rule}")
+        raise BadRow("two prompts", f"column 'prompt' is {brief(value)}, {rule}")
     return before

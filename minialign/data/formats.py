@@ -13,7 +13,7 @@ from typing import Any
 
 from minialign.data import conversations as talks
 from minialign.data import preferences, problems
-from minialign.data.checks import listed
+from minialign.data.checks import listing
 from minialign.data.shapes import Demonstration, Feedback, Pair, Prompt, Row
 
 
@@ -28,7 +28,7 @@ class Format:
 
     def convert(self, row: Row) -> dict[str, Any]:
         """A row as one of the shape; raises BadRow."""
-        return talks.framed(row, self.columns_of(row))
+        return talks.with_frame(row, self.columns_of(row))
 
 
 # Tried in this order: a row of a later format may have the columns of an earlier one, never both.
@@ -78,12 +78,12 @@ def told_by_most(rows: Iterable[Row], shape: type | None = None) -> str:
         ValueError: if no row has the columns of a format.
     """
     rows = list(rows)
-    found = Counter(filter(None, (_format_of(row, shape) for row in rows)))
-    found = found or Counter(filter(None, (_format_of(row, None) for row in rows)))
-    if found:
-        return found.most_common(1)[0][0]
+    counts = Counter(filter(None, (_format_of(row, shape) for row in rows)))
+    counts = counts or Counter(filter(None, (_format_of(row, None) for row in rows)))
+    if counts:
+        return counts.most_common(1)[0][0]
     known = "; ".join(f"{name}: {', '.join(one.columns)}" for name, one in FORMATS.items())
-    columns = listed(rows[0]) if rows else "no row"
+    columns = listing(rows[0]) if rows else "no row"
     raise ValueError(f"no format has the columns {columns}; rename them to those of one ({known})")
 
 

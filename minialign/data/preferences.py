@@ -6,7 +6,7 @@ import math
 import re
 from contextlib import suppress
 
-from minialign.data.checks import BadRow, shown
+from minialign.data.checks import BadRow, brief
 from minialign.data.conversations import messages, reply, request, text
 from minialign.data.shapes import Messages, Row
 
@@ -48,7 +48,7 @@ def _number(row: Row, name: str) -> float | None:
             number = float(value)
     if not math.isfinite(number):
         rule = "use a number, or drop the column"
-        raise BadRow("no score", f"column {name!r} is {shown(value)}; {rule}")
+        raise BadRow("no score", f"column {name!r} is {brief(value)}; {rule}")
     return number
 
 
@@ -63,8 +63,8 @@ def _transcript(row: Row, name: str) -> Messages:
     if first.strip() or not parts:
         raise BadRow("no transcript", f"column {name!r} does not start with a blank line and Human")
     roles = ({"Human": "user", "Assistant": "assistant"}[who] for who in parts[::2])
-    said = [
+    turns = [
         {"role": role, "content": words.strip()}
         for role, words in zip(roles, parts[1::2], strict=True)
     ]
-    return messages(name, said)
+    return messages(name, turns)

@@ -8,31 +8,14 @@ one; data sets of the hub come through it. Nothing that is read is ever evaluate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from minialign.data.checks import (
-    FRAME,
-    JUDGED,
-    UNREAD,
-    BadRow,
-    check_together,
-    completion_of,
-    label_of,
-    missing,
-    prompt_of,
-    refuse_held_out,
-    refuse_unread,
-    refuse_unused,
-    row_of,
-    several,
-    text_of,
-)
+from minialign.data.checks import BadRow, example_of, refuse_held_out, row_of
 from minialign.data.formats import FORMATS, told_by_most
-from minialign.data.shapes import SHAPES, Demonstration, Row, T
-from minialign.data.sources import numbered
+from minialign.data.shapes import SHAPES, Row, T
+from minialign.data.sources import number_rows
 
 SAMPLE = 100  # rows by which the format is told
 
@@ -121,7 +104,7 @@ def read(
     _check_on_bad(on_bad)
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; use one of {', '.join(s.__name__ for s in SHAPES)}")
-    place, rows = numbered(source)
+    place, rows = number_rows(source)
     return examples(place, islice(rows, limit), shape, on_bad, max_prompt_chars, convert)
 
 
@@ -153,9 +136,9 @@ def read_public(
         ConnectionError: if the hub does not answer.
     """
     _check_on_bad(on_bad)
-    place, rows = numbered(source, split)
+    place, rows = number_rows(source, split)
     first = list(islice(rows, SAMPLE))
-    known = FORMATS[_told(first, shape)]
+    known = FORMATS[_format_name(first, shape)]
     if shape is not None and known.shape is not shape:
         what = source if isinstance(source, str | Path) else "the source"
         such = [one.example for one in FORMATS.values() if one.shape is shape and one.example]
@@ -177,10 +160,10 @@ def _check_on_bad(on_bad: str) -> None:
         raise ValueError(f"on_bad is {on_bad!r}; use 'refuse' or 'drop'")
 
 
-def _told(numbered_rows: Iterable[tuple[int, Any]], shape: type | None) -> str:
+def _format_name(pairs: Iterable[tuple[int, Any]], shape: type | None) -> str:
     """The name of the format of rows or undecoded lines, of which some may be bad."""
     rows, bad = [], None
-    for _, row in numbered_rows:
+    for _, row in pairs:
         try:
             rows.append(row_of(row))
         except BadRow as error:
@@ -205,43 +188,14 @@ def examples(
 
     Without a shape they stay rows: what `convert` makes of them, with all columns.
     """
-    found: Rows[T] = Rows()
+    result: Rows[T] = Rows()
     for number, row in rows:
         try:
-            found.keep(number, _example(row, shape, max_prompt_chars, convert))
+            result.keep(number, example_of(row, shape, max_prompt_chars, convert))
         except BadRow as bad:
             if on_bad == "refuse":
                 raise ValueError(
                     f"{place} {number}: {bad.message} (or leave bad rows out: on_bad='drop')"
                 ) from None
-            found.drop(number, bad)
-    return found
-
-
-def _example(row: Any, shape: type | None, longest: int | None, convert: Callable | None) -> Any:
-    """A row, or a line of JSON, as an example; raises BadRow."""
-    row = row_of(row)
-    refuse_unread(row, UNREAD if convert else (*UNREAD, *FRAME))
-    refuse_unused(row, more=JUDGED if shape is Demonstration else ())
-    row = row if convert is None else convert(row)
-    if shape is None:
-        return row
-    values = {}
-    for field in fields(shape):
-        value = row.get(field.name)
-        if value is not None:
-            values[field.name] = _CHECKS[field.name](field.name, value)
-        elif field.name != "answer":
-            raise missing(row, field.name)
-    check_together(values, shape, longest)
-    return shape(**values)
-
-
-_CHECKS = {
-    "prompt": prompt_of,
-    "answer": text_of,
-    "label": label_of,
-    "labels": several(label_of),
-    "completions": several(completion_of),
-    **dict.fromkeys(("completion", "chosen", "rejected"), completion_of),
-}
+            result.drop(number, bad)
+    return result

@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minialign.data.checks import BadRow, missing, row_of, shown, text_of
+from minialign.data.checks import BadRow, brief, missing, row_of, text_of
 from minialign.data.reading import Rows, examples
 from minialign.data.shapes import Row
-from minialign.data.sources import numbered
+from minialign.data.sources import number_rows
 from minialign.system.folders import data_folder
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def shipped(
             row was edited so that it is bad; the message has its line.
         FileNotFoundError: if there is no data folder, or no file in it yet.
     """
-    place, rows = numbered(shipped_file(name))
+    place, rows = number_rows(shipped_file(name))
     lines = [(number, _split_of(line), line) for number, line in rows]
-    splits = dict.fromkeys(found for _, found, _ in lines if found is not None)
+    splits = dict.fromkeys(other for _, other, _ in lines if other is not None)
     if split not in list(splits):  # a list: what has no hash is unknown, too
         raise ValueError(f"split is {split!r}, which {name} lack; use one of {', '.join(splits)}")
-    chosen = ((number, line) for number, found, line in lines if found in (None, split))
-    return examples(place, islice(chosen, n), shape, "refuse", None, convert)
+    own = ((number, line) for number, other, line in lines if other in (None, split))
+    return examples(place, islice(own, n), shape, "refuse", None, convert)
 
 
 def shipped_file(name: str) -> Path:
@@ -70,7 +70,7 @@ def shipped_problem(row: Row) -> dict[str, Any]:
     text_of("prompt", columns["prompt"])
     if not text_of("answer", columns["answer"]).isdecimal():
         rule = 'use a whole number as text, such as "13"'
-        raise BadRow("no answer", f"column 'answer' is {shown(columns['answer'])}; {rule}")
+        raise BadRow("no answer", f"column 'answer' is {brief(columns['answer'])}; {rule}")
     return {**columns, "answer": int(row["answer"]), "numbers": tuple(row["numbers"])}
 
 

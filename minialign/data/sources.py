@@ -53,7 +53,10 @@ OTHERS = {
 }
 
 
-def numbered(source: Iterable[Row] | str | Path, split: str | None = None) -> tuple[str, Iterator]:
+Numbered = tuple[str, Iterator[tuple[int, Any]]]  # what a number counts; number, row
+
+
+def number_rows(source: Iterable[Row] | str | Path, split: str | None = None) -> Numbered:
     """What a number counts, and (number, row): of a file of lines, the undecoded line.
 
     With a split, a name that could be no file's is a data set of the hub.
@@ -72,7 +75,7 @@ def numbered(source: Iterable[Row] | str | Path, split: str | None = None) -> tu
             "of a DatasetDict, or a list of rows"
         )
     if isinstance(source, str | Path):
-        return _numbered_file(Path(source).expanduser())
+        return _number_file(Path(source).expanduser())
     if not isinstance(source, Iterable) or isinstance(source, bytes):
         raise ValueError(
             f"source is {source!r}; use the path of a file, one split of a Dataset, or a list of "
@@ -117,7 +120,7 @@ def _of_hub(name: str, split: str) -> Iterable[Row]:
         ) from None
 
 
-def _numbered_file(path: Path) -> tuple[str, Iterator]:
+def _number_file(path: Path) -> Numbered:
     _check_path(path)
     if path.suffix == ".parquet":
         return f"{path.name} row", enumerate(_parquet(path), 1)
@@ -125,7 +128,7 @@ def _numbered_file(path: Path) -> tuple[str, Iterator]:
     rows = _list(path)
     if rows is not None:
         return f"{path.name} row", iter(enumerate(rows, 1))
-    return f"{path.name} line", numbered_lines(path)
+    return f"{path.name} line", number_lines(path)
 
 
 def _check_path(path: Path) -> None:
@@ -162,38 +165,38 @@ def _near(path: Path) -> str:
     return f"its folder or name may be misspelt, seen from {Path.cwd()}"
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def number_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     r"""Lines that are not blank, counted from 1; only b"\n" ends one: JSON may hold U+2028."""
     number = 0
-    with _opened(path) as file:
+    with _open(path) as file:
         try:
             for number, line in enumerate(file, 1):
                 line = line.removeprefix(BOM) if number == 1 else line
                 if line.strip():
                     yield number, line
         except DAMAGED as error:
-            raise _damaged(path, error, f"after line {number}") from None
+            raise _damage(path, error, f"after line {number}") from None
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     """The file's bytes, unpacked if they are gzip's, whatever the name says."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")
 
 
-def _damaged(path: Path, error: Exception, place: str) -> ValueError:
+def _damage(path: Path, error: Exception, place: str) -> ValueError:
     what = "is cut short" if isinstance(error, EOFError) else f"is damaged ({error})"
     return ValueError(f"{path.name} {what} {place}; download or pack it again")
 
 
 def _check_start(path: Path) -> None:
     """Raise in one sentence if a file cannot hold JSON."""
-    with _opened(path) as file:
+    with _open(path) as file:
         try:
             start = file.read(START)
         except DAMAGED as error:
-            raise _damaged(path, error, "at its start") from None
+            raise _damage(path, error, "at its start") from None
     if not start:
         raise ValueError(f"{path.name} is empty; write one JSON object per line")
     _refuse_foreign(path, start)
@@ -209,15 +212,15 @@ def _refuse_foreign(path: Path, start: bytes) -> None:
 
 def _list(path: Path) -> list[Any] | None:
     """The rows of a file that is one list, on one line or on many; None if it holds lines."""
-    _, first = next(numbered_lines(path), (0, b""))
-    alone, _ = _parsed(first)
+    _, first = next(number_lines(path), (0, b""))
+    alone, _ = _parse(first)
     if isinstance(alone, Mapping) or not first.lstrip().startswith((b"[", b"{")):
         return None
-    with _opened(path) as file:
+    with _open(path) as file:
         try:
-            whole, error = _parsed(file.read().removeprefix(BOM))
+            whole, error = _parse(file.read().removeprefix(BOM))
         except DAMAGED as cut:
-            raise _damaged(path, cut, "within its list") from None
+            raise _damage(path, cut, "within its list") from None
     named = path.name.endswith(WHOLE)
     if isinstance(whole, list) and (named or any(isinstance(row, Mapping) for row in whole)):
         return whole
@@ -232,7 +235,7 @@ def _list(path: Path) -> list[Any] | None:
     return None
 
 
-def _parsed(text: bytes) -> tuple[Any, Exception | None]:
+def _parse(text: bytes) -> tuple[Any, Exception | None]:
     """What a text of JSON holds, or None and why it is none."""
     try:
         return json.loads(text.decode()), None

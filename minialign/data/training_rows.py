@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from minialign.core.batching import Row as Encoded
 from minialign.core.batching import encode
-from minialign.data.checks import BadRow, shown
+from minialign.data.checks import BadRow, brief
 from minialign.data.reading import Rows, read_public
 from minialign.data.shapes import Demonstration, Messages, Pair, Prompt, T
 from minialign.rewards.public_answers import is_letter, payable, require
@@ -30,25 +30,25 @@ def demonstrations_of(
     dataset: str | Path, tokenizer: PreTrainedTokenizerBase, n: int, max_length: int = 512
 ) -> Rows[Encoded]:
     """Encoded demonstrations from the first `n` rows; prints what was left out."""
-    found = read_public(dataset, Demonstration, limit=n)
-    return _kept(found, lambda d: encode(tokenizer, d.prompt, d.completion, max_length))
+    rows = read_public(dataset, Demonstration, limit=n)
+    return _converted_rows(rows, lambda d: encode(tokenizer, d.prompt, d.completion, max_length))
 
 
 def comparisons_of(
     dataset: str | Path, tokenizer: PreTrainedTokenizerBase, n: int, max_length: int = 512
 ) -> Rows[tuple[Encoded, Encoded]]:
     """(chosen, rejected) rows of the first `n` comparisons; prints what was left out."""
-    found = read_public(dataset, Pair, limit=n)
+    rows = read_public(dataset, Pair, limit=n)
 
     def encoded(pair: Pair) -> tuple[Encoded, Encoded]:
         texts = (pair.chosen, pair.rejected)
         chosen, rejected = (encode(tokenizer, pair.prompt, text, max_length) for text in texts)
         if chosen.ids == rejected.ids:
             rule = "the tokenizer writes both alike, which teaches nothing; drop it"
-            raise BadRow("equal completions", f"chosen {shown(pair.chosen)} and rejected: {rule}")
+            raise BadRow("equal completions", f"chosen {brief(pair.chosen)} and rejected: {rule}")
         return chosen, rejected
 
-    return _kept(found, encoded)
+    return _converted_rows(rows, encoded)
 
 
 def problems_of(dataset: str | Path, n: int) -> Rows[dict[str, Any]]:
@@ -61,19 +61,19 @@ def problems_of(dataset: str | Path, n: int) -> Rows[dict[str, Any]]:
         ImportError: if math-verify is not installed.
     """
     require()
-    found = read_public(dataset, Prompt, limit=n)
+    rows = read_public(dataset, Prompt, limit=n)
 
     def problem(row: Prompt) -> dict[str, Any]:
         if row.answer is None or not payable(row.answer):
             rule = "no reply would be paid for it; use a number, an expression, a word or a letter"
-            raise BadRow("no answer", f"answer is {shown(row.answer)}; {rule}")
+            raise BadRow("no answer", f"answer is {brief(row.answer)}; {rule}")
         ask = ASK_LETTER if is_letter(row.answer) else ASK
-        return {"prompt": _followed(row.prompt, ask), "answer": row.answer}
+        return {"prompt": _with_task(row.prompt, ask), "answer": row.answer}
 
-    return _kept(found, problem)
+    return _converted_rows(rows, problem)
 
 
-def _followed(prompt: str | Messages, ask: str) -> str | Messages:
+def _with_task(prompt: str | Messages, ask: str) -> str | Messages:
     """A prompt with a paragraph more at its end."""
     if isinstance(prompt, str):
         return f"{prompt}\n\n{ask}"
@@ -81,28 +81,28 @@ def _followed(prompt: str | Messages, ask: str) -> str | Messages:
     return [*prompt[:-1], last]
 
 
-def _kept(rows: Rows, convert: Callable[..., T]) -> Rows[T]:
+def _converted_rows(rows: Rows, convert: Callable[..., T]) -> Rows[T]:
     """What can be converted; which rows cannot, and why the first of them, is printed."""
-    found: Rows[T] = Rows()
-    found.dropped = {reason: list(numbers) for reason, numbers in rows.dropped.items()}
-    found.why = dict(rows.why)
+    result: Rows[T] = Rows()
+    result.dropped = {reason: list(numbers) for reason, numbers in rows.dropped.items()}
+    result.why = dict(rows.why)
     for number, row in zip(rows.numbers, rows, strict=True):
         try:
-            found.keep(number, convert(row))
+            result.keep(number, convert(row))
         except BadRow as bad:
-            found.drop(number, bad)
+            result.drop(number, bad)
         except TemplateError as error:
             rule = "drop the row, or use a model whose template takes it"
             bad = BadRow("refused by the chat template", f"{error}; {rule}")
-            found.drop(number, bad)
+            result.drop(number, bad)
         except ValueError as error:
-            found.drop(number, BadRow("cannot be encoded", str(error)))
-    print(found.report())
-    for reason, numbers in found.dropped.items():
+            result.drop(number, BadRow("cannot be encoded", str(error)))
+    print(result.report())
+    for reason, numbers in result.dropped.items():
         numbers.sort()
-        more = ", ..." if len(numbers) > NAMED else ""
-        print(f"  {reason}: rows {', '.join(map(str, numbers[:NAMED]))}{more}; {found.why[reason]}")
-    if not found:
-        first = f" ({next(iter(found.why.values()))})" if found.why else ""
+        first = ", ".join(map(str, numbers[:NAMED])) + ", ..." * (len(numbers) > NAMED)
+        print(f"  {reason}: rows {first}; {result.why[reason]}")
+    if not result:
+        first = f" ({next(iter(result.why.values()))})" if result.why else ""
         raise ValueError(f"no row is left{first}; use other data, or more rows")
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Where the course's data and models lie, whichever way the package was installed."""
+"""Where the course's data and models lie, however it was installed, and where runs are kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+RUNS = "MINIALIGN_RUNS"  # the environment variable that names the folder of what was trained
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -48,3 +49,11 @@ def _places() -> Iterator[Path]:
 
 def _is_data(folder: Path) -> bool:
     return (folder / "README.md").is_file() and (folder / "models").is_dir()
+
+
+def runs_folder() -> Path:
+    """Where runs are kept: MINIALIGN_RUNS, else `runs` beside a clone's data, else in the cwd."""
+    if os.environ.get(RUNS):
+        return Path(os.environ[RUNS]).expanduser()
+    clone = data_folder().parent
+    return (clone if (clone / "notebooks").is_dir() else Path.cwd()) / "runs"

@@ -18,9 +18,10 @@ from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
 from minialign.course import pipeline, profiles, studies
-from minialign.course.stages import recipes, stage_cache
+from minialign.course.stages import recipes
 from minialign.course.studies.reward_modeling import best_of_n, paid
 from minialign.rewards.learnt import ensemble_score, reward_model_score
+from minialign.system import folders
 from minialign.world.annotator import agrees
 from minialign.world.preferences import comparisons
 
@@ -29,7 +30,7 @@ TINY = replace(profiles.get("smoke"), examples=21, steps=2, batch_size=4, eval_p
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(stage_cache.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setenv(folders.RUNS, str(tmp_path))
     return tmp_path
 
 

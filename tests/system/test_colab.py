@@ -17,6 +17,7 @@ from minialign.course import pipeline, session
 from minialign.course.profiles import get, override
 from minialign.course.stages import stage_cache
 from minialign.system import colab
+from minialign.system.folders import runs_folder
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_runs_are_kept_on_drive_when_asked(drive, monkeypatch, tmp_path, capsys,
     session.start(0, "smoke", quiet=True)
     place = tmp_path / "MyDrive" / folder / "runs"
     assert drive == [str(tmp_path)] and place.is_dir()
-    assert stage_cache.runs_folder() == place and str(place) in capsys.readouterr().out
+    assert runs_folder() == place and str(place) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("asked", [None, "", "0"])

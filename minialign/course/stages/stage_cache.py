@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from minialign.system.folders import data_folder
-
-ENVIRONMENT = "MINIALIGN_RUNS"  # names the folder of what was trained
-
-
-def runs_folder() -> Path:
-    """Where runs are kept: MINIALIGN_RUNS, else `runs` beside a clone's data, else in the cwd."""
-    if os.environ.get(ENVIRONMENT):
-        return Path(os.environ[ENVIRONMENT]).expanduser()
-    clone = data_folder().parent
-    return (clone if (clone / "notebooks").is_dir() else Path.cwd()) / "runs"
+from minialign.system.folders import runs_folder
 
 
 def cached(name: str, settings: dict[str, Any], train: Callable[[Path], tuple[Any, Any]]) -> Path:
