@@ -92,6 +92,14 @@ def test_the_path_of_a_shipped_file_gives_the_same_rows(name: str, capsys):
     assert f"kept {train}, dropped {every - train} (another split)" in capsys.readouterr().out
 
 
+def test_the_path_of_the_shipped_problems_gives_the_same_problems(capsys):
+    """They are read as public ones are: the prompt says where the answer goes."""
+    own = recipes.rl_problems(SMOKE, dataset=str(shipped_file("problems")))
+    assert [(row["prompt"].split("\n\n")[0], int(row["answer"])) for row in own] == [
+        (row["prompt"], row["answer"]) for row in recipes.rl_problems(SMOKE)
+    ]
+
+
 def test_an_edited_row_is_trained_on(copy: Path):
     before = {name: rows(TOKENIZER, 4) for name, rows in ROWS_OF.items()}
     settings = {name: pipeline.settings_of(name, SMOKE, 0) for name in pipeline.STAGES}
