@@ -25,7 +25,7 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of a message: templ
 FRAME = ("system", "system_prompt", "history")  # `formats` reads them
 UNUSED = ("train", "loss", "train_on_turn", "learn")  # false: a reply that is not to be learnt
 JUDGED = ("label", "kto_tag")  # of a demonstration, likewise
-HELD_OUT = ("test", "validation", "valid", "val", "dev", "eval", "families")  # splits by name
+SPLITS = ("train", "test", "validation", "valid", "val", "dev", "eval", "families")  # by name
 SIZED = (list, tuple, Mapping, bytes)
 
 
@@ -195,10 +195,10 @@ def refuse_unused(row: Row, what: str = "the row", more: Iterable[str] = ()) -> 
         raise BadRow("reply not to be learnt", f"{what} has {name!r} {brief(row[name])}; {rule}")
 
 
-def refuse_held_out(row: Row, split: str) -> None:
-    """Refuse a row that says that it is of another split, one kept for measuring."""
+def refuse_other_split(row: Row, split: str) -> None:
+    """Refuse a row whose column `split` names another split: held out, it is not to be learnt."""
     other = row.get("split")
-    if isinstance(other, str) and other != split and other in HELD_OUT:
+    if isinstance(other, str) and other != split and other in SPLITS:
         rule = f"{split!r} is asked for; rename the column if the row is to be read"
         raise BadRow("another split", f"column 'split' is {other!r}, and {rule}")
 

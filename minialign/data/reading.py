@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from minialign.data.checks import BadRow, example_of, refuse_held_out, row_of
+from minialign.data.checks import BadRow, example_of, refuse_other_split, row_of
 from minialign.data.formats import FORMATS, told_by_most
 from minialign.data.shapes import SHAPES, Row, T
 from minialign.data.sources import number_rows
@@ -123,8 +123,8 @@ def read_public(
         source: as `read` takes it, or a data set of the hub, "owner/name" or "owner/name:subset".
             Of the hub no more is loaded than is needed.
         shape: what the rows should become; None takes whatever they are.
-        split: of a data set of the hub. Rows whose column `split` names another one that is held
-            out, such as "test", are bad.
+        split: of a data set of the hub. Rows whose column `split` names another one, such as
+            "test", are bad.
         limit: rows to read, bad ones among them; None is all.
         on_bad: "drop" leaves bad rows out and counts them; "refuse" raises at the first.
         max_prompt_chars: as in `read`.
@@ -148,7 +148,7 @@ def read_public(
         )
 
     def convert(row: Row) -> Row:
-        refuse_held_out(row, split)
+        refuse_other_split(row, split)
         return known.convert(row)
 
     rows = islice(chain(first, rows), limit)

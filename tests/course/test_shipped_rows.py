@@ -13,6 +13,7 @@ import pytest
 from minialign.core.models.loading import load_policy
 from minialign.course import pipeline, profiles
 from minialign.course.stages import recipes
+from minialign.data.reading import read_public
 from minialign.data.shapes import Demonstration, Pair
 from minialign.data.shipped import shipped, shipped_file, shipped_problem
 from minialign.system.folders import data_folder
@@ -90,6 +91,15 @@ def test_the_path_of_a_shipped_file_gives_the_same_rows(name: str, capsys):
     found = ROWS_OF[name](TOKENIZER, every, dataset=path)
     assert found == ROWS_OF[name](TOKENIZER, train)  # held-out rows are no training rows
     assert f"kept {train}, dropped {every - train} (another split)" in capsys.readouterr().out
+
+
+def test_a_split_of_a_file_can_be_asked_for():
+    test = read_public(shipped_file("preferences"), Pair, split="test")
+    assert test == shipped("preferences", Pair, split="test")
+    other = [{"prompt": "p", "completion": "c", "split": name} for name in ("mine", None, 3, "val")]
+    found = read_public(other)  # whatever else the column says is no split
+    assert found.numbers == [1, 2, 3] and found.dropped == {"another split": [4]}
+    assert "column 'split' is 'val', and 'train' is asked for" in found.why["another split"]
 
 
 def test_the_path_of_the_shipped_problems_gives_the_same_problems(capsys):
