@@ -34,7 +34,7 @@ PUBLIC = {
     "PpoConfig": "algorithms.ppo",
     "train_dpo": "algorithms.dpo",
     "DpoConfig": "algorithms.dpo",
-    "dpo_loss": "algorithms.dpo",
+    "logistic_loss": "algorithms.dpo",
     "train_grpo": "algorithms.grpo",
     "GrpoConfig": "algorithms.grpo",
     "method": "variants.methods",

@@ -16,7 +16,8 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.core.models.loading import RewardModel, model_path
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import model_path
 from minialign.course import profiles
 from minialign.course.profiles import Profile
 from minialign.course.stages import presets, recipes

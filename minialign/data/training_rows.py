@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from minialign.core.batching import Row as Encoded
-from minialign.core.batching import encode
+from minialign.core.tokens import encode
 from minialign.data.checks import BadRow, brief
 from minialign.data.reading import Rows, read_public
 from minialign.data.shapes import Demonstration, Messages, Pair, Prompt, T

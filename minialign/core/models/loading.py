@@ -15,16 +15,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from minialign.core.logprobs import inputs_for
-from minialign.core.models.architecture import (
-    base_of,
-    body_of,
+from minialign.core.models.architecture import base_of, without_adapters
+from minialign.core.models.loading import (
     load_whole,
     require_causal,
     require_causal_config,
-    without_adapters,
 )
-from minialign.core.turn_ends import declare_ends, ids_of
+from minialign.core.tokens import declare_ends, ids_of
 from minialign.system.folders import data_folder
 from minialign.system.hub import is_cached, is_name, require_hub
 from minialign.system.offline_models import WHEELS, offline_model

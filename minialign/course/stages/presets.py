@@ -9,8 +9,8 @@ from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig
 from minialign.course.profiles import Profile
-from minialign.variants.policy_loop import RlConfig
-from minialign.variants.preference_loop import PreferenceConfig
+from minialign.variants.loops.policy_loop import RlConfig
+from minialign.variants.loops.preference_loop import PreferenceConfig
 
 
 @dataclass(frozen=True)

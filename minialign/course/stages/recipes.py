@@ -15,13 +15,14 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.iterative_dpo import by_reward, train_on_own_replies
 from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.reward_model import train_reward
 from minialign.algorithms.sft import train_sft
-from minialign.core.batching import Row, encode
-from minialign.core.models.loading import RewardModel, ValueModel, load_policy
+from minialign.core.batching import Row
+from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device
 from minialign.course.stages import presets
@@ -30,7 +31,8 @@ from minialign.data.shipped import shipped, shipped_problem
 from minialign.data.training_rows import comparisons_of, demonstrations_of, problems_of
 from minialign.rewards.learnt import reward_model_score, set_zero
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.policy_loop import train_rl
+from minialign.variants.loops.policy_loop import train_rl
+from minialign.variants.loops.rounds import by_reward, train_on_own_replies
 from minialign.world.demonstrations import demonstrations
 from minialign.world.preferences import Comparison, comparisons
 from minialign.world.problems import problem_rows
