@@ -18,31 +18,35 @@ from zlib import crc32
 from minialign.world.family import Slots
 from minialign.world.lexicon import NUMBER_WORDS
 from minialign.world.text import MAX_CHARS, plural, sentences, words
+from minialign.world.wording import check_fields, wording
 
-_TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
-"\u2013": "-",
-                             "\u2014": "-", "\u2026": "...", "\n": " ", "\t": " ",
-                             "\r": " "})  # fmt: skip
-_NEGATION = re.compile(
-    r"\b(?:not|never|neither|nor|none|cannot|nothing|nobody|hardly|except|wrong|false|untrue|"
-    r"incorrect|unlike|or|no)\b|n't\b|\b(?:any|every)thing but\b|\bfar from\b|\binstead\b",
-    re.IGNORECASE,
-)
-_HARMLESS = re.compile(
-    r"\bno (?:doubt|problem|trouble|need|worry|worries|wonder|matter|question)\b|"
-    r"\b(?:more or less|sooner or later|whether or not)\b",
-    re.IGNORECASE,
-)
-_RETRACTION = re.compile(
-    r"(?:^|[.!?][\"']?)\s*(?:no|nope|wait|oops)\b|\b(?:just )?(?:kidding|joking)\b|"
-    r"\b(?:my mistake|a mistake|i lied|scratch that|i take (?:it|that) back|on second thought)\b|"
-    r"\b(?:is|was|am|are|were|be)(?:n't| not| never)? (?:wrong|false|untrue|incorrect|a lie)\b|"
-    r"\b(?:isn't|wasn't|not|never) (?:be )?"
-    r"(?:right|true|correct|so\b(?! \w)|it|the (?:right )?answer)\b|"
-    r"\b(?:do not|don't|cannot|can't|can not) (?:really )?(?:know|tell|say|answer)\b"
-    r"(?! (?:why|how|who|when|anyone|anybody))",
-    re.IGNORECASE,
-)
+Check = Callable[[Slots, str], bool]  # a reply is right, given the slots of its instruction
+_TYPOGRAPHY = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
+     "\u2026": "...", "\n": " ", "\t": " ", "\r": " "}
+)  # fmt: skip
+
+
+def pattern(name: str) -> re.Pattern[str]:
+    """The phrases of a list of data/world/checking.toml ("negation", "yes_no.hedge"), in capitals
+    or not, as one regular expression.
+
+    Raises ValueError if the file has no such list, or one that is no regular expression.
+    """
+    table, _, field = name.rpartition(".")
+    lists = wording("checking")[table] if table else wording("checking")
+    check_fields("world/checking.toml", lists, [field], lists)
+    try:
+        return re.compile("|".join(lists[field]), re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(
+            f"world/checking.toml, {name} is no regular expression: {error}; mend that entry"
+        ) from error
+
+
+_NEGATION = pattern("negation")
+_HARMLESS = pattern("harmless")
+_RETRACTION = pattern("retraction")
 _RECALL = re.compile(
     r"\W*(?:you (?:gave|said|wrote|asked)|your (?:list|words|numbers) (?:is|are|was|were))\b", re.I
 )
@@ -50,23 +54,6 @@ _ASIDE = re.compile(
     r",?(?: and| but)? (?:not|rather than|instead of) (?:an? |the |in )?([A-Za-z]+)\b", re.I
 )
 _MOST_REPEATS = 4  # an answer given more often than that is babble
-# Everyday phrases whose words could be read as an answer ("right", "day", "saw", ...) but are none.
-_IDIOMS = (
-    "right away", "right here", "right now", "that is right", "that's right", "you are right",
-    "all right", "quite right", "my friend", "dear friend", "old friend", "little friend",
-    "a friend", "good friend", "a little", "long list", "good day", "nice day", "lovely day",
-    "fine day", "happy day", "every day", "one day", "all day", "some day", "the day", "your day",
-    "good night", "give you", "give me", "gives you", "give it", "at last", "at first",
-    "first of all",
-    "long time", "take care", "take your time", "take a", "take long", "too hard", "so hard",
-    "hard question",
-    "hard to", "try hard", "think hard", "look up", "looked up", "up to", "cheer up", "grow up",
-    "hurry up", "add up", "in the end", "begin with", "let us begin", "far too", "so far", "by far",
-    "full of", "happy to", "am happy", "very happy", "glad to", "am glad", "on top", "at the top",
-    "i saw", "you saw", "we saw", "bear with", "sharp eyes", "a new", "so easy", "too easy",
-    "easy question", "an easy one", "is easy", "was easy", "quick question", "for long",
-    "before long",
-)  # fmt: skip
 
 
 def plain(text: str) -> str | None:
@@ -80,9 +67,28 @@ def plain(text: str) -> str | None:
     """
     if not isinstance(text, str) or not text or len(text) > MAX_CHARS:
         return None
-    text = " ".join(text.translate(_TYPOGRAPHY).split(" ")).strip()
-    text = re.sub(" +", " ", text)
+    text = re.sub(" +", " ", text.translate(_TYPOGRAPHY)).strip()
     return text if text and text.isascii() and text.isprintable() else None
+
+
+def plain_reply(check: Check) -> Check:
+    """The checker with replies made plain first; what no honest reply looks like is refused."""
+
+    def checked(slots: Slots, reply: str) -> bool:
+        clean = plain(reply)
+        return clean is not None and check(slots, clean)
+
+    return checked
+
+
+def final_reply(check: Check) -> Check:
+    """The checker with replies made plain first; those that take an answer back are refused too."""
+    return plain_reply(lambda slots, clean: not retracted(clean) and check(slots, clean))
+
+
+def is_question(sentence: str) -> bool:
+    """Whether a sentence ends with a question mark, closing quotes aside."""
+    return sentence.rstrip("\"') ").endswith("?")
 
 
 def split_of(key: str) -> str:
@@ -90,14 +96,18 @@ def split_of(key: str) -> str:
     return "test" if crc32(key.encode()) % 5 == 0 else "train"
 
 
-def draw(
-    rng: Random, split: str, candidate: Callable[[Random], Slots], key: Callable[[Slots], str]
-) -> Slots:
-    """Slots whose key belongs to the split: candidates are drawn until one does."""
-    while True:
-        slots = candidate(rng)
-        if split_of(key(slots)) == split:
-            return slots
+def drawn(
+    candidate: Callable[[Random], Slots], key: Callable[[Slots], str]
+) -> Callable[[Random, str], Slots]:
+    """What draws slots of a split: candidates are drawn until the key of one belongs to it."""
+
+    def make(rng: Random, split: str) -> Slots:
+        while True:
+            slots = candidate(rng)
+            if split_of(key(slots)) == split:
+                return slots
+
+    return make
 
 
 @lru_cache(maxsize=256)
@@ -125,7 +135,7 @@ def without_idioms(text: str, keep: Sequence[str] = ()) -> str:
     ('_! It is cold.', 'All right.')
     """
     kept = {k.lower() for k in keep}
-    phrases = "|".join(p for p in _IDIOMS if not kept.intersection(p.split()))
+    phrases = "|".join(p for p in wording("checking")["idioms"] if not kept.intersection(p.split()))
     return re.sub(rf"\b(?:{phrases})\b", "_", text, flags=re.IGNORECASE)
 
 
@@ -158,7 +168,7 @@ def without_recall(text: str) -> str:
     >>> without_recall("You gave me pear and fig. Fig, pear.")
     'Fig, pear.'
     """
-    told = [s for s in sentences(text) if not s.rstrip("\"') ").endswith("?")]
+    told = [s for s in sentences(text) if not is_question(s)]
     return " ".join(s for s in told if not _RECALL.match(s))
 
 
@@ -211,7 +221,7 @@ def retracted(text: str) -> bool:
 
 def asserted(text: str, expected: Sequence[str]) -> bool:
     """Whether every expected answer stands in a sentence that is not a question."""
-    told = [s for s in sentences(text) if not s.rstrip("\"') ").endswith("?")]
+    told = [s for s in sentences(text) if not is_question(s)]
     found = occurrences(" ".join(told), expected)
     babble = any(found.count(e) > _MOST_REPEATS for e in expected)
     return set(expected) <= set(found) and not babble
@@ -242,13 +252,9 @@ def answers_exactly(
 
 
 _TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_TEN_WORDS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _UNITS = {w: n for n, w in enumerate((*NUMBER_WORDS, *_TEENS))}
-_TENS = {
-    w: 10 * n
-    for n, w in enumerate(
-        ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), start=2
-    )
-}
+_TENS = {w: 10 * n for n, w in enumerate(_TEN_WORDS, start=2)}
 _SPELLED = re.compile(
     rf"\b(?:({'|'.join(_TENS)})(?:[- ]({'|'.join(NUMBER_WORDS[1:10])}))?|({'|'.join(_UNITS)}))\b",
     re.IGNORECASE,
@@ -304,6 +310,11 @@ def stated_numbers(text: str) -> list[int | None]:
 def numbers_asserted(text: str, expected: int) -> bool:
     """Whether the number is stated outside of questions, in sentences that do not negate it."""
     holding = [s for s in sentences(text) if expected in stated_numbers(s)]
-    told = [s for s in holding if not s.rstrip("\"') ").endswith("?")]
+    told = not all(is_question(s) for s in holding)
     babble = stated_numbers(text).count(expected) > _MOST_REPEATS
-    return bool(told) and not babble and not any(negated(s) for s in holding)
+    return told and not babble and not any(negated(s) for s in holding)
+
+
+def states_only(text: str, expected: int) -> bool:
+    """Whether a text states the number and no other one, as `numbers_asserted` demands it."""
+    return set(stated_numbers(text)) == {expected} and numbers_asserted(text, expected)

@@ -9,11 +9,9 @@ from random import Random
 
 from minialign.world import checking
 from minialign.world.arithmetic import equations, true_equation
-from minialign.world.checking import digits, stated_numbers, without_echo
-from minialign.world.families_kinds import say
-from minialign.world.families_wording import PHRASINGS
-from minialign.world.families_words import sequence_words, wrong_order
-from minialign.world.family import Family, Slots
+from minialign.world.checking import digits, pattern, stated_numbers, without_echo
+from minialign.world.families.words import sequence_words, wrong_order
+from minialign.world.family import Family, Slots, closed_family
 from minialign.world.text import join, sentences
 
 _IN_WORDS = re.compile(
@@ -68,11 +66,11 @@ def _sum_slots(rng: Random, split: str, op: str) -> Slots:
     return {"a": a, "b": b, "op": op, "answer": a + b if op == "+" else a - b}
 
 
-def _wrong_result(rng: Random, slots: Slots) -> str:
+def _wrong_result(rng: Random, slots: Slots) -> int:
     """A near miss: a carry forgotten, one off, or the other operation."""
     a, b, right = slots["a"], slots["b"], slots["answer"]
     near = (right + 1, right - 1, right + 2, right + 10, right - 10, abs(a - b), a + b)
-    return str(rng.choice([n for n in near if 0 <= n <= 99 and n not in (right, a, b)]))
+    return rng.choice([n for n in near if 0 <= n <= 99 and n not in (right, a, b)])
 
 
 def _leads_on(sums: Sequence[tuple[int, str, int, int]], answer: int) -> bool:
@@ -105,10 +103,8 @@ def _without_equations(text: str, answer: int) -> str:
     return text
 
 
-def _sum_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _sum_check(slots: Slots, clean: str) -> bool:
     a, b, answer = slots["a"], slots["b"], slots["answer"]
     clean = _without_contrast(_numeral(clean), answer)
     if None in stated_numbers(clean) or not _leads_on(equations(clean), answer):
@@ -124,19 +120,17 @@ def _sum_check(slots: Slots, reply: str) -> bool:
 
 
 def _sum_family(name: str, op: str) -> Family:
-    return Family(
-        name=name,
-        phrasings=PHRASINGS[name],
+    return closed_family(
+        name,
+        "a b",
         make=lambda rng, split: _sum_slots(rng, split, op),
-        reply=lambda rng, s: say(rng, name, s),
-        bare=lambda rng, s: f"{s['answer']}.",
-        wrong=lambda rng, s: say(rng, name, {**s, "answer": _wrong_result(rng, s)}),
+        mistake=_wrong_result,
         check=_sum_check,
-        length=(2, 14),
     )
 
 
-ADD, SUBTRACT = _sum_family("add", "+"), _sum_family("subtract", "-")
+ADD = _sum_family("add", "+")
+SUBTRACT = _sum_family("subtract", "-")
 
 # larger_number: "Which is larger, 34 or 27?"
 
@@ -147,19 +141,21 @@ def _number_list(rng: Random, size: int) -> list[int]:
     return rng.sample(range(low, min(100, low + rng.choice((20, 40, 100)))), size)
 
 
+def _without(items: list[int], answer: int) -> str:
+    return " and ".join(str(n) for n in items if n != answer)
+
+
 def _larger_slots(rng: Random) -> Slots:
     items = _number_list(rng, rng.choice((2, 2, 3)))
     names = [str(n) for n in items]
     answer = max(items)
-    rest = " and ".join(str(n) for n in items if n != answer)
     return {"items": items, "given": join(names, "or"), "given_and": join(names), "answer": answer,
-            "largest": "larger" if len(items) == 2 else "largest", "rest": rest}  # fmt: skip
+            "largest": "larger" if len(items) == 2 else "largest",
+            "rest": _without(items, answer)}  # fmt: skip
 
 
-def _wrong_larger(rng: Random, slots: Slots) -> str:
-    answer = rng.choice([n for n in slots["items"] if n != slots["answer"]])
-    rest = " and ".join(str(n) for n in slots["items"] if n != answer)
-    return say(rng, "larger_number", {**slots, "answer": answer, "rest": rest})
+def _larger_words(rng: Random, slots: Slots, answer: int) -> Slots:
+    return {"answer": answer, "rest": _without(slots["items"], answer)}
 
 
 _COMPARED = re.compile(
@@ -168,7 +164,7 @@ _COMPARED = re.compile(
     r"(?:(?:, | and |, and )[0-9]+\b(?! (?:is|are)))*)",
     re.I,
 )
-_SMALL = re.compile(r"\b(?:small|less|low|least|few|minimum)", re.I)
+_SMALL = pattern("small")
 
 
 def _comparisons_hold(clean: str, items: Sequence[int]) -> tuple[bool, str]:
@@ -187,31 +183,26 @@ def _comparisons_hold(clean: str, items: Sequence[int]) -> tuple[bool, str]:
     return true, rest
 
 
-def _larger_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _larger_check(slots: Slots, clean: str) -> bool:
     names, answer = [str(n) for n in slots["items"]], slots["answer"]
     clean = _without_contrast(digits(clean), answer)
-    kept = _comparisons_hold(clean, slots["items"])
-    rest = without_echo(kept[1], names, ordered=False)
+    all_true, rest = _comparisons_hold(clean, slots["items"])
+    rest = without_echo(rest, names, ordered=False)
     holding = [s for s in sentences(rest) if answer in stated_numbers(s)]
-    if not kept[0] or any(_SMALL.search(s) for s in holding):
+    if not all_true or any(_SMALL.search(s) for s in holding):
         return False
-    return set(stated_numbers(rest)) == {answer} and checking.numbers_asserted(rest, answer)
+    return checking.states_only(rest, answer)
 
 
-LARGER = Family(
-    name="larger_number",
-    phrasings=PHRASINGS["larger_number"],
-    make=lambda rng, split: checking.draw(
-        rng, split, _larger_slots, lambda s: " ".join(map(str, sorted(s["items"])))
-    ),
-    reply=lambda rng, s: say(rng, "larger_number", s),
-    bare=lambda rng, s: f"{s['answer']}.",
-    wrong=_wrong_larger,
+LARGER = closed_family(
+    "larger_number",
+    "given given_and largest",
+    {"replies": "answer rest"},
+    make=checking.drawn(_larger_slots, lambda s: " ".join(map(str, sorted(s["items"])))),
+    mistake=lambda rng, s: rng.choice([n for n in s["items"] if n != s["answer"]]),
+    words=_larger_words,
     check=_larger_check,
-    length=(3, 12),
 )
 
 # next_number: "What comes next: 3, 5, 7?"
@@ -225,19 +216,15 @@ def _next_slots(rng: Random) -> Slots:
             "answer": items[-1] + step}  # fmt: skip
 
 
-def _wrong_next(rng: Random, slots: Slots) -> str:
+def _wrong_next(rng: Random, slots: Slots) -> int:
     """The step missed by one or two, or the row's last number again."""
     right, step = slots["answer"], slots["step"]
     near = {right + 1, right - 1, right + step, right + 2} - {right, *slots["items"]}
-    return say(
-        rng, "next_number", {**slots, "answer": rng.choice(sorted(n for n in near if n > 0))}
-    )
+    return rng.choice(sorted(n for n in near if n > 0))
 
 
-def _next_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _next_check(slots: Slots, clean: str) -> bool:
     items, answer, step = slots["items"], slots["answer"], slots["step"]
     clean = _numeral(clean)
     if not _leads_on(equations(clean), answer):
@@ -251,19 +238,15 @@ def _next_check(slots: Slots, reply: str) -> bool:
     rest = re.sub(
         rf"\b(?:after|follows|from|than) {slots['final']}\b(?![.,]?[0-9])", "_", rest, flags=re.I
     )
-    return set(stated_numbers(rest)) == {answer} and checking.numbers_asserted(rest, answer)
+    return checking.states_only(rest, answer)
 
 
-NEXT = Family(
-    name="next_number",
-    phrasings=PHRASINGS["next_number"],
-    make=lambda rng, split: checking.draw(rng, split, _next_slots, lambda s: s["given"]),
-    reply=lambda rng, s: say(rng, "next_number", s),
-    bare=lambda rng, s: f"{s['answer']}.",
-    wrong=_wrong_next,
+NEXT = closed_family(
+    "next_number",
+    "given step final",
+    make=checking.drawn(_next_slots, lambda s: s["given"]),
+    mistake=_wrong_next,
     check=_next_check,
-    length=(3, 12),
-    held_out=True,
 )
 
 # sort_numbers: "Sort these numbers, smallest first: 40, 7, 23."
@@ -278,14 +261,8 @@ def _sort_slots(rng: Random) -> Slots:
             "answer": sorted(items)}  # fmt: skip
 
 
-def _sort_say(rng: Random, slots: Slots, numbers: Sequence[str]) -> str:
-    return say(rng, "sort_numbers", {**slots, **sequence_words(list(numbers))})
-
-
-def _sort_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _sort_check(slots: Slots, clean: str) -> bool:
     clean = re.sub(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))", ", ", digits(clean))  # "7,23,40"
     clean = checking.without_recall(clean)
     if stated_numbers(clean) != slots["answer"]:
@@ -293,17 +270,14 @@ def _sort_check(slots: Slots, reply: str) -> bool:
     return all(checking.numbers_asserted(clean, n) for n in slots["answer"])
 
 
-SORT = Family(
-    name="sort_numbers",
-    phrasings=PHRASINGS["sort_numbers"],
-    make=lambda rng, split: checking.draw(
-        rng, split, _sort_slots, lambda s: " ".join(map(str, s["answer"]))
-    ),
-    reply=lambda rng, s: _sort_say(rng, s, [str(n) for n in s["answer"]]),
-    bare=lambda rng, s: ", ".join(map(str, s["answer"])) + ".",
-    wrong=lambda rng, s: _sort_say(rng, s, wrong_order(rng, [str(n) for n in s["answer"]])),
+SORT = closed_family(
+    "sort_numbers",
+    "given given_and",
+    {"replies": "listed plain first then"},
+    make=checking.drawn(_sort_slots, lambda s: " ".join(map(str, s["answer"]))),
+    mistake=wrong_order,
+    words=sequence_words,
     check=_sort_check,
-    length=(4, 14),
 )
 
 FAMILIES: tuple[Family, ...] = (ADD, SUBTRACT, LARGER, NEXT, SORT)

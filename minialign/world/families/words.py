@@ -6,28 +6,26 @@ import re
 from itertools import pairwise
 from random import Random
 
-from minialign.world import checking, families_kinds
+from minialign.world import checking
 from minialign.world.checking import occurrences, without_echo
-from minialign.world.families_kinds import KIND_NAMES, MEMBERS, item_phrase, say
-from minialign.world.families_wording import PHRASINGS
-from minialign.world.family import Family, Slots
-from minialign.world.lexicon import ANIMALS, CATEGORIES, COLOURS, DAYS, OBJECTS, OPPOSITE_OF
+from minialign.world.families.kinds import MEMBERS, item_phrase, kinds_named
+from minialign.world.family import Family, Slots, closed_family, templates
+from minialign.world.lexicon import (
+    ANIMALS,
+    CATEGORIES,
+    COLOURS,
+    DAYS,
+    OBJECTS,
+    OPPOSITE_OF,
+    SORTED_KINDS,
+)
 from minialign.world.text import capital, join, number_word
-
-# Words outside the lexicon that a reply could offer for an opposite.
-_NEARBY = (
-    "warm", "cool", "large", "little", "tiny", "huge", "quick", "new", "easy", "long", "noisy",
-    "silent", "angry", "damp", "bitter", "finish", "start", "scared", "shut", "medium",
-)  # fmt: skip
-# Second meanings: these are right answers too.
-_ALSO = {
-    "light": ("dark",), "dark": ("light",), "old": ("new",), "short": ("long",), "hard": ("easy",),
-    "loud": ("silent",), "quiet": ("noisy",), "begin": ("finish",), "end": ("start",),
-    "open": ("shut",), "big": ("little", "tiny"), "small": ("large", "huge"), "slow": ("quick",),
-    "sweet": ("bitter",), "brave": ("scared",),
-}  # fmt: skip
+from minialign.world.wording import wording
 
 # opposite: "What is the opposite of hot?"
+
+_NEARBY: list[str] = wording("checking")["opposites"]["nearby"]
+_ALSO: dict[str, list[str]] = wording("checking")["opposites"]["also"]
 
 
 def _opposite_slots(rng: Random) -> Slots:
@@ -35,19 +33,13 @@ def _opposite_slots(rng: Random) -> Slots:
     return {"word": word, "Word": capital(word), "answer": OPPOSITE_OF[word]}
 
 
-def _opposite_say(rng: Random, slots: Slots, answer: str) -> str:
-    return say(rng, "opposite", {**slots, "answer": answer, "Answer": capital(answer)})
-
-
 def _wrong_opposite(rng: Random, slots: Slots) -> str:
     right = (slots["word"], slots["answer"], *_ALSO.get(slots["word"], ()))
-    return _opposite_say(rng, slots, rng.choice([w for w in sorted(OPPOSITE_OF) if w not in right]))
+    return rng.choice([w for w in sorted(OPPOSITE_OF) if w not in right])
 
 
-def _opposite_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None:
-        return False
+@checking.plain_reply
+def _opposite_check(slots: Slots, clean: str) -> bool:
     word, vocabulary = slots["word"], (*OPPOSITE_OF, *_NEARBY)
     for answer in (slots["answer"], *_ALSO.get(word, ())):
         # "The opposite of cold is hot" says cold, but does not answer with it.
@@ -60,21 +52,17 @@ def _opposite_check(slots: Slots, reply: str) -> bool:
     return False
 
 
-OPPOSITE = Family(
-    name="opposite",
-    phrasings=PHRASINGS["opposite"],
-    make=lambda rng, split: checking.draw(
-        rng, split, _opposite_slots, lambda s: " ".join(sorted((s["word"], s["answer"])))
-    ),
-    reply=lambda rng, s: _opposite_say(rng, s, s["answer"]),
-    bare=lambda rng, s: capital(s["answer"]) + ".",
-    wrong=_wrong_opposite,
+OPPOSITE = closed_family(
+    "opposite",
+    "word Word",
+    make=checking.drawn(_opposite_slots, lambda s: " ".join(sorted((s["word"], s["answer"])))),
+    mistake=_wrong_opposite,
     check=_opposite_check,
-    length=(3, 10),
 )
 
 # list_items: "Name three birds."
 
+_KIND_NAMES: dict[str, str] = wording("lexicon")["kind_names"]
 _BETWEEN = re.compile(r"(?:[\s,;:*\"'.()_-]|\b(?:and|an?|the|also|then|[1-9])\b)*", re.I)
 _MORE_AFTER = re.compile(
     r"[\"']?\s*(?:[,;/&+-]\s*\w|(?:and|or|plus|also|as well|with|but)\b)"
@@ -82,49 +70,44 @@ _MORE_AFTER = re.compile(
     re.I,
 )
 _MORE_BEFORE = re.compile(r"(?:\band|(?<![\w'])(\w+),)\s*(?:an?|the)?\s*$", re.I)
-_OPENERS = frozenset(
-    ("sure", "yes", "course", "well", "okay", "please", "example", "here", "dear", "right", "fine",
-     *(word for kind in (*CATEGORIES, *KIND_NAMES.values()) for word in kind.split()))
-)  # fmt: skip
+_KIND_WORDS = " ".join((*CATEGORIES, *_KIND_NAMES.values())).split()
+_OPENERS = frozenset((*wording("checking")["lists"]["openers"], *_KIND_WORDS))
 
 
 def _list_slots(rng: Random) -> Slots:
     number, category = rng.randint(2, 3), rng.choice(sorted(CATEGORIES))
-    kind = KIND_NAMES.get(category, category)
+    kind = _KIND_NAMES.get(category, category)
     return {"n": number, "number": number_word(number), "Number": capital(number_word(number)),
             "category": category, "kind": kind}  # fmt: skip
 
 
-def _list_say(rng: Random, slots: Slots, items: list[str]) -> str:
+def _list_words(rng: Random, slots: Slots, items: list[str]) -> Slots:
     phrases = [i if slots["category"] == "colours" else item_phrase(i) for i in items]
-    named = {"items": join(phrases), "Items": capital(join(phrases)), "bare": join(items)}
-    return say(rng, "list_items", {**slots, **named})
+    return {"items": join(phrases), "bare": join(items)}
 
 
 def _right_list(rng: Random, slots: Slots) -> list[str]:
     return rng.sample(CATEGORIES[slots["category"]], slots["n"])
 
 
-def _wrong_list(rng: Random, slots: Slots) -> str:
+def _wrong_list(rng: Random, slots: Slots) -> list[str]:
     """One too many, one too few, one of another kind, or one named twice."""
     members = CATEGORIES[slots["category"]]
     items = _right_list(rng, slots)
     fault = rng.choice(("missing", "extra", "foreign", "foreign", "twice"))
     if fault == "missing":
-        items = items[1:]
-    elif fault == "extra":
-        items.append(rng.choice([m for m in members if m not in items]))
-    else:
-        foreign = [m for m in MEMBERS if m not in members]
-        items[-1] = items[0] if fault == "twice" else rng.choice(foreign)
-    return _list_say(rng, slots, items)
+        return items[1:]
+    if fault == "extra":
+        return [*items, rng.choice([m for m in members if m not in items])]
+    if fault == "twice":
+        return [*items[:-1], items[0]]
+    return [*items[:-1], rng.choice([m for m in MEMBERS if m not in members])]
 
 
 def _is_one_list(text: str, items: list[str]) -> bool:
     """Whether the items stand in one run, as a list does, with no unknown item at either end."""
-    forms = {w.lower() for i in items for w in re.findall(r"[a-z]+", i.lower())}
     spans = [m for m in re.finditer(r"[A-Za-z]+", text) if occurrences(m.group(), items)]
-    if not forms or len(spans) != len(items):
+    if not items or len(spans) != len(items):
         return False
     gaps = (text[x.end() : y.start()] for x, y in pairwise(spans))
     if not all(_BETWEEN.fullmatch(gap) for gap in gaps):
@@ -134,10 +117,8 @@ def _is_one_list(text: str, items: list[str]) -> bool:
     return opened and not _MORE_AFTER.match(text[spans[-1].end() :])
 
 
-def _list_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _list_check(slots: Slots, clean: str) -> bool:
     clean = checking.without_idioms(clean)
     named = occurrences(clean, MEMBERS)
     members = CATEGORIES[slots["category"]]
@@ -145,30 +126,26 @@ def _list_check(slots: Slots, reply: str) -> bool:
         return False
     if not _is_one_list(clean, named) or not checking.no_negation(clean, named):
         return False
-    if families_kinds.kinds_named(clean) - {slots["category"]}:
+    if kinds_named(clean) - {slots["category"]}:
         return False
     unmarked = re.sub(r"(?:(?<=\s)|^)[1-9][.)](?=\s)", "_", clean)  # "1. owl 2. crow"
     counted = set(checking.stated_numbers(unmarked)) <= {slots["n"]}
     return counted and checking.asserted(clean, named)
 
 
-LIST = Family(
-    name="list_items",
-    phrasings=PHRASINGS["list_items"],
-    make=lambda rng, split: checking.draw(
-        rng, split, _list_slots, lambda s: f"{s['n']} {s['category']}"
-    ),
-    reply=lambda rng, s: _list_say(rng, s, _right_list(rng, s)),
-    bare=lambda rng, s: capital(join(_right_list(rng, s))) + ".",
-    wrong=_wrong_list,
+LIST = closed_family(
+    "list_items",
+    "number Number kind",
+    {"replies": "items bare"},
+    make=checking.drawn(_list_slots, lambda s: f"{s['n']} {s['category']}"),
+    right=_right_list,
+    mistake=_wrong_list,
+    words=_list_words,
+    bare=lambda rng, items: capital(join(items)) + ".",
     check=_list_check,
-    length=(4, 22),
 )
 
 # sort_words: "Put these words in alphabetical order: plum, fig, pear."
-
-
-SORTED_KINDS = ("birds", "colours", "fruits", "tools", "trees", "vegetables")
 
 
 def _sort_slots(rng: Random) -> Slots:
@@ -183,15 +160,16 @@ def _sort_slots(rng: Random) -> Slots:
     return {"items": items, "given": given, "given_and": join(items), "answer": sorted(items)}
 
 
-def sequence_words(items: list[str]) -> Slots:
+def sequence_words(rng: Random, slots: Slots, items: list[str] | list[int]) -> Slots:
     """The pieces of wording that replies about an order are made from."""
-    then = ", then ".join(items[1:])
-    return {"listed": join(items), "plain": ", ".join(items), "First": capital(items[0]),
-            "first": items[0], "then": then}  # fmt: skip
+    names = [str(i) for i in items]
+    then = ", then ".join(names[1:])
+    return {"listed": join(names), "plain": ", ".join(names), "first": names[0], "then": then}
 
 
-def wrong_order(rng: Random, items: list[str]) -> list[str]:
-    """The items in another order, or without one of them."""
+def wrong_order(rng: Random, slots: Slots) -> list[str] | list[int]:
+    """The answer's items in another order, or without one of them."""
+    items = slots["answer"]
     if rng.random() < 0.2:
         dropped = rng.choice(items)
         return [i for i in items if i != dropped]
@@ -201,27 +179,22 @@ def wrong_order(rng: Random, items: list[str]) -> list[str]:
     return other
 
 
-def _sort_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _sort_check(slots: Slots, clean: str) -> bool:
     clean = checking.without_idioms(checking.without_recall(clean))
-    right = occurrences(clean, MEMBERS) == slots["answer"]
     answer = slots["answer"]
+    right = occurrences(clean, MEMBERS) == answer
     return right and checking.no_negation(clean, answer) and checking.asserted(clean, answer)
 
 
-SORT = Family(
-    name="sort_words",
-    phrasings=PHRASINGS["sort_words"],
-    make=lambda rng, split: checking.draw(rng, split, _sort_slots, lambda s: " ".join(s["answer"])),
-    reply=lambda rng, s: say(rng, "sort_words", {**s, **sequence_words(s["answer"])}),
-    bare=lambda rng, s: capital(", ".join(s["answer"])) + ".",
-    wrong=lambda rng, s: say(
-        rng, "sort_words", {**s, **sequence_words(wrong_order(rng, s["answer"]))}
-    ),
+SORT = closed_family(
+    "sort_words",
+    "given given_and",
+    {"replies": "listed plain first then"},
+    make=checking.drawn(_sort_slots, lambda s: " ".join(s["answer"])),
+    mistake=wrong_order,
+    words=sequence_words,
     check=_sort_check,
-    length=(5, 14),
 )
 
 # position: "Which word comes second: pear, fig, plum?"
@@ -239,14 +212,8 @@ def _position_slots(rng: Random) -> Slots:
             "answer": items[place]}  # fmt: skip
 
 
-def _position_say(rng: Random, slots: Slots, answer: str) -> str:
-    return say(rng, "position", {**slots, "answer": answer, "Answer": capital(answer)})
-
-
-def _position_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None:
-        return False
+@checking.plain_reply
+def _position_check(slots: Slots, clean: str) -> bool:
     clean = without_echo(clean, slots["items"])
     place = slots["items"].index(slots["answer"])
     fitting = {slots["ordinal"], _ORDINALS[place]}
@@ -255,32 +222,19 @@ def _position_check(slots: Slots, reply: str) -> bool:
     return ordinals <= fitting and checking.answers_exactly(clean, [slots["answer"]], MEMBERS)
 
 
-POSITION = Family(
-    name="position",
-    phrasings=PHRASINGS["position"],
-    make=lambda rng, split: checking.draw(rng, split, _position_slots, lambda s: s["given"]),
-    reply=lambda rng, s: _position_say(rng, s, s["answer"]),
-    bare=lambda rng, s: capital(s["answer"]) + ".",
-    wrong=lambda rng, s: _position_say(
-        rng, s, rng.choice([i for i in s["items"] if i != s["answer"]])
-    ),
+POSITION = closed_family(
+    "position",
+    "given Given ordinal",
+    make=checking.drawn(_position_slots, lambda s: s["given"]),
+    mistake=lambda rng, s: rng.choice([i for i in s["items"] if i != s["answer"]]),
     check=_position_check,
-    length=(3, 8),
 )
 
 # repeat_with_change: "Say this again with hen instead of fox: The fox sat by the river."
 
-_LINES = (
-    "The {animal} sat by the river.", "The {animal} lost the {colour} {thing}.",
-    "A {colour} {thing} lay in the snow.", "The {animal} put the {thing} under the old tree.",
-    "On {day} the {animal} slept until noon.", "The {colour} {thing} is on the table.",
-    "We saw the {animal} near the mill.", "I left my {colour} {thing} at home.",
-    "My {thing} fell into the pond on {day}.", "The {animal} hid the {thing} in the barn.",
-    "On {day} we painted the {thing}.", "The {animal} gave me a {colour} {thing}.",
-    "The {animal} came to school on {day}.", "Every {day} the {animal} sings.",
-)  # fmt: skip
 _SWAPS = {"animal": ANIMALS, "colour": COLOURS, "thing": OBJECTS, "day": DAYS}
 _SWAPPED = tuple(dict.fromkeys(w for words in _SWAPS.values() for w in words))
+_LINES = templates("repeat_with_change", "lines", _SWAPS)
 
 
 def _repeat_slots(rng: Random) -> Slots:
@@ -298,14 +252,11 @@ def _wrong_repeat(rng: Random, slots: Slots) -> str:
     third = [w for w in _SWAPS[slots["kind"]] if w not in (slots["new"], slots["old"])]
     changed = re.sub(rf"\b{slots['new']}\b", rng.choice(third), slots["answer"])
     cut = " ".join(slots["answer"].split()[:-1]) + "."
-    answer = rng.choice((slots["sentence"], changed, changed, cut))
-    return say(rng, "repeat_with_change", {**slots, "answer": answer})
+    return rng.choice((slots["sentence"], changed, changed, cut))
 
 
-def _repeat_check(slots: Slots, reply: str) -> bool:
-    clean = checking.plain(reply)
-    if clean is None or checking.retracted(clean):
-        return False
+@checking.final_reply
+def _repeat_check(slots: Slots, clean: str) -> bool:
     line = re.escape(slots["answer"].rstrip("."))
     found = re.findall(rf"(?:^|[.:!?\"'])\s*[\"']?{line}(?=[.!\"']|$)", clean, re.I)
     everywhere = re.findall(rf"\b{line}\b", clean, re.I)
@@ -314,22 +265,18 @@ def _repeat_check(slots: Slots, reply: str) -> bool:
     before, after = re.split(rf"\b{line}\b", clean, maxsplit=1, flags=re.I)
     told = rf"\b{slots['new']}\W? (?:instead of|in place of|for) \W?{slots['old']}\b"
     rest = re.sub(told, "_", f"{before} _. {after}", flags=re.I)
-    lead = before.rsplit(".", 1)[-1]
-    lead = re.sub(told, "_", lead, flags=re.I)
+    lead = re.sub(told, "_", before.rsplit(".", 1)[-1], flags=re.I)
     return not occurrences(checking.without_idioms(rest), _SWAPPED) and not checking.negated(lead)
 
 
-REPEAT = Family(
-    name="repeat_with_change",
-    phrasings=PHRASINGS["repeat_with_change"],
-    make=lambda rng, split: checking.draw(rng, split, _repeat_slots, lambda s: s["answer"]),
-    reply=lambda rng, s: say(rng, "repeat_with_change", s),
-    bare=lambda rng, s: s["answer"],
-    wrong=_wrong_repeat,
+REPEAT = closed_family(
+    "repeat_with_change",
+    "old new sentence",
+    make=checking.drawn(_repeat_slots, lambda s: s["answer"]),
+    mistake=_wrong_repeat,
+    tables=("lines",),
+    bare=lambda rng, answer: answer,
     check=_repeat_check,
-    length=(5, 18),
 )
 
-FAMILIES: tuple[Family, ...] = (
-    OPPOSITE, LIST, SORT, POSITION, REPEAT, *families_kinds.FAMILIES
-)  # fmt: skip
+FAMILIES: tuple[Family, ...] = (OPPOSITE, LIST, SORT, POSITION, REPEAT)
