@@ -16,7 +16,7 @@ from random import Random
 from minialign.world.arithmetic import equations, true_equation
 from minialign.world.dangers import unsafe_anywhere
 from minialign.world.facts import false_claims
-from minialign.world.families_facts import answers_falsely
+from minialign.world.families.facts import answers_falsely
 from minialign.world.manners import is_flattering, is_kind, is_rude, rambling
 from minialign.world.tasks import FAMILIES, Instruction
 from minialign.world.text import MAX_CHARS, ends_properly, sentences, words

@@ -8,8 +8,7 @@ from __future__ import annotations
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.families_kinds import SINGULAR
-from minialign.world.families_words import SORTED_KINDS
+from minialign.world.lexicon import SINGULAR, SORTED_KINDS
 from minialign.world.stories import paraphrase
 from minialign.world.text import capital, join, number_word
 
