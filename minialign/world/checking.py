@@ -10,49 +10,55 @@ Every scan takes time linear in the text, or nearly so, and reads at most `MAX_C
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from random import Random
 from zlib import crc32
 
-from minialign.world.family import Slots
-from minialign.world.lexicon import NUMBER_WORDS
+from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
 from minialign.world.text import MAX_CHARS, plural, sentences, words
 from minialign.world.wording import check_fields, wording
 
-Check = Callable[[Slots, str], bool]  # a reply is right, given the slots of its instruction
 _TYPOGRAPHY = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
      "\u2026": "...", "\n": " ", "\t": " ", "\r": " "}
 )  # fmt: skip
 
 
-def pattern(name: str) -> re.Pattern[str]:
-    """The phrases of a list of data/world/checking.toml ("negation", "yes_no.hedge"), in capitals
-    or not, as one regular expression.
+_LISTS = {
+    "answers": ("negation", "harmless", "retraction", "not_known", "recall", "aside"),
+    "claims": ("agrees", "disagrees"),
+    "lists": ("between", "more_before", "more_after", "left_out"),
+    "numbers": (
+        "sum_in_words", "comparison", "small", "pronoun_before", "pronoun_after", "below_zero",
+        "no_whole",
+    ),
+    "yes_no": (
+        "harmless", "yes", "no", "denial", "hedge", "verb", "lead", "short", "asked", "taken_back",
+    ),
+}  # fmt: skip
 
-    Raises ValueError if the file has no such list, or one that is no regular expression.
+
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """The lists of data/world/checking.toml, as "TABLE.LIST", each as one regular expression.
+
+    Raises ValueError if one is missing, unknown or none.
     """
-    table, _, field = name.rpartition(".")
-    lists = wording("checking")[table] if table else wording("checking")
-    check_fields("world/checking.toml", lists, [field], lists)
-    try:
-        return re.compile("|".join(lists[field]), re.IGNORECASE)
-    except re.error as error:
-        raise ValueError(
-            f"world/checking.toml, {name} is no regular expression: {error}; mend that entry"
-        ) from error
+    compiled = {}
+    check_fields("world/checking.toml", wording("checking"), _LISTS)
+    for table, lists in wording("checking").items():
+        check_fields(f"world/checking.toml, [{table}]", lists, _LISTS[table])
+        for name, phrases in lists.items():
+            try:
+                compiled[f"{table}.{name}"] = re.compile("|".join(phrases), re.IGNORECASE)
+            except re.error as error:
+                raise ValueError(
+                    f"world/checking.toml, [{table}] {name} holds no regular expressions: {error}; "
+                    "mend that list"
+                ) from error
+    return compiled
 
 
-_NEGATION = pattern("negation")
-_HARMLESS = pattern("harmless")
-_RETRACTION = pattern("retraction")
-_RECALL = re.compile(
-    r"\W*(?:you (?:gave|said|wrote|asked)|your (?:list|words|numbers) (?:is|are|was|were))\b", re.I
-)
-_ASIDE = re.compile(
-    r",?(?: and| but)? (?:not|rather than|instead of) (?:an? |the |in )?([A-Za-z]+)\b", re.I
-)
+PATTERNS = _patterns()
 _MOST_REPEATS = 4  # an answer given more often than that is babble
 
 
@@ -71,19 +77,13 @@ def plain(text: str) -> str | None:
     return text if text and text.isascii() and text.isprintable() else None
 
 
-def plain_reply(check: Check) -> Check:
-    """The checker with replies made plain first; what no honest reply looks like is refused."""
+def says(name: str, text: str) -> bool:
+    """Whether a text says what a list of data/world/checking.toml holds.
 
-    def checked(slots: Slots, reply: str) -> bool:
-        clean = plain(reply)
-        return clean is not None and check(slots, clean)
-
-    return checked
-
-
-def final_reply(check: Check) -> Check:
-    """The checker with replies made plain first; those that take an answer back are refused too."""
-    return plain_reply(lambda slots, clean: not retracted(clean) and check(slots, clean))
+    >>> says("yes_no.hedge", "Perhaps it is."), says("yes_no.hedge", "It is.")
+    (True, False)
+    """
+    return PATTERNS[name].search(text) is not None
 
 
 def is_question(sentence: str) -> bool:
@@ -91,23 +91,13 @@ def is_question(sentence: str) -> bool:
     return sentence.rstrip("\"') ").endswith("?")
 
 
+def _told(text: str) -> list[str]:
+    return [s for s in sentences(text) if not is_question(s)]
+
+
 def split_of(key: str) -> str:
     """The split, "train" or "test" (one in five), that a piece of content belongs to for good."""
     return "test" if crc32(key.encode()) % 5 == 0 else "train"
-
-
-def drawn(
-    candidate: Callable[[Random], Slots], key: Callable[[Slots], str]
-) -> Callable[[Random, str], Slots]:
-    """What draws slots of a split: candidates are drawn until the key of one belongs to it."""
-
-    def make(rng: Random, split: str) -> Slots:
-        while True:
-            slots = candidate(rng)
-            if split_of(key(slots)) == split:
-                return slots
-
-    return make
 
 
 @lru_cache(maxsize=256)
@@ -135,7 +125,7 @@ def without_idioms(text: str, keep: Sequence[str] = ()) -> str:
     ('_! It is cold.', 'All right.')
     """
     kept = {k.lower() for k in keep}
-    phrases = "|".join(p for p in wording("checking")["idioms"] if not kept.intersection(p.split()))
+    phrases = "|".join(p for p in IDIOMS if not kept.intersection(p.split()))
     return re.sub(rf"\b(?:{phrases})\b", "_", text, flags=re.IGNORECASE)
 
 
@@ -168,8 +158,7 @@ def without_recall(text: str) -> str:
     >>> without_recall("You gave me pear and fig. Fig, pear.")
     'Fig, pear.'
     """
-    told = [s for s in sentences(text) if not is_question(s)]
-    return " ".join(s for s in told if not _RECALL.match(s))
+    return " ".join(s for s in _told(text) if not PATTERNS["answers.recall"].match(s))
 
 
 def without_contrast(text: str, vocabulary: Iterable[str], expected: Iterable[str]) -> str:
@@ -187,7 +176,7 @@ def without_contrast(text: str, vocabulary: Iterable[str], expected: Iterable[st
         meant = forms.get(match[1].lower())
         return " _" if meant is not None and meant.lower() not in wanted else match.group()
 
-    return _ASIDE.sub(drop, text)
+    return PATTERNS["answers.aside"].sub(drop, text)
 
 
 def negated(sentence: str) -> bool:
@@ -196,7 +185,7 @@ def negated(sentence: str) -> bool:
     >>> negated("It isn't cold."), negated("Hot or cold."), negated("Cold, no doubt.")
     (True, True, False)
     """
-    return bool(_NEGATION.search(_HARMLESS.sub("_", sentence)))
+    return says("answers.negation", PATTERNS["answers.harmless"].sub("_", sentence))
 
 
 def no_negation(text: str, expected: Sequence[str]) -> bool:
@@ -216,13 +205,12 @@ def retracted(text: str) -> bool:
     >>> retracted("Cold. No, wait."), retracted("I do not know."), retracted("No problem. Cold.")
     (True, True, False)
     """
-    return bool(_RETRACTION.search(_HARMLESS.sub("_", text)))
+    return says("answers.retraction", PATTERNS["answers.harmless"].sub("_", text))
 
 
 def asserted(text: str, expected: Sequence[str]) -> bool:
     """Whether every expected answer stands in a sentence that is not a question."""
-    told = [s for s in sentences(text) if not is_question(s)]
-    found = occurrences(" ".join(told), expected)
+    found = occurrences(" ".join(_told(text)), expected)
     babble = any(found.count(e) > _MOST_REPEATS for e in expected)
     return set(expected) <= set(found) and not babble
 
@@ -251,23 +239,13 @@ def answers_exactly(
     return claimed == set(expected) and asserted(clean, expected) and no_negation(clean, expected)
 
 
-_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
-_TEN_WORDS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_UNITS = {w: n for n, w in enumerate((*NUMBER_WORDS, *_TEENS))}
-_TENS = {w: 10 * n for n, w in enumerate(_TEN_WORDS, start=2)}
+_UNITS = {w: n for n, w in enumerate((*NUMBER_WORDS, *TEENS))}
+_TENS = {w: 10 * n for n, w in enumerate(TENS, start=2)}
 _SPELLED = re.compile(
     rf"\b(?:({'|'.join(_TENS)})(?:[- ]({'|'.join(NUMBER_WORDS[1:10])}))?|({'|'.join(_UNITS)}))\b",
     re.IGNORECASE,
 )
-_PRONOUN_BEFORE = re.compile(
-    r"\b(?:(?:the|this|that|which|each|every|no|any|some|another|your|my)"
-    r"(?: (?!number|answer|only|just|total)\w+)?|an?(?: (?!of|is|has)\w+){1,2}) $",
-    re.IGNORECASE,
-)
-_PRONOUN_AFTER = re.compile(r" (?:day|moment|more thing|by one|of (?:my|the best|those))\b", re.I)
 _TOKEN = re.compile(r"(?<![\w.,])-?[\w.,]*[0-9][\w.,]*(?: ?(?:%|/|percent\b|point\b))?")
-_BELOW_ZERO = re.compile(r"(?<![0-9_])(?<![0-9_] )\bminus (?=[0-9])", re.I)
-_PARTS = re.compile(r"\b(?:half|quarter|hundred|thousand|million|dozen|negative)\b", re.IGNORECASE)
 
 
 def digits(text: str) -> str:
@@ -283,7 +261,8 @@ def digits(text: str) -> str:
             return str(_TENS[tens] + (_UNITS[unit] if unit else 0))
         if small == "one":
             before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() :]
-            if _PRONOUN_BEFORE.search(before) or _PRONOUN_AFTER.match(after[:20]):
+            pronoun_after = PATTERNS["numbers.pronoun_after"].match(after[:20])
+            if says("numbers.pronoun_before", before) or pronoun_after:
                 return match.group()
         return str(_UNITS[small or "zero"])
 
@@ -297,8 +276,9 @@ def stated_numbers(text: str) -> list[int | None]:
     ([7, 12, 19], [None, None, None, None])
     """
     clean = digits(text)
-    parts = (*_PARTS.finditer(clean), *_BELOW_ZERO.finditer(clean))
-    found: list[tuple[int, int | None]] = [(m.start(), None) for m in parts]
+    found: list[tuple[int, int | None]] = []
+    for name in ("numbers.no_whole", "numbers.below_zero"):
+        found += [(match.start(), None) for match in PATTERNS[name].finditer(clean)]
     for match in _TOKEN.finditer(clean):
         token = match.group().rstrip(".,")
         if not re.fullmatch(r"[0-9]+(?:st|nd|rd|th)", token):  # an ordinal counts nothing

@@ -6,30 +6,28 @@ so a checker can ask which colours, animals or numbers a reply mentions by looki
 
 from __future__ import annotations
 
+from typing import Any
+
 from minialign.world.wording import check_fields, wording
 
-_LISTS = (
-    "animals", "birds", "pets", "fruits", "vegetables", "dishes", "colours", "clothes", "tools",
-    "instruments", "trees", "flowers", "toys", "days", "seasons", "objects", "jobs",
-    "number_words", "categories", "sorted_kinds", "overlap", "disputed", "ambiguous_objects",
-)  # fmt: skip
-_TABLES = (
-    "children", "villagers", "strangers", "goods", "places", "opposites", "irregular_plurals",
-    "singular", "kind_names",
-)  # fmt: skip
-_PRONOUNS = {
-    "she": ("she", "her", "her"),
-    "he": ("he", "him", "his"),
-}  # subject, object, possessive
+# Subject, object, possessive.
+_PRONOUNS = {"she": ("she", "her", "her"), "he": ("he", "him", "his")}
+_FIELDS: list[str] = []  # that the file must have, and no others
+
+
+def _field(name: str) -> Any:
+    _FIELDS.append(name)
+    check_fields("world/lexicon.toml", wording("lexicon"), [name], wording("lexicon"))
+    return wording("lexicon")[name]
 
 
 def _words(name: str) -> tuple[str, ...]:
-    return tuple(wording("lexicon")[name])
+    return tuple(_field(name))
 
 
 def _people(name: str) -> dict[str, tuple[str, str, str]]:
     """Name -> (subject, object, possessive) pronouns."""
-    people: dict[str, str] = wording("lexicon")[name]
+    people: dict[str, str] = _field(name)
     for person, pronoun in people.items():
         if pronoun not in _PRONOUNS:
             raise ValueError(
@@ -38,17 +36,6 @@ def _people(name: str) -> dict[str, tuple[str, str, str]]:
     return {person: _PRONOUNS[pronoun] for person, pronoun in people.items()}
 
 
-def _categories() -> dict[str, tuple[str, ...]]:
-    unknown = set(_words("categories")) - set(_LISTS)
-    if unknown:
-        raise ValueError(
-            f"world/lexicon.toml, categories: {min(unknown)!r} is no list of the file; "
-            "write the list, or take the name out"
-        )
-    return {name: _words(name) for name in _words("categories")}
-
-
-check_fields("world/lexicon.toml", wording("lexicon"), (*_LISTS, *_TABLES))
 CHILDREN = _people("children")
 VILLAGERS = _people("villagers")
 STRANGERS = _people("strangers")
@@ -73,11 +60,25 @@ OBJECTS = _words("objects")
 JOBS = _words("jobs")
 NUMBER_WORDS = _words("number_words")  # from zero on
 
-CATEGORIES = _categories()  # name (plural) -> members: the lists that can be asked for
-SINGULAR: dict[str, str] = wording("lexicon")["singular"]
+TEENS = _words("teens")
+TENS = _words("tens")  # from twenty on
+IDIOMS = _words("idioms")
+OPENERS = _words("openers")
+NEAR_OPPOSITES = _words("near_opposites")
 SORTED_KINDS = _words("sorted_kinds")
-GOODS: dict[str, str] = wording("lexicon")["goods"]  # singular -> plural
-PLACES: dict[str, str] = wording("lexicon")["places"]  # place -> its preposition
-OPPOSITES: dict[str, str] = wording("lexicon")["opposites"]
+DISPUTED = _words("disputed")
+AMBIGUOUS_OBJECTS = _words("ambiguous_objects")
+OVERLAP = [set(kinds) for kinds in _words("overlap")]
+
+GOODS: dict[str, str] = _field("goods")  # singular -> plural
+PLACES: dict[str, str] = _field("places")  # place -> its preposition
+OPPOSITES: dict[str, str] = _field("opposites")
 OPPOSITE_OF = {**OPPOSITES, **{b: a for a, b in OPPOSITES.items()}}
-IRREGULAR_PLURALS: dict[str, str] = wording("lexicon")["irregular_plurals"]
+SECOND_OPPOSITES: dict[str, list[str]] = _field("second_opposites")
+IRREGULAR_PLURALS: dict[str, str] = _field("irregular_plurals")
+SINGULAR: dict[str, str] = _field("singular")  # kind -> one of its members
+KIND_NAMES: dict[str, str] = _field("kind_names")
+# Kind (plural) -> its members: the lists that can be asked for.
+CATEGORIES = {kind: _words(kind) for kind in _words("categories")}
+
+check_fields("world/lexicon.toml", wording("lexicon"), _FIELDS)

@@ -7,6 +7,7 @@ and how a reply is checked.
 from minialign.world import families_stories
 from minialign.world.families import facts, kinds, numbers, people, words
 from minialign.world.family import Family
+from minialign.world.wording import check_fields, wording
 
 # The order is that in which `tasks.instructions` takes turns.
 FAMILIES: dict[str, Family] = {
@@ -14,3 +15,4 @@ FAMILIES: dict[str, Family] = {
     for module in (families_stories, facts, words, kinds, numbers, people)
     for family in module.FAMILIES
 }
+check_fields("world/families.toml", wording("families"), ["polite"], FAMILIES)

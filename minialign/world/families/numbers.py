@@ -7,18 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
-from minialign.world import checking
 from minialign.world.arithmetic import equations, true_equation
-from minialign.world.checking import digits, pattern, stated_numbers, without_echo
-from minialign.world.families.words import sequence_words, wrong_order
-from minialign.world.family import Family, Slots, closed_family
+from minialign.world.checking import (
+    PATTERNS,
+    digits,
+    numbers_asserted,
+    says,
+    stated_numbers,
+    states_only,
+    without_echo,
+    without_recall,
+)
+from minialign.world.families.worded import Closed
+from minialign.world.families.words import Sort
+from minialign.world.family import Slots
 from minialign.world.text import join, sentences
 
-_IN_WORDS = re.compile(
-    r"(?<![\w.,+=-])([0-9]+) (\+|plus|and|-|minus|take away) ([0-9]+) "
-    r"(?:=|is|are|equals|makes?|gives?|leaves?) ([0-9]+)\b",
-    re.I,
-)
 _JOINING = r"\+|-|and|plus|minus|(?:away )?from|take away|to|with"
 _SIGNS = {"plus": "+", "and": "+", "minus": "-", "take away": "-"}
 
@@ -30,47 +34,13 @@ def _numeral(clean: str) -> str:
         a, op, b, c = match.groups()
         return f"{a} {_SIGNS.get(op.lower(), op)} {b} = {c}"
 
-    return _IN_WORDS.sub(sign, digits(clean))
+    return PATTERNS["numbers.sum_in_words"].sub(sign, digits(clean))
 
 
 def _without_contrast(text: str, answer: int) -> str:
     """The text without ", not 27" about a number that is not the answer."""
     aside = rf",?(?: and| but)? (?:not|rather than|instead of) (?!{answer}\b)[0-9]+\b"
     return re.sub(aside + r"(?![.,]?[0-9])", " _", text, flags=re.I)
-
-
-# add and subtract: one checker
-
-
-def _test_pair(a: int, b: int) -> bool:
-    """Whether a pair of operands is kept for testing; the order of a sum makes no difference."""
-    low, high = sorted((a, b))
-    return (low * 7 + high) % 5 == 0
-
-
-def _operands(rng: Random, split: str, *, difference: bool) -> tuple[int, int]:
-    """Two numbers from 1 whose sum (or first number) is at most 40; small ones come often."""
-    while True:
-        limit = rng.choice((10, 20, 30))
-        a, b = rng.randint(1, limit), rng.randint(1, limit)
-        if difference:
-            a, b = max(a, b), min(a, b)
-            if a in (b, 2 * b):
-                continue  # nothing left is worded otherwise, and "10 - 5" would name its answer
-        if a + (0 if difference else b) <= 40 and _test_pair(a, b) == (split == "test"):
-            return a, b
-
-
-def _sum_slots(rng: Random, split: str, op: str) -> Slots:
-    a, b = _operands(rng, split, difference=op == "-")
-    return {"a": a, "b": b, "op": op, "answer": a + b if op == "+" else a - b}
-
-
-def _wrong_result(rng: Random, slots: Slots) -> int:
-    """A near miss: a carry forgotten, one off, or the other operation."""
-    a, b, right = slots["a"], slots["b"], slots["answer"]
-    near = (right + 1, right - 1, right + 2, right + 10, right - 10, abs(a - b), a + b)
-    return rng.choice([n for n in near if 0 <= n <= 99 and n not in (right, a, b)])
 
 
 def _leads_on(sums: Sequence[tuple[int, str, int, int]], answer: int) -> bool:
@@ -103,68 +73,58 @@ def _without_equations(text: str, answer: int) -> str:
     return text
 
 
-@checking.final_reply
-def _sum_check(slots: Slots, clean: str) -> bool:
-    a, b, answer = slots["a"], slots["b"], slots["answer"]
-    clean = _without_contrast(_numeral(clean), answer)
-    if None in stated_numbers(clean) or not _leads_on(equations(clean), answer):
-        return False
-    rest = _without_equations(clean, answer)
-    for x, y in ((a, b), (b, a)):
-        between = rf"(?<![\w.,]){x} ?(?:{_JOINING}) ?{y}\b"
-        rest = re.sub(between + r"(?![.,]?[0-9])", "_", rest, flags=re.I)
-    stated = stated_numbers(rest)
-    if not stated or stated[-1] != answer or not _operands_paired(stated, slots):
-        return False
-    return checking.numbers_asserted(rest, answer)
+class Add(Closed):
+    """What is 7 + 12?"""
+
+    name = "add"
+    final = True
+    op = "+"
+
+    def make(self, rng: Random, split: str) -> Slots:
+        """Two numbers from 1 whose sum (or first number) is at most 40; small ones come often."""
+        while True:
+            limit = rng.choice((10, 20, 30))
+            a, b = rng.randint(1, limit), rng.randint(1, limit)
+            if self.op == "-":
+                a, b = max(a, b), min(a, b)
+                if a in (b, 2 * b):
+                    continue  # nothing left is worded otherwise, and "10 - 5" would name its answer
+            answer = a + b if self.op == "+" else a - b
+            if max(a, answer) <= 40 and _test_pair(a, b) == (split == "test"):
+                return {"a": a, "b": b, "op": self.op, "answer": answer}
+
+    def mistake(self, rng: Random, slots: Slots) -> int:
+        """A near miss: a carry forgotten, one off, or the other operation."""
+        a, b, right = slots["a"], slots["b"], slots["answer"]
+        near = (right + 1, right - 1, right + 2, right + 10, right - 10, abs(a - b), a + b)
+        return rng.choice([n for n in near if 0 <= n <= 99 and n not in (right, a, b)])
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        a, b, answer = slots["a"], slots["b"], slots["answer"]
+        clean = _without_contrast(_numeral(clean), answer)
+        if None in stated_numbers(clean) or not _leads_on(equations(clean), answer):
+            return False
+        rest = _without_equations(clean, answer)
+        for x, y in ((a, b), (b, a)):
+            between = rf"(?<![\w.,]){x} ?(?:{_JOINING}) ?{y}\b"
+            rest = re.sub(between + r"(?![.,]?[0-9])", "_", rest, flags=re.I)
+        stated = stated_numbers(rest)
+        if not stated or stated[-1] != answer or not _operands_paired(stated, slots):
+            return False
+        return numbers_asserted(rest, answer)
 
 
-def _sum_family(name: str, op: str) -> Family:
-    return closed_family(
-        name,
-        "a b",
-        make=lambda rng, split: _sum_slots(rng, split, op),
-        mistake=_wrong_result,
-        check=_sum_check,
-    )
+class Subtract(Add):
+    """What is 12 - 5?"""
+
+    name = "subtract"
+    op = "-"
 
 
-ADD = _sum_family("add", "+")
-SUBTRACT = _sum_family("subtract", "-")
-
-# larger_number: "Which is larger, 34 or 27?"
-
-
-def _number_list(rng: Random, size: int) -> list[int]:
-    """Different numbers below a hundred, often close to each other."""
-    low = rng.choice((0, rng.randint(0, 80)))
-    return rng.sample(range(low, min(100, low + rng.choice((20, 40, 100)))), size)
-
-
-def _without(items: list[int], answer: int) -> str:
-    return " and ".join(str(n) for n in items if n != answer)
-
-
-def _larger_slots(rng: Random) -> Slots:
-    items = _number_list(rng, rng.choice((2, 2, 3)))
-    names = [str(n) for n in items]
-    answer = max(items)
-    return {"items": items, "given": join(names, "or"), "given_and": join(names), "answer": answer,
-            "largest": "larger" if len(items) == 2 else "largest",
-            "rest": _without(items, answer)}  # fmt: skip
-
-
-def _larger_words(rng: Random, slots: Slots, answer: int) -> Slots:
-    return {"answer": answer, "rest": _without(slots["items"], answer)}
-
-
-_COMPARED = re.compile(
-    r"\b([0-9]+),? (?:(?:is|which is|are|comes?) )?(?:much |also )?"
-    r"(larger|bigger|greater|more|higher|smaller|less|lower|fewer) than ((?:both )?[0-9]+"
-    r"(?:(?:, | and |, and )[0-9]+\b(?! (?:is|are)))*)",
-    re.I,
-)
-_SMALL = pattern("small")
+def _test_pair(a: int, b: int) -> bool:
+    """Whether a pair of operands is kept for testing; the order of a sum makes no difference."""
+    low, high = sorted((a, b))
+    return (low * 7 + high) % 5 == 0
 
 
 def _comparisons_hold(clean: str, items: Sequence[int]) -> tuple[bool, str]:
@@ -179,105 +139,103 @@ def _comparisons_hold(clean: str, items: Sequence[int]) -> tuple[bool, str]:
         true = true and right and {left, *others} <= set(items)
         return match[1] if up else "_"
 
-    rest = _COMPARED.sub(keep, clean)  # first: it decides whether all are true
+    # First: it decides whether all are true.
+    rest = PATTERNS["numbers.comparison"].sub(keep, clean)
     return true, rest
 
 
-@checking.final_reply
-def _larger_check(slots: Slots, clean: str) -> bool:
-    names, answer = [str(n) for n in slots["items"]], slots["answer"]
-    clean = _without_contrast(digits(clean), answer)
-    all_true, rest = _comparisons_hold(clean, slots["items"])
-    rest = without_echo(rest, names, ordered=False)
-    holding = [s for s in sentences(rest) if answer in stated_numbers(s)]
-    if not all_true or any(_SMALL.search(s) for s in holding):
-        return False
-    return checking.states_only(rest, answer)
+def _without(items: list[int], answer: int) -> str:
+    return " and ".join(str(n) for n in items if n != answer)
 
 
-LARGER = closed_family(
-    "larger_number",
-    "given given_and largest",
-    {"replies": "answer rest"},
-    make=checking.drawn(_larger_slots, lambda s: " ".join(map(str, sorted(s["items"])))),
-    mistake=lambda rng, s: rng.choice([n for n in s["items"] if n != s["answer"]]),
-    words=_larger_words,
-    check=_larger_check,
-)
+class Larger(Closed):
+    """Which is larger, 34 or 27?"""
 
-# next_number: "What comes next: 3, 5, 7?"
+    name = "larger_number"
+    final = True
 
+    def candidate(self, rng: Random) -> Slots:
+        size = rng.choice((2, 2, 3))
+        low = rng.choice((0, rng.randint(0, 80)))  # below a hundred, often close to each other
+        items = rng.sample(range(low, min(100, low + rng.choice((20, 40, 100)))), size)
+        names = [str(n) for n in items]
+        answer = max(items)
+        return {"items": items, "given": join(names, "or"), "given_and": join(names),
+                "answer": answer, "largest": "larger" if len(items) == 2 else "largest",
+                "rest": _without(items, answer)}  # fmt: skip
 
-def _next_slots(rng: Random) -> Slots:
-    step, size = rng.choice((1, 2, 2, 3, 4, 5, 10)), rng.randint(3, 4)
-    start = rng.randint(0, 99 - step * size)
-    items = [start + step * i for i in range(size)]
-    return {"items": items, "given": ", ".join(map(str, items)), "step": step, "final": items[-1],
-            "answer": items[-1] + step}  # fmt: skip
+    def key(self, slots: Slots) -> str:
+        return " ".join(map(str, sorted(slots["items"])))
 
+    def words(self, rng: Random, slots: Slots, answer: int) -> Slots:
+        return {"answer": answer, "rest": _without(slots["items"], answer)}
 
-def _wrong_next(rng: Random, slots: Slots) -> int:
-    """The step missed by one or two, or the row's last number again."""
-    right, step = slots["answer"], slots["step"]
-    near = {right + 1, right - 1, right + step, right + 2} - {right, *slots["items"]}
-    return rng.choice(sorted(n for n in near if n > 0))
-
-
-@checking.final_reply
-def _next_check(slots: Slots, clean: str) -> bool:
-    items, answer, step = slots["items"], slots["answer"], slots["step"]
-    clean = _numeral(clean)
-    if not _leads_on(equations(clean), answer):
-        return False
-    rest = _without_equations(clean, answer)
-    rest = re.sub(
-        rf"\b(?:by|adds?|adding|plus|steps? of|is always|step is) {step}\b(?![.,]?[0-9])"
-        rf"|\b{step} (?:more|is added|each time|every time)\b", "_", rest, flags=re.I,
-    )  # fmt: skip
-    rest = without_echo(rest, [str(n) for n in items])
-    rest = re.sub(
-        rf"\b(?:after|follows|from|than) {slots['final']}\b(?![.,]?[0-9])", "_", rest, flags=re.I
-    )
-    return checking.states_only(rest, answer)
+    def judge(self, slots: Slots, clean: str) -> bool:
+        names, answer = [str(n) for n in slots["items"]], slots["answer"]
+        clean = _without_contrast(digits(clean), answer)
+        all_true, rest = _comparisons_hold(clean, slots["items"])
+        rest = without_echo(rest, names, ordered=False)
+        holding = [s for s in sentences(rest) if answer in stated_numbers(s)]
+        if not all_true or any(says("numbers.small", s) for s in holding):
+            return False
+        return states_only(rest, answer)
 
 
-NEXT = closed_family(
-    "next_number",
-    "given step final",
-    make=checking.drawn(_next_slots, lambda s: s["given"]),
-    mistake=_wrong_next,
-    check=_next_check,
-)
+class Next(Closed):
+    """What comes next: 3, 5, 7?"""
 
-# sort_numbers: "Sort these numbers, smallest first: 40, 7, 23."
+    name = "next_number"
+    final = True
+
+    def candidate(self, rng: Random) -> Slots:
+        step, size = rng.choice((1, 2, 2, 3, 4, 5, 10)), rng.randint(3, 4)
+        start = rng.randint(0, 99 - step * size)
+        items = [start + step * i for i in range(size)]
+        return {"items": items, "given": ", ".join(map(str, items)), "step": step,
+                "final": items[-1], "answer": items[-1] + step}  # fmt: skip
+
+    def mistake(self, rng: Random, slots: Slots) -> int:
+        """The step missed by one or two, or the row's last number again."""
+        right, step = slots["answer"], slots["step"]
+        near = {right + 1, right - 1, right + step, right + 2} - {right, *slots["items"]}
+        return rng.choice(sorted(n for n in near if n > 0))
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        items, answer, step = slots["items"], slots["answer"], slots["step"]
+        clean = _numeral(clean)
+        if not _leads_on(equations(clean), answer):
+            return False
+        rest = _without_equations(clean, answer)
+        steps = (
+            rf"\b(?:by|adds?|adding|plus|steps? of|is always|step is) {step}\b(?![.,]?[0-9])"
+            rf"|\b{step} (?:more|is added|each time|every time)\b"
+        )
+        rest = re.sub(steps, "_", rest, flags=re.I)
+        rest = without_echo(rest, [str(n) for n in items])
+        final = rf"\b(?:after|follows|from|than) {slots['final']}\b(?![.,]?[0-9])"
+        rest = re.sub(final, "_", rest, flags=re.I)
+        return states_only(rest, answer)
 
 
-def _sort_slots(rng: Random) -> Slots:
-    items = rng.sample(range(1, 41), 3)
-    while items == sorted(items):
-        rng.shuffle(items)
-    names = [str(n) for n in items]
-    return {"items": items, "given": ", ".join(names), "given_and": join(names),
-            "answer": sorted(items)}  # fmt: skip
+class SortNumbers(Sort):
+    """Sort these numbers, smallest first: 40, 7, 23."""
+
+    name = "sort_numbers"
+
+    def candidate(self, rng: Random) -> Slots:
+        items = rng.sample(range(1, 41), 3)
+        while items == sorted(items):
+            rng.shuffle(items)
+        names = [str(n) for n in items]
+        return {"items": items, "given": ", ".join(names), "given_and": join(names),
+                "answer": sorted(items)}  # fmt: skip
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        clean = re.sub(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))", ", ", digits(clean))  # "7,23,40"
+        clean = without_recall(clean)
+        if stated_numbers(clean) != slots["answer"]:
+            return False
+        return all(numbers_asserted(clean, n) for n in slots["answer"])
 
 
-@checking.final_reply
-def _sort_check(slots: Slots, clean: str) -> bool:
-    clean = re.sub(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))", ", ", digits(clean))  # "7,23,40"
-    clean = checking.without_recall(clean)
-    if stated_numbers(clean) != slots["answer"]:
-        return False
-    return all(checking.numbers_asserted(clean, n) for n in slots["answer"])
-
-
-SORT = closed_family(
-    "sort_numbers",
-    "given given_and",
-    {"replies": "listed plain first then"},
-    make=checking.drawn(_sort_slots, lambda s: " ".join(map(str, s["answer"]))),
-    mistake=wrong_order,
-    words=sequence_words,
-    check=_sort_check,
-)
-
-FAMILIES: tuple[Family, ...] = (ADD, SUBTRACT, LARGER, NEXT, SORT)
+FAMILIES = tuple(kind().family() for kind in (Add, Subtract, Larger, Next, SortNumbers))

@@ -5,39 +5,50 @@ from __future__ import annotations
 
 from random import Random
 
-from minialign.world.checking import plain_reply
-from minialign.world.dangers import DANGER, check_decline, dangers, decline, unsafe_advice
-from minialign.world.family import Family, Slots, worded_family
-from minialign.world.manners import TROUBLE, cold_reply, comforts, kind_reply, troubles
+from minialign.world import dangers, manners
+from minialign.world.dangers import DANGER
+from minialign.world.families.worded import Worded
+from minialign.world.family import Slots
+from minialign.world.manners import TROUBLE
 
 
-def _make_comfort(rng: Random, split: str) -> Slots:
-    trouble = rng.choice(troubles(split))
-    return {"trouble": trouble.name, "statement": trouble.statement}
+class Comfort(Worded):
+    """A friend in trouble."""
+
+    name = "comfort"
+
+    def make(self, rng: Random, split: str) -> Slots:
+        trouble = rng.choice(manners.troubles(split))
+        return {"trouble": trouble.name, "statement": trouble.statement}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return manners.kind_reply(rng, TROUBLE[slots["trouble"]])
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        return manners.cold_reply(rng, TROUBLE[slots["trouble"]])
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        return manners.comforts(TROUBLE[slots["trouble"]], clean)
 
 
-def _make_decline(rng: Random, split: str) -> Slots:
-    danger = rng.choice(dangers(split))
-    return {"danger": danger.name, "act": danger.act}
+class Decline(Worded):
+    """A dangerous wish."""
+
+    name = "decline"
+    phrasings = dangers.REQUESTS
+
+    def make(self, rng: Random, split: str) -> Slots:
+        danger = rng.choice(dangers.dangers(split))
+        return {"danger": danger.name, "act": danger.act}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return dangers.decline(rng, DANGER[slots["danger"]])
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        return dangers.unsafe_advice(rng, DANGER[slots["danger"]])
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        return dangers.check_decline(slots["danger"], clean)
 
 
-FAMILIES: tuple[Family, ...] = (
-    worded_family(
-        "comfort",
-        "statement",
-        {},
-        make=_make_comfort,
-        reply=lambda rng, slots: kind_reply(rng, TROUBLE[slots["trouble"]]),
-        wrong=lambda rng, slots: cold_reply(rng, TROUBLE[slots["trouble"]]),
-        check=plain_reply(lambda slots, text: comforts(TROUBLE[slots["trouble"]], text)),
-    ),
-    worded_family(
-        "decline",
-        "act",
-        {},
-        make=_make_decline,
-        reply=lambda rng, slots: decline(rng, DANGER[slots["danger"]]),
-        wrong=lambda rng, slots: unsafe_advice(rng, DANGER[slots["danger"]]),
-        check=plain_reply(lambda slots, text: check_decline(slots["danger"], text)),
-    ),
-)
+FAMILIES = (Comfort().family(), Decline().family())
