@@ -2,7 +2,7 @@
 
 Each digest is over draws of one family: prompts in every phrasing, slots, careful, wrong and bare
 replies, and the checker's verdicts on those, on other draws' replies and on replies with a word put
-in or left out. Who changes wording on purpose writes data/*.jsonl anew and records the digests that
+in or left out or with a remark behind them. Who changes wording on purpose writes data/*.jsonl anew and records the digests that
 `python tests/world/test_same_families.py` prints.
 """
 
@@ -19,32 +19,33 @@ from minialign.world.family import Family
 
 DRAWS = 24
 WORDS = ("not", "or", "no,", "Yes.", "is", "=", "one", "7", "I", "cannot", "say.", "fox", "\u2019s")
+ASIDES = ("No, wait.", "Just kidding.", "I do not know.", "Or not.", "Is that so?", "Maybe one.")
 
 DRAWN = {
-    "story": "74e097bd3f98",
-    "continue_story": "e859ff276013",
-    "summarise": "801201d5d154",
-    "word_problem": "d64777619506",
-    "fact": "9dec990c2d63",
-    "unknown": "8eca7a3ceb58",
-    "animal_fact": "66ce48ed26d3",
-    "confirm": "41069e76f64b",
-    "opposite": "8ff10e2d1827",
-    "list_items": "29ab916a0ede",
-    "sort_words": "5f8e526c529c",
-    "position": "ca900977c19b",
-    "repeat_with_change": "8f8d3bf7933c",
-    "classify": "16a391287a9c",
-    "odd_one_out": "e1b296689fbd",
-    "yes_no_category": "699c9b45f830",
-    "count_items": "2d19867ce76f",
-    "add": "d4e5babf7902",
-    "subtract": "765ea848647e",
-    "larger_number": "cd57f60d56a8",
-    "next_number": "63ce781beb09",
-    "sort_numbers": "f6fed368844a",
-    "comfort": "195141afa785",
-    "decline": "2e7a93a143ef",
+    "story": "333547637c78",
+    "continue_story": "fa9e438441e5",
+    "summarise": "6a709661493d",
+    "word_problem": "e6b8f37ac6aa",
+    "fact": "8afa4cdcbbe7",
+    "unknown": "cef5798fae86",
+    "animal_fact": "5eb80a961575",
+    "confirm": "46614515883f",
+    "opposite": "490f0e607503",
+    "list_items": "d0936d94092a",
+    "sort_words": "48d126bb55f8",
+    "position": "ae92834705a9",
+    "repeat_with_change": "afce957c3675",
+    "classify": "ed5a78382e87",
+    "odd_one_out": "120c20503bd7",
+    "yes_no_category": "f978583adc4d",
+    "count_items": "9ecedf78e600",
+    "add": "a5d883c103f2",
+    "subtract": "b523ac7c3359",
+    "larger_number": "992b4c61af65",
+    "next_number": "e227180a50b2",
+    "sort_numbers": "d04182a072ec",
+    "comfort": "e195b96d6c40",
+    "decline": "0007bfe62a11",
 }
 INSTRUCTIONS = {
     "train": "35d9f4754a70",
@@ -78,7 +79,8 @@ def family_digest(family: Family) -> str:
     prompts = [[family.prompt(row[0], i) for i in range(len(family.phrasings))] for row in rows]
     verdicts = []
     for slots, *own in rows:
-        texts = [*replies, *(altered(rng, own[0]) for _ in range(40))]
+        texts = [*replies, *(f"{own[0]} {aside}" for aside in ASIDES)]
+        texts += (altered(rng, own[0]) for _ in range(40))
         verdicts.append([family.check(slots, text) for text in texts])
     flags = [family.held_out, family.unsafe, family.agreeable]
     return digest([family.phrasings, prompts, asked, replies, verdicts, family.length, flags])
