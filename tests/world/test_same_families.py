@@ -2,8 +2,8 @@
 
 Each digest is over draws of one family: prompts in every phrasing, slots, careful, wrong and bare
 replies, and the checker's verdicts on those, on other draws' replies and on replies with a word put
-in or left out or with a remark behind them. Who changes wording on purpose writes data/*.jsonl anew and records the digests that
-`python tests/world/test_same_families.py` prints.
+in or left out or with a remark behind them. Who changes wording on purpose writes data/*.jsonl anew
+and records the digests that `python tests/world/test_same_families.py` prints.
 """
 
 from __future__ import annotations

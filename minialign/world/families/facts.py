@@ -7,24 +7,10 @@ import re
 from random import Random
 from typing import Any
 
+from minialign.world import facts
 from minialign.world.animals import ANIMAL_TABLE
-from minialign.world.checking import (
-    answers_exactly,
-    occurrences,
-    plain,
-    says,
-    split_of,
-)
-from minialign.world.facts import (
-    RELATIONS,
-    Fact,
-    false_claims,
-    knowledge_base,
-    other_value,
-    state,
-    strangers,
-    subjects,
-)
+from minialign.world.checking import answers_exactly, occurrences, plain, says, split_of
+from minialign.world.facts import RELATIONS, false_claims, other_value, state
 from minialign.world.families.worded import Worded, check_templates, table
 from minialign.world.family import Slots
 from minialign.world.lexicon import NUMBER_WORDS, PRONOUNS
@@ -51,9 +37,9 @@ def _about(rng: Random, subject: str, relation: str) -> Slots:
     }
 
 
-def _facts(split: str, *, known: bool) -> list[Fact]:
+def _facts(split: str, *, known: bool) -> list[facts.Fact]:
     """What is known of the villagers of a split, or what nobody knows of them."""
-    cells = (knowledge_base()[s, relation] for s in subjects(split) for relation in RELATIONS)
+    cells = (facts.knowledge_base()[s, r] for s in facts.subjects(split) for r in RELATIONS)
     return [fact for fact in cells if (fact.value is not None) == known]
 
 
@@ -82,8 +68,7 @@ class KnownFact(Worded):
         return capital(slots["value"]) + "."
 
     def check(self, slots: Slots, reply: str) -> bool:
-        values = RELATIONS[slots["relation"]].values
-        right = answers_exactly(reply, [slots["value"]], values)
+        right = answers_exactly(reply, [slots["value"]], RELATIONS[slots["relation"]].values)
         return right and not false_claims(reply, slots["subject"])
 
 
@@ -99,7 +84,7 @@ class Unknown(Worded):
     def make(self, rng: Random, split: str) -> Slots:
         """Most questions are about strangers, some about what nobody knows of a villager."""
         if rng.random() < 0.75:
-            return _about(rng, rng.choice(strangers(split)), rng.choice(list(RELATIONS)))
+            return _about(rng, rng.choice(facts.strangers(split)), rng.choice(list(RELATIONS)))
         gap = rng.choice(_facts(split, known=False))
         return _about(rng, gap.subject, gap.relation)
 
@@ -114,15 +99,15 @@ class Unknown(Worded):
         return says_unknown(clean) and not named and not false_claims(clean, slots["subject"])
 
 
-def animal_value(animal: str, relation: str) -> str:
+def _animal_value(animal: str, relation: str) -> str:
     """The true value in words."""
     value = getattr(ANIMAL_TABLE[animal], relation)
     return NUMBER_WORDS[value] if relation == "legs" else value
 
 
-def animal_values(relation: str) -> tuple[str, ...]:
+def _animal_values(relation: str) -> tuple[str, ...]:
     """Every value that some animal has."""
-    return tuple(sorted({animal_value(animal, relation) for animal in ANIMAL_TABLE}))
+    return tuple(sorted({_animal_value(animal, relation) for animal in ANIMAL_TABLE}))
 
 
 class AnimalFact(Worded):
@@ -145,7 +130,7 @@ class AnimalFact(Worded):
         return {
             "animal": animal,
             "relation": relation,
-            "value": animal_value(animal, relation),
+            "value": _animal_value(animal, relation),
             "question": self.relations[relation]["question"].format(n=a(animal)),
             "noun": self.relations[relation]["noun"].format(n=a(animal)),
         }
@@ -156,7 +141,7 @@ class AnimalFact(Worded):
         return statement.format(n=n, N=capital(n), v=value, a_v=a(value))
 
     def wrong(self, rng: Random, slots: Slots) -> str:
-        others = [v for v in animal_values(slots["relation"]) if v != slots["value"]]
+        others = [v for v in _animal_values(slots["relation"]) if v != slots["value"]]
         return self.reply(rng, {**slots, "value": rng.choice(others)})
 
     def bare(self, rng: Random, slots: Slots) -> str:
@@ -167,13 +152,13 @@ class AnimalFact(Worded):
             text = plain(reply)
             if text is None:
                 return False
-            digits = {str(NUMBER_WORDS.index(v)): v for v in animal_values("legs")}
+            digits = {str(NUMBER_WORDS.index(v)): v for v in _animal_values("legs")}
             reply = re.sub(r"\b[0-9]\b", lambda m: digits.get(m.group(), m.group()), text)
             if re.search(r"[0-9]", reply):
                 return False
             return answers_exactly(reply, [slots["value"]], NUMBER_WORDS)
         reply = re.sub(rf"\b{plural(slots['animal'])}\b", slots["animal"], reply[: MAX_CHARS + 1])
-        return answers_exactly(reply, [slots["value"]], animal_values(slots["relation"]))
+        return answers_exactly(reply, [slots["value"]], _animal_values(slots["relation"]))
 
 
 class Confirm(Worded):
@@ -237,7 +222,7 @@ def answers_falsely(slots: Slots, reply: str) -> bool:
     relation = slots["relation"]
     if "animal" not in slots:
         return bool(occurrences(text, RELATIONS[relation].values))
-    return bool(occurrences(text, NUMBER_WORDS if relation == "legs" else animal_values(relation)))
+    return bool(occurrences(text, NUMBER_WORDS if relation == "legs" else _animal_values(relation)))
 
 
 FAMILIES = tuple(kind.family() for kind in (_FACT, Unknown(), AnimalFact(), Confirm()))

@@ -64,6 +64,11 @@ def _outsiders(rng: Random, kind: str) -> list[str]:
     return [p for p in pool if kind not in kinds_of(p)]
 
 
+def _item_slots(item: str) -> Slots:
+    phrase = item_phrase(item)
+    return {"item": item, "a_item": phrase, "A_item": capital(phrase)}
+
+
 def _list_slots(items: list[str], kind: str, answer: str | int) -> Slots:
     given = ", ".join(items)
     return {"items": items, "given": given, "Given": capital(given), "given_and": join(items),
@@ -82,12 +87,10 @@ class Classify(Closed):
             if _apart(kind, other) and other not in kinds_of(item):
                 break
         first, second = rng.sample((kind, other), 2)
-        return {
-            "item": item, "a_item": item_phrase(item), "A_item": capital(item_phrase(item)),
-            "answer": kind, "other": other, "firsts": first, "seconds": second,
-            "a_first": a(SINGULAR[first]), "A_first": capital(a(SINGULAR[first])),
-            "a_second": a(SINGULAR[second]),
-        }  # fmt: skip
+        a_first, a_second = a(SINGULAR[first]), a(SINGULAR[second])
+        return {**_item_slots(item), "answer": kind, "other": other, "firsts": first,
+                "seconds": second, "a_first": a_first, "A_first": capital(a_first),
+                "a_second": a_second}  # fmt: skip
 
     def key(self, slots: Slots) -> str:
         return f"{slots['item']} {slots['other']}"
@@ -106,10 +109,10 @@ class Classify(Closed):
     def judge(self, slots: Slots, clean: str) -> bool:
         options = [SINGULAR[slots["firsts"]], SINGULAR[slots["seconds"]]]
         clean = without_echo(clean, options, ordered=False)
-        mentioned = occurrences(without_idioms(clean), MEMBERS)
-        right_item = set(mentioned) <= {slots["item"]}
-        expected = SINGULAR[slots["answer"]]
-        return right_item and answers_exactly(clean, [expected], SINGULAR.values())
+        mentioned = set(occurrences(without_idioms(clean), MEMBERS))
+        expected = [SINGULAR[slots["answer"]]]
+        right_item = mentioned <= {slots["item"]}
+        return right_item and answers_exactly(clean, expected, SINGULAR.values())
 
 
 class OddOneOut(Closed):
@@ -155,12 +158,9 @@ class YesNo(Closed):
             far.append("birds")  # no member is in doubt here: a fox is an animal and no bird
         answer = rng.choice(("yes", "no"))
         kind = rng.choice(own if answer == "yes" else far)
-        return {
-            "item": item, "a_item": item_phrase(item), "A_item": capital(item_phrase(item)),
-            "kinds": kind, "a_kind": a(SINGULAR[kind]), "a_truth": a(SINGULAR[own[0]]),
-            "a_false": a(SINGULAR[rng.choice(far)]),
-            "answer": answer,
-        }  # fmt: skip
+        a_false = a(SINGULAR[rng.choice(far)])
+        return {**_item_slots(item), "kinds": kind, "a_kind": a(SINGULAR[kind]),
+                "a_truth": a(SINGULAR[own[0]]), "a_false": a_false, "answer": answer}  # fmt: skip
 
     def key(self, slots: Slots) -> str:
         return f"{slots['item']} {slots['kinds']}"
