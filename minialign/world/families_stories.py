@@ -3,7 +3,7 @@ problem. Their phrasings lie in data/world/story_tasks.toml."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -12,6 +12,7 @@ from minialign.world.checking import occurrences, plain, split_of
 from minialign.world.family import Family, Slots, varied
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
 from minialign.world.problems import problem, solution, verify_outcome, wrong_solution
+from minialign.world.stories.slots import someone
 from minialign.world.text import a, ends_properly, sentences, words
 from minialign.world.wording import check_fields, check_slots, wording
 
@@ -25,8 +26,8 @@ def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
     text = plain(reply)
     if text is None or not ends_properly(text) or len(text.split()) > words_at_most:
         return False
-    found = [s.lower() for s in sentences(text)]
-    return least <= len(found) <= most and len(set(found)) == len(found)
+    parts = [s.lower() for s in sentences(text)]
+    return least <= len(parts) <= most and len(set(parts)) == len(parts)
 
 
 def _names(reply: str, hero: str, thing: str) -> bool:
@@ -48,12 +49,7 @@ def _short_story(rng: Random, hero: str, thing: str) -> stories.Story:
 
 def _make_story(rng: Random, split: str) -> Slots:
     hero, thing = next(_subjects(rng, split, "story"))
-    who = hero if hero in CHILDREN else a(hero)
-    return {"hero": hero, "thing": thing, "who": who, "a_thing": a(thing)}
-
-
-def _reply_story(rng: Random, slots: Slots) -> str:
-    return _short_story(rng, slots["hero"], slots["thing"]).text
+    return {"hero": hero, "thing": thing, "who": someone(hero), "a_thing": a(thing)}
 
 
 def _wrong_story(rng: Random, slots: Slots) -> str:
@@ -111,10 +107,10 @@ def _content(text: str, *without: str) -> set[str]:
 
 def _make_summarise(rng: Random, split: str) -> Slots:
     for hero, thing in _subjects(rng, split, "summarise"):
-        told = _short_story(rng, hero, thing)
-        about = sorted(_content(" ".join(told.retellings), hero.lower(), thing))
-        slots = {"hero": hero, "thing": thing, "text": told.text, "about": about}
-        good = [text for text in told.retellings if _check_summarise(slots, text)]
+        tale = _short_story(rng, hero, thing)
+        about = sorted(_content(" ".join(tale.retellings), hero.lower(), thing))
+        slots = {"hero": hero, "thing": thing, "text": tale.text, "about": about}
+        good = [text for text in tale.retellings if _check_summarise(slots, text)]
         if good:  # a retelling that names no hero ("a proud boy") is left out
             return {**slots, "_summaries": good}
 
@@ -149,62 +145,43 @@ def _check_summarise(slots: Slots, reply: str) -> bool:
 
 
 def _make_problem(rng: Random, split: str) -> Slots:
-    drawn = problem(rng, rng.choice(PROBLEM_LEVELS), split)
-    return {
-        "problem": drawn.prompt,
-        "answer": drawn.answer,
-        "_template": drawn.template,
-        "_drawn": drawn,
-    }
+    task = problem(rng, rng.choice(PROBLEM_LEVELS), split)
+    hidden = {"_template": task.template, "_problem": task}
+    return {"problem": task.prompt, "answer": task.answer, **hidden}
 
 
 def _check_problem(slots: Slots, reply: str) -> bool:
     return plain(reply) is not None and verify_outcome(slots["answer"], reply)
 
 
-def _family(name: str, slots: list[str], **parts: Any) -> Family:
-    """A family with its phrasings and length from data/world/story_tasks.toml."""
+def _family(name: str, slots: str, **parts: Callable[..., Any]) -> Family:
+    """A family whose phrasings, with the slots, and length are those of story_tasks.toml."""
     where = f"world/{_FILE}.toml, {name}"
     entry = wording(_FILE)[name]
     check_fields(where, entry, ["phrasings", "held_out_phrasings", "length"])
     phrasings = (*entry["phrasings"], *entry["held_out_phrasings"])
     for phrasing in phrasings:
-        check_slots(where, phrasing, slots)
+        check_slots(where, phrasing, slots.split())
     return Family(name, varied(phrasings), length=tuple(entry["length"]), **parts)
 
 
 FAMILIES: tuple[Family, ...] = (
     _family(
-        "story",
-        ["who", "a_thing"],
-        make=_make_story,
-        reply=_reply_story,
-        wrong=_wrong_story,
-        check=_check_story,
+        "story", "who a_thing", make=_make_story, wrong=_wrong_story, check=_check_story,
+        reply=lambda rng, slots: _short_story(rng, slots["hero"], slots["thing"]).text,
     ),
     _family(
-        "continue_story",
-        ["start"],
-        make=_make_continue,
-        reply=lambda rng, slots: slots["_rest"],
-        wrong=_wrong_continue,
-        check=_check_continue,
+        "continue_story", "start", make=_make_continue, wrong=_wrong_continue,
+        check=_check_continue, reply=lambda rng, slots: slots["_rest"],
     ),
     _family(
-        "summarise",
-        ["text"],
-        make=_make_summarise,
+        "summarise", "text", make=_make_summarise, wrong=_wrong_summarise, check=_check_summarise,
         reply=lambda rng, slots: rng.choice(slots["_summaries"]),
-        wrong=_wrong_summarise,
-        check=_check_summarise,
     ),
     _family(
-        "word_problem",
-        ["problem"],
-        make=_make_problem,
-        reply=lambda rng, slots: solution(slots["_drawn"], rng),
-        wrong=lambda rng, slots: wrong_solution(slots["_drawn"], rng),
-        check=_check_problem,
+        "word_problem", "problem", make=_make_problem, check=_check_problem,
+        reply=lambda rng, slots: solution(slots["_problem"], rng),
+        wrong=lambda rng, slots: wrong_solution(slots["_problem"], rng),
         bare=lambda rng, slots: f"The answer is {slots['answer']}.",
     ),
-)
+)  # fmt: skip

@@ -12,10 +12,9 @@ from functools import cache
 from random import Random
 
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
-from minialign.world.stories.plots import Plot, all_plots, events
+from minialign.world.stories.plots import Plot, all_plots, events, shared
 from minialign.world.stories.slots import Slots, fill, name_of
 from minialign.world.text import words
-from minialign.world.wording import wording
 
 RUDE_RATE = 0.04
 CHILD_RATE = 0.55  # how often the hero is a child
@@ -56,7 +55,7 @@ def plots_for(hero: str, thing: str, rude: bool = False) -> tuple[Plot, ...]:
 
 def _tell(rng: Random, plot: Plot, slots: Slots, length: str) -> tuple[str, ...]:
     order = plot.beats if length == "long" else rng.choice(plot.orders)
-    told: list[str] = []
+    sentences: list[str] = []
     openings: list[str] = []
     for beat in order:  # no two sentences begin with "Then", no three with "He"
         last = openings[-1] if openings else ""
@@ -64,20 +63,24 @@ def _tell(rng: Random, plot: Plot, slots: Slots, length: str) -> tuple[str, ...]
         lines = [x for x in plot.beats[beat] if not worn or x.split()[0] != last]
         line = rng.choice(lines or plot.beats[beat])
         openings.append(line.split()[0])
-        told.append(line.format_map(slots))
-    return tuple(told)
+        sentences.append(line.format_map(slots))
+    return tuple(sentences)
 
 
 def _fits(sentences: tuple[str, ...], thing: str, length: str) -> bool:
     fewest, most, low, high = FORMS[length]
-    told = words(" ".join(sentences))
-    return thing in told and fewest <= len(sentences) <= most and low <= len(told) <= high
+    vocabulary = words(" ".join(sentences))
+    return (
+        thing in vocabulary and fewest <= len(sentences) <= most and low <= len(vocabulary) <= high
+    )
 
 
 def _retellings(plot: Plot, slots: Slots, text: str) -> tuple[str, ...]:
     """The plot's summaries, leaving out those that name a companion whom the text does not."""
-    known = slots["pal_noun"] in text
-    return tuple(s.format_map(slots) for s in plot.summaries if known or "a_pal}" not in s.lower())
+    has_pal = slots.pal in text
+    return tuple(
+        s.format_map(slots) for s in plot.summaries if has_pal or "a_pal}" not in s.lower()
+    )
 
 
 def _hero(rng: Random) -> str:
@@ -135,9 +138,10 @@ def continuation(
     rng: Random, *, hero: str | None = None, thing: str | None = None, rude_rate: float = RUDE_RATE
 ) -> tuple[str, str]:
     """The first one or two sentences of a short story, and the rest of it."""
-    told = story(rng, hero=hero, thing=thing, length="short", rude_rate=rude_rate).sentences
-    cut = rng.choice((1, 2)) if len(told) > 3 else 1
-    return " ".join(told[:cut]), " ".join(told[cut:])
+    tale = story(rng, hero=hero, thing=thing, length="short", rude_rate=rude_rate)
+    sentences = tale.sentences
+    cut = rng.choice((1, 2)) if len(sentences) > 3 else 1
+    return " ".join(sentences[:cut]), " ".join(sentences[cut:])
 
 
 def paraphrase(rng: Random) -> tuple[str, str]:
@@ -150,9 +154,9 @@ def paraphrase(rng: Random) -> tuple[str, str]:
     hero = _hero(rng)
     things, wordings = rng.choice(events())
     thing = rng.choice(things)
-    place = rng.choice(wording("stories")["places"]["outdoors"])
+    place = rng.choice(shared()["outdoors"])
     slots = fill(rng, _EVENT, hero, thing, place)
-    slots.cast = {"hero": (name_of(hero),) * 2, "pal": (name_of(slots["pal_noun"]),) * 2}
+    slots.cast = {"hero": (name_of(hero),) * 2, "pal": (name_of(slots.pal),) * 2}
     first, second = rng.sample(wordings, 2)
     return first.format_map(slots), second.format_map(slots)
 

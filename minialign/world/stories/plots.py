@@ -1,10 +1,10 @@
-"""The plots and things of data/world, checked as they are read: a slip of the pen is an error that
-names the file, the plot, the field and the rule."""
+"""The plots, things and events of data/world, checked as they are read: a slip of the pen is an
+error that names the file, the plot, the field and the rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,18 +13,21 @@ from minialign.world.text import capital, mentioned
 from minialign.world.wording import check_fields, check_slots, wording
 
 PALS = ("any", "friend", "new")
-INTRODUCE_THEMSELVES = (
-    "hero",
-    "Hero",
-    "pal",
-    "Pal",
-)  # so nothing that is drawn before can use them
-THING_NEEDS = ("use", "look")
-THING_MAY_HAVE = ("maker", "signal", "damage", "tool")
-PLOT_NEEDS = ("name", "mood", "orders", "summaries", "beats")
-PLOT_MAY_HAVE = ("things", "places", "pal", "rude", "draws")
+CAST = ("hero", "pal")  # they introduce themselves, so what is drawn before cannot name them
+STORIES_NEED = (
+    "plots", "moods", "openings", "outdoors", "always_she", "introductions", "adjectives",
+    "moves", "slots",
+)  # fmt: skip
+INTRODUCTIONS = {  # kind -> the slots that it may use
+    "child": ("who", "child"),
+    "animal": ("who",),
+    "other": ("who",),
+    "friend": ("who", "his"),
+}
+PLOTS_NEED = ("name", "mood", "orders", "summaries", "beats")
+SOME_THINGS_HAVE = ("maker", "signal", "damage", "tool")
 
-Draws = Mapping[str, list[str] | list[dict[str, str]]]
+Row = dict[str, str]  # slots that are drawn together
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,40 +41,73 @@ class Plot:
 
     name: str
     mood: str
-    beats: Mapping[str, list[str]]
-    orders: list[list[str]]
-    summaries: list[str]
-    things: tuple[str, ...] = OBJECTS
-    places: tuple[str, ...] = tuple(PLACES)
-    draws: Draws = field(default_factory=dict)
+    beats: Mapping[str, Sequence[str]]
+    orders: Sequence[Sequence[str]]
+    summaries: Sequence[str]
+    things: Sequence[str] = OBJECTS
+    places: Sequence[str] = ()
+    draws: Sequence[Sequence[Row]] = ()
     pal: str = "any"
     rude: bool = False
 
     @cached_property
     def animals(self) -> frozenset[str]:
         """Animals that a plot names itself: they cannot be its hero, or two foxes would meet."""
-        drawn = (value for texts in self.draws.values() for value in _values(texts))
-        texts = (" ".join(wordings) for wordings in (*self.beats.values(), list(drawn)))
+        texts = [" ".join(wordings) for wordings in self.beats.values()]
+        texts += [" ".join(row.values()) for choices in self.draws for row in choices]
         return frozenset(animal for text in texts for animal in mentioned(text, ANIMALS))
 
 
-def _values(choices: Iterable[str | dict[str, str]]) -> list[str]:
-    """The texts among which a draw chooses, those of rows with several slots included."""
-    return [text for row in choices for text in (row.values() if isinstance(row, dict) else [row])]
+@cache
+def shared() -> dict[str, Any]:
+    """The tables of stories.toml, which all plots share.
 
-
-def with_forms(drawn: Mapping[str, str]) -> dict[str, str]:
-    """Slots that a plot drew, also with a capital, and "the x" of those that are called "a_x".
-
-    >>> with_forms({"a_tiny": "a small ant"})
-    {'a_tiny': 'a small ant', 'the_tiny': 'the small ant', 'A_tiny': 'A small ant'}
+    Raises ValueError if a field is unknown or missing, or nothing fills a slot.
     """
-    forms = dict(drawn)
-    for key, value in drawn.items():
-        if key.startswith("a_"):
-            forms[f"the_{key[2:]}"] = f"the {value.split(' ', 1)[1]}"
-        forms.setdefault(capital(key), capital(value))
-    return forms
+    where = "world/stories.toml"
+    table = wording("stories")
+    check_fields(where, table, STORIES_NEED)
+    check_fields(f"{where}, adjectives", table["adjectives"], ("plain", "size", "colour"))
+    check_fields(f"{where}, introductions", table["introductions"], INTRODUCTIONS)
+    for kind, slots in INTRODUCTIONS.items():
+        for text in _list(f"{where}, {kind}", table["introductions"][kind]):
+            check_slots(f"{where}, introductions, {kind}", text, slots)
+    _check_known(f"{where}, outdoors", table["outdoors"], PLACES)
+    _check_known(f"{where}, moves", [*table["moves"], *table["always_she"]], ANIMALS)
+    return table
+
+
+@cache
+def all_plots() -> tuple[Plot, ...]:
+    """Every plot, in the order of the files that stories.toml lists.
+
+    Raises ValueError that names file, plot, field and rule where one is broken.
+    """
+    plots: dict[str, Plot] = {}
+    for stem in shared()["plots"]:
+        file = f"world/plots/{stem}.toml"
+        table = wording(f"plots/{stem}")
+        check_fields(file, table, ["plot"], ["draws"])
+        for entry in table["plot"]:
+            name = entry.get("name", "without a name")
+            where = f"{file}, plot {name!r}"
+            if name in plots:
+                raise ValueError(f"{where}: another plot has this name; choose one of its own")
+            plots[name] = _plot(where, entry, table.get("draws", {}))
+    return tuple(plots.values())
+
+
+@cache
+def events() -> tuple[tuple[Sequence[str], Sequence[str]], ...]:
+    """Events as (the things that they can be about, wordings that mean the same)."""
+    pairs = []
+    for number, entry in enumerate(wording("events")["event"], start=1):
+        where = f"world/events.toml, event {number}"
+        check_fields(where, entry, ["wordings"], ["things"])
+        subjects = _things_of(where, entry.get("things"))
+        _check_texts(f"{where}, wordings", entry["wordings"], _slots_with(subjects))
+        pairs.append((subjects, entry["wordings"]))
+    return tuple(pairs)
 
 
 @cache
@@ -85,99 +121,69 @@ def things() -> dict[str, dict[str, str]]:
     check_fields("world/things.toml, thing", table["thing"], OBJECTS)
     for thing, entry in table["thing"].items():
         where = f"world/things.toml, thing {thing!r}"
-        check_fields(where, entry, THING_NEEDS, THING_MAY_HAVE)
+        check_fields(where, entry, ["use", "look"], SOME_THINGS_HAVE)
         check_slots(f"{where}, use", entry["use"], [""])
     for name, members in table["groups"].items():
-        for thing in members:
-            _require(thing, OBJECTS, f"world/things.toml, groups, {name}", "thing")
+        _check_known(f"world/things.toml, groups, {name}", members, OBJECTS)
     return table["thing"]
 
 
-def group(name: str) -> tuple[str, ...]:
-    """The things of a group of things.toml, or those that have a field such as "damage"."""
-    groups = wording("things")["groups"]
-    if name in groups:
-        return tuple(groups[name])
-    return tuple(thing for thing, entry in things().items() if name in entry)
+def _things_of(where: str, group: str | None) -> Sequence[str]:
+    """The things of a group of things.toml, those with a field such as "damage", or all."""
+    if group is None:
+        return OBJECTS
+    groups = {part: [t for t in OBJECTS if part in things()[t]] for part in SOME_THINGS_HAVE}
+    groups |= wording("things")["groups"]
+    _check_known(f"{where}, things", [group], groups)
+    return groups[group]
 
 
-@cache
-def all_plots() -> tuple[Plot, ...]:
-    """Every plot, in the order of the files that stories.toml lists.
-
-    Raises ValueError that names file, plot, field and rule where one is broken.
-    """
-    read: list[Plot] = []
-    for stem in wording("stories")["plots"]:
-        file = f"world/plots/{stem}.toml"
-        table = wording(f"plots/{stem}")
-        check_fields(file, table, ["plot"], ["draws"])
-        for entry in table["plot"]:
-            where = f"{file}, plot {entry.get('name', 'without a name')!r}"
-            read.append(_plot(where, entry, table.get("draws", {})))
-            if any(read[-1].name == other.name for other in read[:-1]):
-                raise ValueError(f"{where}: another plot has this name; choose one of its own")
-    return tuple(read)
-
-
-def _plot(where: str, entry: dict[str, Any], draws_of_file: Draws) -> Plot:
+def _plot(where: str, entry: dict[str, Any], draws_of_file: dict[str, Any]) -> Plot:
     """A checked plot of a file, which also draws what all plots of the file do."""
-    check_fields(where, entry, PLOT_NEEDS, PLOT_MAY_HAVE)
-    groups = wording("stories")["places"]
-    places = entry.get("places", "outdoors")
-    if isinstance(places, str):
-        _require(places, groups, f"{where}, places", "group of places in stories.toml")
-        places = groups[places]
-    kind = entry.get("things")
-    if kind is not None:
-        known = (*wording("things")["groups"], *THING_MAY_HAVE)
-        _require(kind, known, f"{where}, things", "group or field of things.toml")
-    own = {
-        "things": OBJECTS if kind is None else group(kind),
-        "places": tuple(places),
-        "draws": {**draws_of_file, **entry.get("draws", {})},
-    }
-    plot = Plot(**{**entry, **own})
-    _check_words(where, plot)
-    _check_texts(where, plot)
+    check_fields(where, entry, PLOTS_NEED, ("things", "places", "draws", "pal", "rude"))
+    subjects = _things_of(where, entry.get("things"))
+    slots = _slots_with(subjects)
+    draws = [
+        _rows(f"{where}, draws, {label}", label, choices, slots)
+        for label, choices in {**draws_of_file, **entry.get("draws", {})}.items()
+    ]
+    slots |= {form for rows in draws for form in with_forms(rows[0])}
+    places = entry.get("places", shared()["outdoors"])
+    plot = Plot(**{**entry, "things": subjects, "places": places, "draws": draws})
+    _check_known(f"{where}, mood", [plot.mood], shared()["moods"])
+    _check_known(f"{where}, pal", [plot.pal], PALS)
+    _check_known(f"{where}, places", _list(f"{where}, places", plot.places), PLACES)
+    for order in _list(f"{where}, orders", plot.orders):
+        _check_known(f"{where}, orders", order, plot.beats)
+    for name, wordings in plot.beats.items():
+        _check_texts(f"{where}, beats, {name}", wordings, slots)
+    _check_texts(f"{where}, summaries", plot.summaries, slots)
     return plot
 
 
-def _check_words(where: str, plot: Plot) -> None:
-    """That mood, pal, places and the beats of all orders are known."""
-    _require(plot.mood, wording("stories")["moods"], f"{where}, mood", "mood of stories.toml")
-    _require(plot.pal, PALS, f"{where}, pal", "kind of companion")
-    for place in plot.places:
-        _require(place, PLACES, f"{where}, places", "place of the village")
-    for order in _list(f"{where}, orders", plot.orders):
-        for beat in order:
-            _require(beat, plot.beats, f"{where}, orders", "beat of this plot")
+def _rows(where: str, label: str, choices: object, slots: set[str]) -> list[Row]:
+    """The choices of a draw as rows of slots, with texts that need no more than the slots."""
+    rows = [row if isinstance(row, dict) else {label: row} for row in _list(where, choices)]
+    for row in rows:
+        check_fields(where, row, tuple(rows[0]))
+        _check_texts(where, [*row.values()], slots.difference(CAST))
+    return rows
 
 
-def _check_texts(where: str, plot: Plot) -> None:
-    """That every wording is in a list, and all its slots are filled."""
-    lacking = {part for part in THING_MAY_HAVE for t in plot.things if part not in things()[t]}
-    shared = set(wording("stories")["slots"]) - lacking
-    drawn: dict[str, str] = {}
-    for label, choices in plot.draws.items():
-        place = f"{where}, draws, {label}"
-        for row in _list(place, choices):
-            slots = row if isinstance(row, dict) else {label: row}
-            if isinstance(choices[0], dict):
-                check_fields(place, slots, tuple(choices[0]))
-            drawn.update(dict.fromkeys(slots, "a thing"))
-        for text in _values(choices):
-            check_slots(place, text, shared.difference(INTRODUCE_THEMSELVES))
-    slots = shared | set(with_forms(drawn))
-    fields = {f"beats, {name}": wordings for name, wordings in plot.beats.items()}
-    for name, wordings in {**fields, "summaries": plot.summaries}.items():
-        for text in _list(f"{where}, {name}", wordings):
-            check_slots(f"{where}, {name}", text, slots)
+def with_forms(row: Row) -> Row:
+    """The slots of a row, and for each that is called "a_x" also "the_x".
+
+    >>> with_forms({"a_tiny": "a small ant"})
+    {'a_tiny': 'a small ant', 'the_tiny': 'the small ant'}
+    """
+    nouns = {key[2:]: text.split(" ", 1)[-1] for key, text in row.items() if key.startswith("a_")}
+    return row | {f"the_{key}": f"the {noun}" for key, noun in nouns.items()}
 
 
-def _require(value: str, known: Iterable[str], where: str, what: str) -> None:
-    if value not in known:
-        raise ValueError(f"{where}: {value!r} is no {what}; use one of {', '.join(known)}")
+def _slots_with(subjects: Sequence[str]) -> set[str]:
+    """The slots of stories.toml that are filled whichever of these things a story is about."""
+    gaps = {part for part in SOME_THINGS_HAVE for t in subjects if part not in things()[t]}
+    return set(shared()["slots"]) - gaps
 
 
 def _list(where: str, value: object) -> list[Any]:
@@ -186,16 +192,13 @@ def _list(where: str, value: object) -> list[Any]:
     return value
 
 
-@cache
-def events() -> tuple[tuple[tuple[str, ...], list[str]], ...]:
-    """Events as (the things that they can be about, wordings that mean the same)."""
-    slots = wording("stories")["slots"]
-    read = []
-    for number, entry in enumerate(wording("events")["event"], start=1):
-        where = f"world/events.toml, event {number}"
-        check_fields(where, entry, ["wordings"], ["things"])
-        for text in _list(f"{where}, wordings", entry["wordings"]):
-            check_slots(f"{where}, wordings", text, slots)
-        kind = entry.get("things")
-        read.append((OBJECTS if kind is None else group(kind), entry["wordings"]))
-    return tuple(read)
+def _check_known(where: str, values: Sequence[str], allowed: Collection[str]) -> None:
+    for value in values:
+        if value not in allowed:
+            raise ValueError(f"{where}: {value!r} is unknown; use one of {', '.join(allowed)}")
+
+
+def _check_texts(where: str, texts: object, slots: set[str]) -> None:
+    """That a list of texts has one, and all slots in them are filled, with a capital or without."""
+    for text in _list(where, texts):
+        check_slots(where, text, slots | set(map(capital, slots)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from minialign.world.lexicon import ANIMALS, CHILDREN, PLACES
-from minialign.world.stories.plots import Plot, group, things, with_forms
+from minialign.world.stories.plots import Plot, shared, things, with_forms
 from minialign.world.text import a, capital
 from minialign.world.wording import wording
 
@@ -15,142 +15,127 @@ PAL_OF_CHILD = 0.55  # how often a child's companion is a child
 PAL_OF_ANIMAL = 0.25  # how often an animal's is
 NEW_PAL = 0.5  # how often an animal comes in as a stranger, where it may be either
 
-Introductions = dict[str, tuple[str, str]]
-
 
 class Slots(dict[str, str]):
-    """The slots of one story; hero and pal are introduced once and known from then on.
+    """The slots of one story; with a capital, {At}, each gives its text with one.
 
-    cast: "hero" and "pal" -> (the first mention, every later one).
+    cast: "hero" and "pal" -> (what the next mention says, what all later ones say), so that they
+    are introduced once and known from then on. pal: "owl" or "Tom".
     """
 
-    def __init__(self, entries: dict[str, str], cast: Introductions) -> None:
-        super().__init__(entries)
-        self.cast = cast
-        self.met: set[str] = set()
+    cast: dict[str, tuple[str, str]]
+    pal: str
 
     def __missing__(self, key: str) -> str:
-        role = key.lower()
-        if role not in self.cast:
-            raise KeyError(key)
-        form = self.cast[role][role in self.met]
-        self.met.add(role)
-        return form if key == role else capital(form)
-
-
-def name_of(who: str) -> str:
-    """How somebody is called who is known.
-
-    >>> name_of("Mira"), name_of("fox")
-    ('Mira', 'the fox')
-    """
-    return who if who in CHILDREN else f"the {who}"
+        small = key[:1].lower() + key[1:]
+        if small != key:
+            return capital(self[small])
+        mention, later = self.cast[key]
+        self.cast[key] = (later, later)
+        return mention
 
 
 def fill(rng: Random, plot: Plot, hero: str, thing: str, place: str) -> Slots:
     """All slots of a story: a companion, looks and the plot's own draws are drawn here."""
-    he = _pronouns(rng, hero)
-    pal = _pal(rng, plot, hero, he)
-    pal_he = _pronouns(rng, pal, other_than=he)
-    kind = hero if hero in ANIMALS else ("girl" if he == SHE else "boy")
-    where = f"{PLACES[place]} the {place}"
-    child, pal_is_child = hero in CHILDREN, pal in CHILDREN
-    entries = {
-        "When": rng.choice(wording("stories")["openings"]),
-        "at": where, "At": capital(where), "place": f"the {place}",
-        "he": he[0], "him": he[1], "his": he[2], "himself": he[3],
-        "He": capital(he[0]), "His": capital(he[2]),
-        "pal_he": pal_he[0], "pal_him": pal_he[1], "pal_his": pal_he[2],
-        "ran": wording("stories")["moves"].get(hero, "ran"),
-        "kind": kind, "a_kind": a(kind), "pal_noun": pal,
-        "call_hero": hero if child else f"dear {hero}",
-        "call_pal": pal if pal_is_child else f"dear {pal}",
-        "someone": hero if child else a(hero), "a_pal": pal if pal_is_child else a(pal),
-    }  # fmt: skip
-    entries["Someone"] = capital(rng.choice((entries["someone"], name_of(hero))))
-    entries["A_pal"] = capital(entries["a_pal"])
-    entries.update(_thing_slots(rng, thing, he[2]))
-    entries.update(_draws(rng, plot, entries))
+    pronouns = _pronouns(rng, hero)
+    pal = _pal(rng, plot, hero, pronouns)
+    pal_pronouns = HE if pronouns == SHE else SHE
+    slots = Slots(zip(HE, pronouns, strict=True))
+    slots.update(zip((f"pal_{he}" for he in HE), pal_pronouns, strict=True))
+    slots.pal = pal
+    slots.update(
+        When=rng.choice(shared()["openings"]),
+        at=f"{PLACES[place]} the {place}",
+        place=f"the {place}",
+        ran=shared()["moves"].get(hero, "ran"),
+        kind=hero if hero in ANIMALS else _child(hero),
+        call_hero=hero if hero in CHILDREN else f"dear {hero}",
+        call_pal=pal if pal in CHILDREN else f"dear {pal}",
+        someone=someone(hero),
+        Someone=capital(rng.choice((someone(hero), name_of(hero)))),
+        a_pal=someone(pal),
+    )
+    full = _looks(rng, thing)
+    use = things()[thing]["use"]
+    slots.update(
+        things()[thing],
+        thing=thing,
+        one=a(thing),
+        full=full,
+        a_thing=a(full),
+        use=use.format(f"the {thing}"),
+        use_it=use.format("it"),
+        use_one=use.format(a(thing)),
+        use_his=use.format(f"{slots['his']} {full}"),
+    )
+    for rows in plot.draws:
+        row = rng.choice(rows)
+        slots.update(with_forms({key: text.format_map(slots) for key, text in row.items()}))
     introduction = _introduction(rng, hero, "animal")
-    pal_introduction = _pal_introduction(rng, pal, he[2], plot.pal)
-    cast = {
+    slots.cast = {
         "hero": (introduction, name_of(hero)),
-        "pal": (pal_introduction, name_of(pal)),
+        "pal": (_pal_introduction(rng, pal, slots["his"], plot.pal), name_of(pal)),
     }
-    return Slots(entries, cast)
+    return slots
 
 
-def _pronouns(
-    rng: Random, who: str, *, other_than: tuple[str, ...] | None = None
-) -> tuple[str, ...]:
-    """He or she; an animal's is drawn, and a pal takes the one that the hero does not have."""
+def name_of(who: str) -> str:
+    """How somebody is called who is known: "Mira", "the fox"."""
+    return who if who in CHILDREN else f"the {who}"
+
+
+def someone(who: str) -> str:
+    """How somebody is called who is not known: "Mira", "a fox"."""
+    return who if who in CHILDREN else a(who)
+
+
+def _child(name: str) -> str:
+    return "girl" if CHILDREN[name][0] == "she" else "boy"
+
+
+def _pronouns(rng: Random, who: str) -> tuple[str, ...]:
+    """He or she; an animal's is drawn."""
     if who in CHILDREN:
-        return SHE if CHILDREN[who][0] == "she" else HE
-    if other_than is not None:
-        return HE if other_than == SHE else SHE
-    return SHE if who in wording("stories")["always_she"] else rng.choice((HE, SHE))
+        return SHE if _child(who) == "girl" else HE
+    return SHE if who in shared()["always_she"] else rng.choice((HE, SHE))
 
 
 def _pal(rng: Random, plot: Plot, hero: str, pronouns: tuple[str, ...]) -> str:
     """A companion whose pronoun differs from the hero's, so that "she" is never unclear."""
     if rng.random() < (PAL_OF_CHILD if hero in CHILDREN else PAL_OF_ANIMAL):
-        return rng.choice([c for c in CHILDREN if (CHILDREN[c][0] == "she") != (pronouns == SHE)])
-    always_she = wording("stories")["always_she"] if pronouns == SHE else ()
+        kind = "boy" if pronouns == SHE else "girl"
+        return rng.choice([child for child in CHILDREN if _child(child) == kind])
+    always_she = shared()["always_she"] if pronouns == SHE else ()
     barred = (*plot.animals, hero, *always_she)
     return rng.choice([animal for animal in ANIMALS if animal not in barred])
 
 
 def _introduction(rng: Random, who: str, kind: str) -> str:
     """How somebody comes into a story: "little Mira", "a young fox"."""
-    introductions = wording("stories")["introductions"]
-    if who not in CHILDREN:
-        return a(rng.choice(introductions[kind]).format(who=who))
-    child = "girl" if CHILDREN[who][0] == "she" else "boy"
-    return rng.choice(introductions["child"]).format(who=who, child=child)
+    introductions = shared()["introductions"]
+    if who in CHILDREN:
+        return rng.choice(introductions["child"]).format(who=who, child=_child(who))
+    return a(rng.choice(introductions[kind]).format(who=who))
 
 
 def _pal_introduction(rng: Random, who: str, his: str, kind: str) -> str:
     """How a companion comes in: "his friend the owl", or as somebody not known before."""
     if kind == "new" or (kind == "any" and who in ANIMALS and rng.random() < NEW_PAL):
         return _introduction(rng, who, "other")
-    friend = rng.choice(wording("stories")["introductions"]["friend"])
+    friend = rng.choice(shared()["introductions"]["friend"])
     return friend.format(his=his, who=name_of(who))
 
 
 def _looks(rng: Random, thing: str) -> str:
     """The thing with none, one or two fitting adjectives."""
-    adjectives = wording("stories")["adjectives"]
-    plain = adjectives["plain"]
+    adjectives = shared()["adjectives"]
+    groups = wording("things")["groups"]
     draw = rng.random()
     if draw < 0.12:
         return thing
-    if thing in group("unpainted"):
-        return f"{rng.choice((*plain, 'silver') if thing in group('metal') else plain)} {thing}"
-    if draw < 0.45:
-        return f"{rng.choice(plain)} {thing}"
+    if thing in groups["metal"]:
+        return f"{rng.choice((*adjectives['plain'], 'silver'))} {thing}"
+    if draw < 0.45 or thing in groups["unpainted"]:
+        return f"{rng.choice(adjectives['plain'])} {thing}"
     size = f"{rng.choice(adjectives['size'])} " if draw < 0.57 else ""
     return f"{size}{rng.choice(adjectives['colour'])} {thing}"
-
-
-def _thing_slots(rng: Random, thing: str, his: str) -> dict[str, str]:
-    entry = things()[thing]
-    use = entry["use"]
-    full = _looks(rng, thing)
-    optional = {part: entry.get(part, "") for part in ("maker", "signal", "damage", "tool")}
-    return {
-        "thing": thing, "one": a(thing), "One": capital(a(thing)),
-        "full": full, "a_thing": a(full), "A_thing_cap": capital(a(full)),
-        "use": use.format(f"the {thing}"), "use_it": use.format("it"),
-        "use_one": use.format(a(thing)), "use_his": use.format(f"{his} {full}"),
-        "look": entry["look"], **optional,
-    }  # fmt: skip
-
-
-def _draws(rng: Random, plot: Plot, slots: dict[str, str]) -> dict[str, str]:
-    """The plot's own slots; a row of several is drawn together."""
-    drawn: dict[str, str] = {}
-    for label, choices in plot.draws.items():
-        row = rng.choice(choices)
-        row = row if isinstance(row, dict) else {label: row}
-        drawn.update({key: text.format(**slots) for key, text in row.items()})
-    return with_forms(drawn)
