@@ -55,24 +55,22 @@ def plots_for(hero: str, thing: str, rude: bool = False) -> tuple[Plot, ...]:
 
 def _tell(rng: Random, plot: Plot, slots: Slots, length: str) -> tuple[str, ...]:
     order = plot.beats if length == "long" else rng.choice(plot.orders)
+    openings = [""]
     sentences: list[str] = []
-    openings: list[str] = []
     for beat in order:  # no two sentences begin with "Then", no three with "He"
-        last = openings[-1] if openings else ""
-        worn = last != "{He}" or openings[-2:] == [last, last]
-        lines = [x for x in plot.beats[beat] if not worn or x.split()[0] != last]
-        line = rng.choice(lines or plot.beats[beat])
-        openings.append(line.split()[0])
-        sentences.append(line.format_map(slots))
+        last = openings[-1]
+        stale = last != "{He}" or openings[-2:] == [last, last]
+        fresh = [text for text in plot.beats[beat] if not stale or text.split()[0] != last]
+        wording = rng.choice(fresh or plot.beats[beat])
+        openings.append(wording.split()[0])
+        sentences.append(wording.format_map(slots))
     return tuple(sentences)
 
 
 def _fits(sentences: tuple[str, ...], thing: str, length: str) -> bool:
     fewest, most, low, high = FORMS[length]
-    vocabulary = words(" ".join(sentences))
-    return (
-        thing in vocabulary and fewest <= len(sentences) <= most and low <= len(vocabulary) <= high
-    )
+    tokens = words(" ".join(sentences))
+    return thing in tokens and fewest <= len(sentences) <= most and low <= len(tokens) <= high
 
 
 def _retellings(plot: Plot, slots: Slots, text: str) -> tuple[str, ...]:

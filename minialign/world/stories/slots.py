@@ -55,19 +55,7 @@ def fill(rng: Random, plot: Plot, hero: str, thing: str, place: str) -> Slots:
         Someone=capital(rng.choice((someone(hero), name_of(hero)))),
         a_pal=someone(pal),
     )
-    full = _looks(rng, thing)
-    use = things()[thing]["use"]
-    slots.update(
-        things()[thing],
-        thing=thing,
-        one=a(thing),
-        full=full,
-        a_thing=a(full),
-        use=use.format(f"the {thing}"),
-        use_it=use.format("it"),
-        use_one=use.format(a(thing)),
-        use_his=use.format(f"{slots['his']} {full}"),
-    )
+    slots.update(_thing_slots(rng, thing, slots["his"]))
     for rows in plot.draws:
         row = rng.choice(rows)
         slots.update(with_forms({key: text.format_map(slots) for key, text in row.items()}))
@@ -139,3 +127,12 @@ def _looks(rng: Random, thing: str) -> str:
         return f"{rng.choice(adjectives['plain'])} {thing}"
     size = f"{rng.choice(adjectives['size'])} " if draw < 0.57 else ""
     return f"{size}{rng.choice(adjectives['colour'])} {thing}"
+
+
+def _thing_slots(rng: Random, thing: str, his: str) -> dict[str, str]:
+    """What is said about a thing, and those of its fields that only some things have."""
+    fields = things()[thing]
+    full = _looks(rng, thing)
+    nouns = {"use": f"the {thing}", "use_it": "it", "use_one": a(thing), "use_his": f"{his} {full}"}
+    uses = {slot: fields["use"].format(noun) for slot, noun in nouns.items()}
+    return {**fields, **uses, "thing": thing, "one": a(thing), "full": full, "a_thing": a(full)}
