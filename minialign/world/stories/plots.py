@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+from minialign.world.checking import occurrences
 from minialign.world.lexicon import ANIMALS, OBJECTS, PLACES
-from minialign.world.text import capital, mentioned
+from minialign.world.text import capital
 from minialign.world.wording import check_fields, check_slots, wording
 
 PALS = ("any", "friend", "new")
@@ -55,7 +56,7 @@ class Plot:
         """Animals that a plot names itself: they cannot be its hero, or two foxes would meet."""
         texts = [" ".join(wordings) for wordings in self.beats.values()]
         texts += [" ".join(row.values()) for choices in self.draws for row in choices]
-        return frozenset(animal for text in texts for animal in mentioned(text, ANIMALS))
+        return frozenset(animal for text in texts for animal in occurrences(text, ANIMALS))
 
 
 @cache
@@ -200,5 +201,6 @@ def _check_known(where: str, values: Sequence[str], allowed: Collection[str]) ->
 
 def _check_texts(where: str, texts: object, slots: set[str]) -> None:
     """That a list of texts has one, and all slots in them are filled, with a capital or without."""
+    both = slots | set(map(capital, slots))
     for text in _list(where, texts):
-        check_slots(where, text, slots | set(map(capital, slots)))
+        check_slots(where, text, both)
