@@ -19,12 +19,8 @@ STORIES_NEED = (
     "plots", "moods", "openings", "outdoors", "always_she", "introductions", "adjectives",
     "moves", "slots",
 )  # fmt: skip
-INTRODUCTIONS = {  # kind -> the slots that it may use
-    "child": ("who", "child"),
-    "animal": ("who",),
-    "other": ("who",),
-    "friend": ("who", "his"),
-}
+# kind -> the slots that it may use
+INTRODUCTIONS = {"child": "who child", "animal": "who", "other": "who", "friend": "who his"}
 PLOTS_NEED = ("name", "mood", "orders", "summaries", "beats")
 SOME_THINGS_HAVE = ("maker", "signal", "damage", "tool")
 
@@ -72,7 +68,7 @@ def shared() -> dict[str, Any]:
     check_fields(f"{where}, introductions", table["introductions"], INTRODUCTIONS)
     for kind, slots in INTRODUCTIONS.items():
         for text in _list(f"{where}, {kind}", table["introductions"][kind]):
-            check_slots(f"{where}, introductions, {kind}", text, slots)
+            check_slots(f"{where}, introductions, {kind}", text, slots.split())
     _check_known(f"{where}, outdoors", table["outdoors"], PLACES)
     _check_known(f"{where}, moves", [*table["moves"], *table["always_she"]], ANIMALS)
     return table
