@@ -1,69 +1,24 @@
 """Instructions about stories and problems: tell, continue and summarise a story, solve a word
-problem."""
+problem. Their phrasings lie in data/world/story_tasks.toml."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
 from minialign.world import stories
 from minialign.world.checking import occurrences, plain, split_of
 from minialign.world.family import Family, Slots, varied
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
-from minialign.world.problems import Problem, problem, solution, verify_outcome, wrong_solution
+from minialign.world.problems import problem, solution, verify_outcome, wrong_solution
+from minialign.world.stories.slots import someone
 from minialign.world.text import a, ends_properly, sentences, words
+from minialign.world.wording import check_fields, check_slots, wording
 
 HEROES = (*CHILDREN, *ANIMALS)
 PROBLEM_LEVELS = (1, 1, 2)
-_COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "for",
-        "from",
-        "had",
-        "has",
-        "he",
-        "her",
-        "him",
-        "his",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "one",
-        "out",
-        "she",
-        "so",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "they",
-        "to",
-        "up",
-        "was",
-        "were",
-        "when",
-        "who",
-        "with",
-        "you",
-    ]
-)
-
-
-def _who(hero: str) -> str:
-    return hero if hero in CHILDREN else a(hero)
+_FILE = "story_tasks"
 
 
 def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
@@ -71,8 +26,8 @@ def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
     text = plain(reply)
     if text is None or not ends_properly(text) or len(text.split()) > words_at_most:
         return False
-    found = [s.lower() for s in sentences(text)]
-    return least <= len(found) <= most and len(set(found)) == len(found)
+    parts = [s.lower() for s in sentences(text)]
+    return least <= len(parts) <= most and len(set(parts)) == len(parts)
 
 
 def _names(reply: str, hero: str, thing: str) -> bool:
@@ -80,33 +35,21 @@ def _names(reply: str, hero: str, thing: str) -> bool:
     return bool(occurrences(reply, [hero])) and bool(occurrences(reply, [thing]))
 
 
-TELL = varied((
-    "Tell me a story about {who} and {a_thing}.",
-    "I would like to hear a story about {who} and {a_thing}.",
-    "Please make up a story with {who} and {a_thing} in it.",
-    "Can you tell a story in which {who} has {a_thing}?",
-    "Write a few sentences about {who} and {a_thing}, like in a story book.",
-    "It is time for bed. Tell me about {who} and {a_thing}.",
-    "Do you know a story about {who} and {a_thing}?",
-    "Tell the children a story. It should be about {who} and {a_thing}.",
-    "I want to read something about {who} and {a_thing}. Write it for me.",
-    "My little sister wants a story with {who} and {a_thing}. What will you tell her?",
-    "Write a short story about {who} and {a_thing}.", "A story about {who} and {a_thing}, please.",
-    "Think of a story about {who} and {a_thing}.",
-))  # fmt: skip
+def _subjects(rng: Random, split: str, task: str) -> Iterator[tuple[str, str]]:
+    """Heroes and things, as (hero, thing), that a split of a task is about."""
+    while True:
+        hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
+        if split_of(f"{task} {hero} {thing}") == split:
+            yield hero, thing
+
+
+def _short_story(rng: Random, hero: str, thing: str) -> stories.Story:
+    return stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0)
 
 
 def _make_story(rng: Random, split: str) -> Slots:
-    while True:
-        hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
-        if split_of(f"story {hero} {thing}") == split:
-            return {"hero": hero, "thing": thing, "who": _who(hero), "a_thing": a(thing)}
-
-
-def _reply_story(rng: Random, slots: Slots) -> str:
-    return stories.story(
-        rng, hero=slots["hero"], thing=slots["thing"], length="short", rude_rate=0.0
-    ).text
+    hero, thing = next(_subjects(rng, split, "story"))
+    return {"hero": hero, "thing": thing, "who": someone(hero), "a_thing": a(thing)}
 
 
 def _wrong_story(rng: Random, slots: Slots) -> str:
@@ -117,7 +60,7 @@ def _wrong_story(rng: Random, slots: Slots) -> str:
             hero = rng.choice([h for h in HEROES if h != slots["hero"]])
         else:
             thing = rng.choice([t for t in OBJECTS if t != slots["thing"]])
-        text = stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0).text
+        text = _short_story(rng, hero, thing).text
         if not _names(text, slots["hero"], slots["thing"]):
             return text
 
@@ -126,31 +69,12 @@ def _check_story(slots: Slots, reply: str) -> bool:
     return _is_prose(reply, 3, 12, 130) and _names(reply, slots["hero"], slots["thing"])
 
 
-CONTINUE = varied((
-    "Continue this story: {start}", "How does this story go on? {start}",
-    "{start} What happened next?", "{start} Tell me how it ends.",
-    "Write an ending for this: {start}", "A story begins like this: {start} Go on from there.",
-    "I have only the first lines. {start} Please write the other lines.",
-    "{start} And then? Tell me more.",
-    "The last page of my book is missing. It says: {start} How could it end?",
-    "Read this and carry on: {start}", "Please finish this story. {start}",
-    "Here is the beginning of a story. {start} Write the rest.",
-    "Help me with the end of my story. {start}",
-))  # fmt: skip
-
-
 def _make_continue(rng: Random, split: str) -> Slots:
-    while True:
-        hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
-        if split_of(f"continue {hero} {thing}") == split:
-            start, rest = stories.continuation(rng, hero=hero, thing=thing, rude_rate=0.0)
-            slots = {"hero": hero, "thing": thing, "start": start, "_rest": rest}
-            if _check_continue(slots, rest):  # some endings name neither hero nor thing
-                return slots
-
-
-def _reply_continue(rng: Random, slots: Slots) -> str:
-    return slots["_rest"]
+    for hero, thing in _subjects(rng, split, "continue"):
+        start, rest = stories.continuation(rng, hero=hero, thing=thing, rude_rate=0.0)
+        slots = {"hero": hero, "thing": thing, "start": start, "_rest": rest}
+        if _check_continue(slots, rest):  # some endings name neither hero nor thing
+            return slots
 
 
 def _wrong_continue(rng: Random, slots: Slots) -> str:
@@ -176,37 +100,19 @@ def _check_continue(slots: Slots, reply: str) -> bool:
     return bool(stays) and len(strangers - {slots["hero"]}) <= 1 and len(new_things) <= 1
 
 
-SUMMARISE = varied((
-    "Summarise this story in one sentence: {text}",
-    "{text} What is this story about? Answer in one sentence.", "Make this short: {text}",
-    "Give me the whole story in one sentence. {text}",
-    "What happened in this story? {text} One sentence is enough.",
-    "I have no time to read this. {text} What happens?",
-    "Write one sentence about this story: {text}", "{text} In short, what happened?",
-    "Read this and tell me the main thing that happens: {text}",
-    "{text} Now say the same in very few words.", "Say in one sentence what happens here: {text}",
-    "{text} Put that in one sentence.", "{text} Please sum it up in one sentence.",
-))  # fmt: skip
-
-
 def _content(text: str, *without: str) -> set[str]:
-    return {w for w in words(text) if w not in _COMMON and w not in without}
+    """The words of a text that say something, those in `without` aside."""
+    return set(words(text)).difference(wording(_FILE)["words"]["common"], without)
 
 
 def _make_summarise(rng: Random, split: str) -> Slots:
-    while True:
-        hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
-        if split_of(f"summarise {hero} {thing}") == split:
-            told = stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0)
-            about = sorted(_content(" ".join(told.retellings), hero.lower(), thing))
-            slots = {"hero": hero, "thing": thing, "text": told.text, "about": about}
-            good = [text for text in told.retellings if _check_summarise(slots, text)]
-            if good:  # a retelling that names no hero ("a proud boy") is left out
-                return {**slots, "_summaries": good}
-
-
-def _reply_summarise(rng: Random, slots: Slots) -> str:
-    return rng.choice(slots["_summaries"])
+    for hero, thing in _subjects(rng, split, "summarise"):
+        tale = _short_story(rng, hero, thing)
+        about = sorted(_content(" ".join(tale.retellings), hero.lower(), thing))
+        slots = {"hero": hero, "thing": thing, "text": tale.text, "about": about}
+        good = [text for text in tale.retellings if _check_summarise(slots, text)]
+        if good:  # a retelling that names no hero ("a proud boy") is left out
+            return {**slots, "_summaries": good}
 
 
 def _wrong_summarise(rng: Random, slots: Slots) -> str:
@@ -214,8 +120,7 @@ def _wrong_summarise(rng: Random, slots: Slots) -> str:
     while True:
         hero = slots["hero"] if rng.random() < 0.5 else rng.choice(HEROES)
         thing = slots["thing"] if rng.random() < 0.5 else rng.choice(OBJECTS)
-        other = stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0)
-        text = stories.summaries(other, rng)
+        text = stories.summaries(_short_story(rng, hero, thing), rng)
         if not _check_summarise(slots, text):
             return text
 
@@ -239,60 +144,44 @@ def _check_summarise(slots: Slots, reply: str) -> bool:
     return len(retold) >= 2 and len(known) >= 0.6 * len(used)
 
 
-SOLVE = varied((
-    "{problem}", "Solve this problem: {problem}", "{problem} Work it out step by step.",
-    "Help me with my homework. {problem}", "Here is a problem for you. {problem}",
-    "My teacher asks: {problem}", "{problem} How do you get there?",
-    "I am stuck on this one: {problem}", "Think about it slowly. {problem}",
-    "{problem} Tell me each step and the answer.", "Can you work this out? {problem}",
-    "Please solve this. {problem}", "{problem} Show your work.",
-))  # fmt: skip
-
-
 def _make_problem(rng: Random, split: str) -> Slots:
-    drawn = problem(rng, rng.choice(PROBLEM_LEVELS), split)
-    return {
-        "problem": drawn.prompt, "answer": drawn.answer, "_level": drawn.level,
-        "_template": drawn.template, "_numbers": list(drawn.numbers), "_steps": list(drawn.steps),
-        "_notes": list(drawn.notes),
-    }  # fmt: skip
-
-
-def _problem(slots: Slots) -> Problem:
-    return Problem(
-        slots["problem"], slots["_level"], slots["_template"], "", tuple(slots["_numbers"]),
-        tuple(slots["_steps"]), slots["answer"], tuple(slots["_notes"]),
-    )  # fmt: skip
-
-
-def _reply_problem(rng: Random, slots: Slots) -> str:
-    return solution(_problem(slots), rng)
-
-
-def _wrong_problem(rng: Random, slots: Slots) -> str:
-    return wrong_solution(_problem(slots), rng)
-
-
-def _bare_problem(rng: Random, slots: Slots) -> str:
-    return f"The answer is {slots['answer']}."
+    task = problem(rng, rng.choice(PROBLEM_LEVELS), split)
+    hidden = {"_template": task.template, "_problem": task}
+    return {"problem": task.prompt, "answer": task.answer, **hidden}
 
 
 def _check_problem(slots: Slots, reply: str) -> bool:
     return plain(reply) is not None and verify_outcome(slots["answer"], reply)
 
 
+def _family(name: str, slots: str, **parts: Callable[..., Any]) -> Family:
+    """A family whose phrasings, with the slots, and length are those of story_tasks.toml."""
+    where = f"world/{_FILE}.toml, {name}"
+    entry = wording(_FILE)[name]
+    check_fields(where, entry, ["phrasings", "held_out_phrasings", "length"])
+    phrasings = (*entry["phrasings"], *entry["held_out_phrasings"])
+    for phrasing in phrasings:
+        check_slots(where, phrasing, slots.split())
+    return Family(name, varied(phrasings), length=tuple(entry["length"]), **parts)
+
+
 FAMILIES: tuple[Family, ...] = (
-    Family("story", TELL, _make_story, _reply_story, _wrong_story, _check_story, (20, 60)),
-    Family(
-        "continue_story", CONTINUE, _make_continue, _reply_continue, _wrong_continue,
-        _check_continue, (10, 50),
+    _family(
+        "story", "who a_thing", make=_make_story, wrong=_wrong_story, check=_check_story,
+        reply=lambda rng, slots: _short_story(rng, slots["hero"], slots["thing"]).text,
     ),
-    Family(
-        "summarise", SUMMARISE, _make_summarise, _reply_summarise, _wrong_summarise,
-        _check_summarise, (6, 24),
+    _family(
+        "continue_story", "start", make=_make_continue, wrong=_wrong_continue,
+        check=_check_continue, reply=lambda rng, slots: slots["_rest"],
     ),
-    Family(
-        "word_problem", SOLVE, _make_problem, _reply_problem, _wrong_problem, _check_problem,
-        (4, 40), _bare_problem,
+    _family(
+        "summarise", "text", make=_make_summarise, wrong=_wrong_summarise, check=_check_summarise,
+        reply=lambda rng, slots: rng.choice(slots["_summaries"]),
+    ),
+    _family(
+        "word_problem", "problem", make=_make_problem, check=_check_problem,
+        reply=lambda rng, slots: solution(slots["_problem"], rng),
+        wrong=lambda rng, slots: wrong_solution(slots["_problem"], rng),
+        bare=lambda rng, slots: f"The answer is {slots['answer']}.",
     ),
 )  # fmt: skip
