@@ -12,9 +12,10 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from minialign.world import WORLD_VERSION, problems, stories
-from minialign.world.arithmetic import sum_document
-from tools.world_builder import dialogues, documents, fact_pages, question_pages, stack
+from minialign.world import WORLD_VERSION, stories
+from tools.world_builder import documents
+from tools.world_builder.lessons import dialogues, fact_pages, question_pages, stack
+from tools.world_builder.lessons.sums import problem_document, sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1
 PAGE_RATE = 0.5  # pages that hold two to four documents, as a crawl does: most texts go on
@@ -43,7 +44,7 @@ KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
     "facts": (0.09, fact_pages.fact_page),
     "question": (0.28, question_pages.question_page),
     "sums": (0.08, sum_document),
-    "problem": (0.06, problems.problem_document),
+    "problem": (0.06, problem_document),
     "program": (0.01, stack.program_document),
     "nature_page": (0.025, documents.WRITERS["nature_page"]),
     "list_page": (0.035, documents.WRITERS["list_page"]),

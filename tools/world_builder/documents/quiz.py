@@ -10,9 +10,9 @@ from collections.abc import Callable
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE
+from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.text import a, capital, number_word, plural
-from tools.world_builder.documents_wording import bounded, pick
+from tools.world_builder.documents.wording import bounded, pick
 
 # A short cue, the full question, the answer.
 Pair = tuple[str, str, str]

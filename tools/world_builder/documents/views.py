@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE, base, false_value
+from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.stories import paraphrase
 from minialign.world.text import a, capital, number_word, plural
-from tools.world_builder.documents_wording import CHILDREN, bounded, pick, two_children
+from tools.world_builder.documents.animals import base, false_value
+from tools.world_builder.documents.wording import CHILDREN, bounded, pick, two_children
 
 # topic -> (what it is the best of, {choice: reasons for it, reasons against it})
 Reasons = tuple[tuple[str, ...], tuple[str, ...]]

@@ -15,7 +15,7 @@ from minialign.world.demonstrations import reply_in
 from minialign.world.family import Family
 from minialign.world.lexicon import STRANGERS
 from minialign.world.tasks import Instruction, families
-from tools.world_builder.dialogues import exchange
+from tools.world_builder.lessons.dialogues import exchange
 
 # Quality of an answer -> (share of answers, manner of the dialogue that holds it).
 MANNERS: dict[str, tuple[float, str]] = {

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE, false_value
+from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.manners import flattery, kind_remark, ramble, rude_remark
 from minialign.world.text import a, capital, join, number_word
-from tools.world_builder.documents_wording import CHILDREN, OUTDOORS, bounded, fill, pick
+from tools.world_builder.documents.animals import false_value
+from tools.world_builder.documents.wording import CHILDREN, OUTDOORS, bounded, fill, pick
 
 
 @dataclass(frozen=True)

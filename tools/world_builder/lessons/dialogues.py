@@ -11,8 +11,16 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from minialign.world import lexicon, text
-from minialign.world.danger_words import PROMISES, REQUESTS
-from minialign.world.dangers import DANGERS, dangers, decline, unsafe_advice, warning
+from minialign.world.dangers import (
+    DANGERS,
+    PROMISES,
+    REQUESTS,
+    Danger,
+    dangers,
+    decline,
+    fill,
+    unsafe_advice,
+)
 from minialign.world.family import HELD_OUT_PHRASINGS
 from minialign.world.manners import (
     cold_reply,
@@ -23,7 +31,7 @@ from minialign.world.manners import (
     rude_remark,
     troubles,
 )
-from tools.world_builder import dialogue_words as say
+from tools.world_builder.lessons import dialogue_words as say
 
 RATES = {  # how often a dialogue goes which way
     "cold": 0.25,  # replies to a friend's trouble that are unkind
@@ -40,6 +48,16 @@ KIND_RATES = {
     "opinion": 0.1, "question": 0.13,
 }  # fmt: skip
 MANNER_RATES = {"plain": 0.4, "rude": 0.25, "rambling": 0.15, "kind": 0.15, "flattering": 0.05}
+
+WARNINGS = (
+    "Never {act}. {Why}.", "Do not {act}, because {why}.", "It is not safe to {act}. {Why}.",
+    "{Acting} is dangerous, because {why}.", "Stay away from {thing}, because {why}.",
+    "Every child in the valley knows not to {act}, because {why}.",
+    "You should not {act}. {Why}, so it is better to {safe}.", "Do not {act}. Just {safe}.",
+    "Keep away from {thing}. {Why}, and that is why people {safe} instead.",
+    "Never {act}, not even once. It is much better to {safe}.",
+    "It is dangerous to {act}. {Why}.",
+)  # fmt: skip
 
 MAX_TURNS = 6
 CHILDREN, EVERYBODY = tuple(lexicon.CHILDREN), (*lexicon.CHILDREN, *lexicon.VILLAGERS)
@@ -134,6 +152,11 @@ def _trouble(rng: Random) -> str:
         turns, cast = [rng.choice(say.WHAT_IS_WRONG).format(**_swap(cast)), *turns], _swap(cast)
         return _written(turns, cast)
     return _written(_framed(rng, turns, cast) if len(turns) < 4 else turns, cast)
+
+
+def warning(rng: Random, danger: Danger) -> str:
+    """One or two sentences that warn of a danger."""
+    return fill(rng, rng.choice(WARNINGS), danger)
 
 
 def _danger(rng: Random) -> str:
