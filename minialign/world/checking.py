@@ -15,9 +15,10 @@ from functools import lru_cache
 from random import Random
 from zlib import crc32
 
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world.family import Slots
 from minialign.world.lexicon import NUMBER_WORDS
-from minialign.world.text import MAX_CHARS, plural, sentences, words
+from minialign.world.text import plural, sentences, words
 
 _TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
 "\u2013": "-",

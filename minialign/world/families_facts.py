@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from random import Random
 
-from minialign.world.animals import ANIMAL_TABLE
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world.checking import answers_exactly, occurrences, plain, split_of
 from minialign.world.facts import (
+    ANIMAL_TABLE,
     RELATIONS,
     Fact,
     false_claims,
@@ -20,7 +21,7 @@ from minialign.world.facts import (
 )
 from minialign.world.family import Family, Slots, varied
 from minialign.world.lexicon import NUMBER_WORDS, PRONOUNS
-from minialign.world.text import MAX_CHARS, a, capital, plural
+from minialign.world.text import a, capital, plural
 
 _DO_NOT_KNOW = re.compile(
     r"\b(?:i|we) (?:really |simply |just )?(?:do not|don't|cannot|can't) (?:know|say|tell)\b|"

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
+from minialign.rewards.equations import equations, true_equation
 from minialign.world import checking
-from minialign.world.arithmetic import equations, true_equation
 from minialign.world.checking import digits, stated_numbers, without_echo
 from minialign.world.families_kinds import say
 from minialign.world.families_wording import PHRASINGS

@@ -6,8 +6,7 @@ from __future__ import annotations
 from random import Random
 
 from minialign.world.checking import plain
-from minialign.world.danger_words import REQUESTS
-from minialign.world.dangers import DANGER, check_decline, dangers, decline, unsafe_advice
+from minialign.world.dangers import DANGER, REQUESTS, check_decline, dangers, decline, unsafe_advice
 from minialign.world.family import Family, Slots, varied
 from minialign.world.manners import TROUBLE, cold_reply, comforts, kind_reply, troubles
 

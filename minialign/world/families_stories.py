@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from random import Random
 
+from minialign.rewards.solutions import verify_outcome
 from minialign.world import stories
 from minialign.world.checking import occurrences, plain, split_of
 from minialign.world.family import Family, Slots, varied
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
-from minialign.world.problems import Problem, problem, solution, verify_outcome, wrong_solution
+from minialign.world.problems import Problem, problem, solution, wrong_solution
 from minialign.world.text import a, ends_properly, sentences, words
 
 HEROES = (*CHILDREN, *ANIMALS)

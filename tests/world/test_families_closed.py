@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world import checking, families_numbers, families_words
 from minialign.world.family import HELD_OUT_PHRASINGS, Family, Slots
-from minialign.world.text import MAX_CHARS, words
+from minialign.world.text import words
 
 FAMILIES = {f.name: f for f in (*families_words.FAMILIES, *families_numbers.FAMILIES)}
 NAMES = sorted(FAMILIES)

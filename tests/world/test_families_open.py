@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world import families_facts, families_people, families_stories, tasks
 from minialign.world.annotator import MAX_UTILITY, gold_utility
 from minialign.world.family import Family
-from minialign.world.text import MAX_CHARS
 
 OPEN = {
     f.name: f
