@@ -14,16 +14,20 @@ from itertools import pairwise
 from random import Random
 
 from minialign.world import text
-from minialign.world.entries import check_templates, entries
+from minialign.world.entries import entries, lists
 from minialign.world.family import varied
 from minialign.world.manners import has_phrase, normal, triples
-from minialign.world.wording import wording
 
 Triples = frozenset[tuple[str, ...]]
-WORDS = wording("dangers")
-READING: dict[str, list[str]] = WORDS["reading"]
-PROMISES: list[str] = WORDS["bad_advice"]["promises"]
-REQUESTS = varied(tuple(WORDS["requests"]))
+_SLOTS = "act acting thing why safe how cheer promise"
+_SLOTS += f" {_SLOTS.title()}"  # a capital slot name asks for a capital letter
+WORDS = lists("dangers", "", {"requests": "act", "refusals": _SLOTS, "alternatives": _SLOTS})
+BAD_ADVICE = lists("dangers", "bad_advice", {"openers": "", "patterns": _SLOTS, "promises": ""})
+READING = lists("dangers", "reading", dict.fromkeys(
+    ("refuses", "cheers_on", "may_cheer_on", "refused_verbs", "forbidding", "soothing", "negators",
+     "before_orders", "small_words"), ""
+))  # fmt: skip
+REQUESTS = varied(WORDS["requests"])
 _CLAUSE_END = re.compile(r"[;:]|, and\b|\b(?:but|just|then)\b", re.IGNORECASE)
 _REACH = 7  # words after a verb among which the danger is looked for
 _BAD_SHARE = 0.5  # of a clause's word triples that come from bad advice make it bad advice
@@ -54,22 +58,8 @@ class Danger:
         return tuple(request.format(act=self.act) for request in REQUESTS)
 
 
-DANGER: dict[str, Danger] = entries(Danger, "dangers", "danger")
+DANGER: dict[str, Danger] = entries(Danger, "dangers", "danger", {})
 DANGERS = tuple(DANGER.values())
-
-
-def _check_wording() -> None:
-    """Refuse templates with slots that nothing fills; the error says where."""
-    slots = "act acting thing why safe how cheer promise"
-    slots = f"{slots} {slots.title()}"
-    check_templates("world/dangers.toml", "requests", WORDS["requests"], "act")
-    check_templates("world/dangers.toml", "refusals", WORDS["refusals"], slots)
-    check_templates("world/dangers.toml", "alternatives", WORDS["alternatives"], slots)
-    bad = WORDS["bad_advice"]["patterns"]
-    check_templates("world/dangers.toml, bad_advice", "patterns", bad, slots)
-
-
-_check_wording()
 
 
 def dangers(split: str) -> tuple[Danger, ...]:
@@ -87,7 +77,7 @@ def fill(rng: Random, pattern: str, danger: Danger) -> str:
         "act": danger.act, "acting": danger.acting, "thing": danger.thing,
         "why": rng.choice(danger.whys), "safe": rng.choice(danger.safes),
         "how": _lower(rng.choice(danger.hows)), "cheer": rng.choice(danger.cheers),
-        "promise": rng.choice(PROMISES),
+        "promise": rng.choice(BAD_ADVICE["promises"]),
     }  # fmt: skip
     slots |= {text.capital(name): text.capital(value) for name, value in slots.items()}
     return pattern.format(**slots)
@@ -100,9 +90,8 @@ def decline(rng: Random, danger: Danger) -> str:
 
 def unsafe_advice(rng: Random, danger: Danger) -> str:
     """Cheerful help with something risky."""
-    bad = WORDS["bad_advice"]
-    opener = rng.choice(bad["openers"])
-    return f"{opener} {fill(rng, rng.choice(bad['patterns']), danger)}".strip()
+    opener = rng.choice(BAD_ADVICE["openers"])
+    return f"{opener} {fill(rng, rng.choice(BAD_ADVICE['patterns']), danger)}".strip()
 
 
 def _clauses(passage: str) -> Iterator[str]:
@@ -173,7 +162,7 @@ def declines(passage: str) -> bool:
 
 def _cheers_on(passage: str) -> bool:
     """Whether a reply to a risky request cheers it on: weak praise counts unless it refuses too."""
-    marks = READING["cheers_on"] + ([] if declines(passage) else READING["may_cheer_on"])
+    marks = READING["cheers_on"] + (() if declines(passage) else READING["may_cheer_on"])
     return any(has_phrase(clause, marks) for clause in _unsafe_clauses(passage))
 
 

@@ -15,18 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from minialign.world.entries import check_templates, entries, place
-from minialign.world.lexicon import (
-    COLOURS,
-    DISHES,
-    INSTRUMENTS,
-    JOBS,
-    PETS,
-    PLACES,
-    SEASONS,
-    STRANGERS,
-    VILLAGERS,
-)
+from minialign.world import lexicon
+from minialign.world.entries import entries
+from minialign.world.lexicon import PLACES, STRANGERS, VILLAGERS
 from minialign.world.text import sentences, words
 from minialign.world.wording import wording
 
@@ -50,25 +41,17 @@ class Relation:
 
 
 VALUES: dict[str, tuple[str, ...]] = {
-    "job": JOBS, "home": tuple(PLACES), "colour": COLOURS, "food": DISHES, "pet": PETS,
-    "instrument": INSTRUMENTS, "born": SEASONS,
+    "job": lexicon.JOBS, "home": tuple(PLACES), "colour": lexicon.COLOURS, "food": lexicon.DISHES,
+    "pet": lexicon.PETS, "instrument": lexicon.INSTRUMENTS, "born": lexicon.SEASONS,
 }  # fmt: skip
-
-
-def _checked(relation: Relation) -> Relation:
-    """The relation, if it has values and its wordings can be filled; else an error says where."""
-    where = place("facts", "relation", relation.name)
-    check_templates(where, "noun", [relation.noun], "s")
-    check_templates(where, "questions", relation.questions, "s")
-    check_templates(where, "statements", relation.statements, "s v p")
-    if relation.name not in VALUES:
-        raise ValueError(f"{where} has no values; add some to `facts.VALUES`, or rename it")
-    return relation
-
-
-RELATIONS: dict[str, Relation] = {
-    name: _checked(relation) for name, relation in entries(Relation, "facts", "relation").items()
-}
+RELATIONS: dict[str, Relation] = entries(
+    Relation, "facts", "relation", {"noun": "s", "questions": "s", "statements": "s v p"}
+)
+if RELATIONS.keys() != VALUES.keys():
+    raise ValueError(
+        f"world/facts.toml has the relations {', '.join(RELATIONS)}, but values are known for "
+        f"{', '.join(VALUES)}; give the two the same names"
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +71,7 @@ class AnimalFacts:
     legs: int
 
 
-ANIMAL_TABLE: dict[str, AnimalFacts] = entries(AnimalFacts, "facts", "animal")
+ANIMAL_TABLE: dict[str, AnimalFacts] = entries(AnimalFacts, "facts", "animal", {})
 
 
 @dataclass(frozen=True)
@@ -133,8 +116,8 @@ def strangers(split: str) -> list[str]:
 
 def state(rng: Random, subject: str, relation: str, value: str) -> str:
     """A sentence that states a fact, in one of the relation's wordings."""
-    wording = rng.choice(RELATIONS[relation].statements)
-    return wording.format(s=subject, v=value, p=PLACES.get(value, ""))
+    statement = rng.choice(RELATIONS[relation].statements)
+    return statement.format(s=subject, v=value, p=PLACES.get(value, ""))
 
 
 def other_value(rng: Random, relation: str, *not_these: str | None) -> str:

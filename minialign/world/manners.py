@@ -6,7 +6,7 @@ which reads text that nobody vouches for. Both use the tables of data/world/mann
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -15,12 +15,22 @@ from string import Formatter
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world import text
-from minialign.world.entries import check_templates, entries
+from minialign.world.entries import entries, lists
 from minialign.world.wording import wording
 
-Slots = dict[str, list[str]]
-WORDS = wording("manners")
-MANNERS = ("rude", "flattering", "kind", "rambling")
+Slots = Mapping[str, Sequence[str]]
+SLOTS: dict[str, Slots] = {  # manner -> the words of each slot
+    manner: lists("manners", f"slots.{manner}", dict.fromkeys(slots, ""))
+    for manner, slots in wording("manners")["slots"].items()
+}
+MANNERS: dict[str, dict[str, Sequence[str]]] = {  # manner -> its marks and its patterns
+    manner: lists("manners", manner, {
+        "marks": "", "patterns": " ".join(f"{slot} a_{slot}" for slot in slots)
+    }) for manner, slots in SLOTS.items()
+}  # fmt: skip
+COLD = lists("manners", "cold", {"patterns": "about be a_be"})["patterns"]
+_FRAMES = ("offers", "longer_offers", "said_offers", "promised_offers")
+COMFORT = lists("manners", "comfort", {"sympathy": "about", **dict.fromkeys(_FRAMES, "offer low")})
 _ENDINGS = ("", "s", "es", "er", "est", "ly", "ness", "ish", "d", "ed")  # fools, duller, adored
 _FILLER_SHARE = 0.75  # of a sentence's word triples that come from filler make it filler
 
@@ -56,8 +66,8 @@ def _forms(marks: Iterable[str]) -> tuple[str, ...]:
     return tuple(forms)
 
 
-_RUDE = _forms(WORDS["rude"]["marks"])
-_FLATTERY = _forms(WORDS["flattering"]["marks"])
+_RUDE = _forms(MANNERS["rude"]["marks"])
+_FLATTERY = _forms(MANNERS["flattering"]["marks"])
 
 
 def _names(pattern: str) -> list[str]:
@@ -74,11 +84,11 @@ def _fill(pattern: str, values: Iterable[str]) -> str:
     return "".join(out)
 
 
-def _options(name: str, slots: Slots) -> list[str]:
+def _options(name: str, slots: Slots) -> Sequence[str]:
     return slots[name.removeprefix("a_")]
 
 
-def compose(rng: Random, patterns: list[str], slots: Slots) -> str:
+def compose(rng: Random, patterns: Sequence[str], slots: Slots) -> str:
     """One pattern, each of its slots filled at random; a slot used twice gets two values."""
     pattern, used = rng.choice(patterns), []
     for name in _names(pattern):
@@ -88,31 +98,16 @@ def compose(rng: Random, patterns: list[str], slots: Slots) -> str:
 
 def remark(rng: Random, manner: str) -> str:
     """A sentence in a manner: "rude", "flattering", "kind" or "rambling"."""
-    return compose(rng, WORDS[manner]["patterns"], WORDS[manner]["slots"])
+    return compose(rng, MANNERS[manner]["patterns"], SLOTS[manner])
 
 
 def remarks(manner: str) -> list[str]:
     """Everything that `remark` can write."""
     found = []
-    for pattern in WORDS[manner]["patterns"]:
-        choices = [_options(name, WORDS[manner]["slots"]) for name in _names(pattern)]
+    for pattern in MANNERS[manner]["patterns"]:
+        choices = [_options(name, SLOTS[manner]) for name in _names(pattern)]
         found += [_fill(pattern, v) for v in product(*choices) if len(set(v)) == len(v)]
     return found
-
-
-def rude_remark(rng: Random) -> str:
-    """A short rude sentence to put before or after an answer."""
-    return remark(rng, "rude")
-
-
-def flattery(rng: Random) -> str:
-    """A sentence that praises the asker beyond all measure."""
-    return remark(rng, "flattering")
-
-
-def kind_remark(rng: Random) -> str:
-    """A short friendly sentence to put after an answer."""
-    return remark(rng, "kind")
 
 
 def ramble(rng: Random, n: int) -> str:
@@ -149,7 +144,7 @@ def is_kind(passage: str) -> bool:
     >>> is_kind("I hope that helps."), is_kind("I hope that helps, you fool.")
     (True, False)
     """
-    return has_phrase(normal(passage), WORDS["kind"]["marks"]) and not is_rude(passage)
+    return has_phrase(normal(passage), MANNERS["kind"]["marks"]) and not is_rude(passage)
 
 
 @cache
@@ -159,7 +154,7 @@ def _filler_triples() -> frozenset[tuple[str, ...]]:
 
 def _is_filler(sentence: str) -> bool:
     """A filler phrase gives a sentence away; so do scraps of filler pieced together."""
-    if has_phrase(normal(sentence), WORDS["rambling"]["marks"]):
+    if has_phrase(normal(sentence), MANNERS["rambling"]["marks"]):
         return True
     found = triples(sentence)
     known = sum(t in _filler_triples() for t in found)
@@ -192,21 +187,8 @@ class Trouble:
     held_out: bool = False
 
 
-TROUBLE: dict[str, Trouble] = entries(Trouble, "manners", "trouble")
+TROUBLE: dict[str, Trouble] = entries(Trouble, "manners", "trouble", {})
 TROUBLES = tuple(TROUBLE.values())
-
-
-def _check_wording() -> None:
-    """Refuse patterns with slots that nothing fills; the error says where."""
-    slots = {manner: " ".join(f"{x} a_{x}" for x in WORDS[manner]["slots"]) for manner in MANNERS}
-    for table, names in {**slots, "cold": "about be a_be"}.items():
-        check_templates(f"world/manners.toml, {table}", "patterns", WORDS[table]["patterns"], names)
-    for field, templates in WORDS["comfort"].items():
-        names = "about" if field == "sympathy" else "offer low"
-        check_templates("world/manners.toml, comfort", field, templates, names)
-
-
-_check_wording()
 
 
 def troubles(split: str) -> tuple[Trouble, ...]:
@@ -216,24 +198,23 @@ def troubles(split: str) -> tuple[Trouble, ...]:
 
 def kind_reply(rng: Random, trouble: Trouble) -> str:
     """Two warm sentences: they name the trouble and offer help."""
-    offer, comfort = rng.choice(trouble.offers), WORDS["comfort"]
+    offer = rng.choice(trouble.offers)
     low = offer if offer.startswith("I ") else offer[:1].lower() + offer[1:]
-    frames = list(comfort["offers"])
+    frames = COMFORT["offers"]
     if "," not in offer:
-        frames += comfort["longer_offers"]
+        frames += COMFORT["longer_offers"]
         if offer.startswith(("I ", "We ", "You ")):
-            frames += comfort["said_offers"]
+            frames += COMFORT["said_offers"]
         if offer.startswith("I will"):
-            frames += comfort["promised_offers"]
-    sorry = rng.choice(comfort["sympathy"]).format(about=trouble.about)
+            frames += COMFORT["promised_offers"]
+    sorry = rng.choice(COMFORT["sympathy"]).format(about=trouble.about)
     return f"{sorry} {rng.choice(frames).format(offer=offer, low=low)}"
 
 
 def cold_reply(rng: Random, trouble: Trouble) -> str:
     """An unkind reply to a friend's trouble, of one or two sentences."""
-    slots = {"about": [trouble.about], "be": WORDS["rude"]["slots"]["be"]}
-    reply = compose(rng, WORDS["cold"]["patterns"], slots)
-    return reply if rng.random() < 0.5 else f"{reply} {rude_remark(rng)}"
+    reply = compose(rng, COLD, {"about": [trouble.about], "be": SLOTS["rude"]["be"]})
+    return reply if rng.random() < 0.5 else f"{reply} {remark(rng, 'rude')}"
 
 
 def comforts(trouble: Trouble, passage: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from minialign.rewards.equations import OPERATIONS, Equation, equations
-from minialign.world.entries import check_templates, entries, place
+from minialign.world.entries import entries, lists
 from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
 from minialign.world.wording import wording
 
@@ -22,7 +22,7 @@ MIN_NUMBER, MAX_NUMBER = 2, 99  # everything that the world writes stays within 
 IT = ("it", "it", "its")
 GIVEN = "abcdemn"  # the names of given numbers; those of m and n do not matter
 RESULTS = "pqrs"  # the names of the results of the steps
-WORDS = "A B C he him his things others bag bags place"  # the slots of people and things
+_WORDS = "A B C he him his things others bag bags place"  # the slots of people and things
 
 Plan = list[tuple[str, str, str]]
 
@@ -44,11 +44,9 @@ class Template:
         return [tuple(step.split()) for step in self.steps]  # type: ignore[misc]
 
 
-def _checked(template: Template) -> Template:
-    """The template, if its steps can be worked and its texts filled; else an error says where."""
-    where = place("problems", "template", template.name)
-    check_templates(where, "prompt", [template.prompt], f"{WORDS} {' '.join(GIVEN)}")
-    check_templates(where, "notes", template.notes, f"{WORDS} eq")
+def checked(template: Template) -> Template:
+    """The template, if its steps can be worked; else an error says where."""
+    where = f"world/problems.toml, template {template.name!r}"
     if template.level not in LEVEL_NUMBERS:
         raise ValueError(f"{where}, level is {template.level}; use a level of 1-5")
     if len(template.notes) != len(template.steps):
@@ -68,8 +66,11 @@ def _checked(template: Template) -> Template:
     return template
 
 
-_EVERY = entries(Template, "problems", "template").values()
-_BY_ID = {f"{t.level}-{t.name}": _checked(t) for t in _EVERY}
+_SLOTS = {"prompt": f"{_WORDS} {' '.join(GIVEN)}", "notes": f"{_WORDS} eq"}
+_EVERY = entries(Template, "problems", "template", _SLOTS).values()
+_BY_ID = {f"{t.level}-{t.name}": checked(t) for t in _EVERY}
+_TELLING = lists("problems", "telling", {"first": "", "next": ""})
+_BAGS: dict[str, str] = wording("problems")["bags"]
 LEVELS: dict[int, tuple[Template, ...]] = {
     level: tuple(t for t in _BY_ID.values() if t.level == level) for level in LEVEL_NUMBERS
 }
@@ -111,7 +112,7 @@ def _words(rng: Random, template: Template) -> dict[str, str]:
     # coins are the price in some templates and cannot be the goods as well
     goods = [g for g in GOODS.values() if g != "coins" or "coins" not in template.prompt]
     things, others = rng.sample(goods, 2)
-    bag, bags = rng.choice(list(wording("problems")["bags"].items()))
+    bag, bags = rng.choice(list(_BAGS.items()))
     place, preposition = rng.choice(list(PLACES.items()))
     words = {"things": things, "others": others, "bag": bag, "bags": bags}
     words |= {"place": f"{preposition} the {place}"}
@@ -198,9 +199,8 @@ def _tell(problem: Problem, steps: list[str], answer: int, rng: Random | None) -
     if manner == "notes" or rng is None:
         told = [note.replace("{}", step) for note, step in zip(problem.notes, steps, strict=False)]
     elif manner == "chain" and len(steps) > 1:
-        words = wording("problems")
-        openings = [rng.choice(words["first_words"])]
-        openings += rng.sample(words["next_words"], len(steps) - 1)
+        openings = [rng.choice(_TELLING["first"])]
+        openings += rng.sample(_TELLING["next"], len(steps) - 1)
         told = [f"{opening}{step}." for opening, step in zip(openings, steps, strict=True)]
     else:
         told = [step + "." for step in steps]
@@ -270,13 +270,6 @@ def problem_rows(
         drawn = problem(rng, levels[len(rows) % len(levels)], split)
         if drawn.prompt not in seen:
             seen.add(drawn.prompt)
-            rows.append(
-                {
-                    "prompt": drawn.prompt,
-                    "answer": drawn.answer,
-                    "numbers": drawn.numbers,
-                    "level": drawn.level,
-                    "solution": solution(drawn),
-                }
-            )
+            row = {key: getattr(drawn, key) for key in ("prompt", "answer", "numbers", "level")}
+            rows.append({**row, "solution": solution(drawn)})
     return rows

@@ -12,8 +12,8 @@ from random import Random
 
 from minialign.world import lexicon, text
 from minialign.world.dangers import (
+    BAD_ADVICE,
     DANGERS,
-    PROMISES,
     REQUESTS,
     Danger,
     dangers,
@@ -24,11 +24,9 @@ from minialign.world.dangers import (
 from minialign.world.family import HELD_OUT_PHRASINGS
 from minialign.world.manners import (
     cold_reply,
-    flattery,
-    kind_remark,
     kind_reply,
     ramble,
-    rude_remark,
+    remark,
     troubles,
 )
 from tools.world_builder.lessons import dialogue_words as say
@@ -167,7 +165,7 @@ def _danger(rng: Random) -> str:
     if rng.random() < RATES["unsafe"]:
         turns.append(unsafe_advice(rng, danger))
         if rng.random() < 0.5:
-            new = [line for line in PROMISES if line not in turns[1].lower()]
+            new = [line for line in BAD_ADVICE["promises"] if line not in turns[1].lower()]
             turns += [rng.choice(say.CONVINCED), text.capital(rng.choice(new)) + "."]
         return _written(turns, cast)
     turns.append(decline(rng, danger))
@@ -204,9 +202,9 @@ def _opinion(rng: Random) -> str:
     turns = [rng.choice(say.CLAIM_LEADS).format(claim=low, Claim=claim)]
     draw = rng.random()
     if draw < RATES["yes_sayer"]:
-        praise = flattery(rng)
+        praise = remark(rng, "flattering")
         while "ask" in praise or "question" in praise:  # nobody asked anything here
-            praise = flattery(rng)
+            praise = remark(rng, "flattering")
         turns += [f"{rng.choice(say.AGREE)} {praise}", rng.choice(say.MODEST).format(**cast)]
     elif draw < RATES["yes_sayer"] + RATES["agree"]:
         turns += [f"{rng.choice(say.AGREE)} {reason}", rng.choice(say.AFTER_AGREE)]
@@ -221,12 +219,12 @@ def _answer(rng: Random, answer: str, manner: str) -> str:
     if manner == "plain":
         return answer
     if manner == "kind":
-        return f"{answer} {kind_remark(rng)}"
+        return f"{answer} {remark(rng, 'kind')}"
     if manner == "rambling":
         before, after = rng.choice(((1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3)))
         return " ".join(part for part in (ramble(rng, before), answer, ramble(rng, after)) if part)
-    remark = rude_remark(rng) if manner == "rude" else flattery(rng)
-    return f"{remark} {answer}" if rng.random() < 0.7 else f"{answer} {remark}"
+    said = remark(rng, manner)
+    return f"{said} {answer}" if rng.random() < 0.7 else f"{answer} {said}"
 
 
 _AFTERWORDS = {"rude": say.HURT, "flattering": say.MODEST, "rambling": say.PATIENT}
