@@ -27,9 +27,8 @@ from minialign.rewards.contract import (
     reward_identity,
     texts_of,
 )
-from minialign.world.arithmetic import equation_ends
-from minialign.world.problems import has_format, verify_outcome, verify_steps
-from minialign.world.text import MAX_CHARS
+from minialign.rewards.equations import MAX_CHARS, equation_ends
+from minialign.rewards.solutions import has_format, verify_outcome, verify_steps
 
 Scores = list[float | None]
 

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from zlib import crc32
 
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
-from minialign.world.text import MAX_CHARS, plural, sentences, words
+from minialign.world.text import plural, sentences, words
 from minialign.world.wording import check_fields, wording
 
 _TYPOGRAPHY = str.maketrans(

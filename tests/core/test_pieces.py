@@ -13,8 +13,8 @@ from minialign.core.batching import pieces
 from minialign.core.models.loading import ValueModel
 from minialign.core.sampling import Rollout
 from minialign.evaluate.credit import credit
+from minialign.rewards.equations import equation_ends
 from minialign.rewards.verifiers import step_rewards
-from minialign.world.arithmetic import equation_ends
 
 
 def metaspace():

@@ -11,8 +11,7 @@ from random import Random
 from minialign.world import tasks
 from minialign.world.demonstrations import demonstrations, reply_in
 from minialign.world.preferences import comparisons
-from minialign.world.problem_templates import LEVELS
-from minialign.world.problems import problem, solution
+from minialign.world.problems import LEVELS, problem, solution
 from tools.world_builder.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
-from minialign.world.arithmetic import equations, true_equation
+from minialign.rewards.equations import equations, true_equation
 from minialign.world.checking import (
     PATTERNS,
     digits,

@@ -8,11 +8,13 @@ from __future__ import annotations
 from functools import cache
 from random import Random
 
-from minialign.world.facts import RARE_RATE, RUMOUR_RATE, Fact, knowledge_base, state
+from minialign.world.facts import Fact, knowledge_base, state
 from minialign.world.lexicon import VILLAGERS
 from minialign.world.text import capital
 from tools.world_builder.documents import attribute
 
+RARE_RATE = 0.1  # a rare fact is stated this many times as often as an often one
+RUMOUR_RATE = 0.4  # of the plain statements of a contradicted fact
 HEADINGS = (
     "About {s}.", "This is {s}.", "Who is {s}?", "A note about {s}.", "People of the valley: {s}.",
     "Our neighbour {s}.", "Meet {s}.", "Do you know {s}?",

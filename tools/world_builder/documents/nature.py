@@ -6,9 +6,10 @@ import re
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE, base
+from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.text import a, number_word, plural
-from tools.world_builder.documents_wording import OUTDOORS, bounded, fill, pick, say, some
+from tools.world_builder.documents.animals import base
+from tools.world_builder.documents.wording import OUTDOORS, bounded, fill, pick, say, some
 
 _IT = re.compile(r"\b[Ii]ts?\b")
 _ANIMAL_OPENINGS = (

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE
+from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.text import a, capital, number_word, plural
-from tools.world_builder.documents_wording import bounded, pick
+from tools.world_builder.documents.wording import bounded, pick
 
-# A short cue, the full question, the answer.
-Pair = tuple[str, str, str]
+
+class Pair(NamedTuple):
+    """A question, in full and as a short cue, with its answer."""
+
+    cue: str
+    question: str
+    answer: str
+
+
 _NOUNS = tuple(sorted({*lexicon.ANIMALS, *lexicon.FRUITS, *lexicon.OBJECTS, *lexicon.TREES}))
 _SINGLE = {
     "animals": "animal", "fruits": "fruit", "vegetables": "vegetable", "colours": "colour",
@@ -32,7 +40,7 @@ _CODES = tuple(start + end for start in _CODE_STARTS for end in _CODE_ENDS if st
 def _opposites(rng: Random, n: int) -> list[Pair]:
     words = rng.sample(tuple(lexicon.OPPOSITE_OF), n)
     form = rng.choice(("what is the opposite of {}?", "which word is the opposite of {}?"))
-    return [(w, form.format(w), lexicon.OPPOSITE_OF[w]) for w in words]
+    return [Pair(w, form.format(w), lexicon.OPPOSITE_OF[w]) for w in words]
 
 
 def _categories(rng: Random, n: int) -> list[Pair]:
@@ -40,7 +48,7 @@ def _categories(rng: Random, n: int) -> list[Pair]:
     for category in rng.sample(tuple(_SINGLE), n):
         word = rng.choice(lexicon.CATEGORIES[category])
         named = word if category in ("colours", "days") else a(word)
-        pairs.append((word, form.format(named), a(_SINGLE[category])))
+        pairs.append(Pair(word, form.format(named), a(_SINGLE[category])))
     return pairs
 
 
@@ -48,14 +56,14 @@ def _plurals(rng: Random, n: int) -> list[Pair]:
     form = rng.choice(
         ("one {}, but many what?", "what is the plural of {}?", "one {}, and then two what?")
     )
-    return [(w, form.format(w), plural(w)) for w in rng.sample(_NOUNS, n)]
+    return [Pair(w, form.format(w), plural(w)) for w in rng.sample(_NOUNS, n)]
 
 
 def _codes(rng: Random, n: int) -> list[Pair]:
     table = rng.choice((lexicon.COLOURS, lexicon.ANIMALS, lexicon.FRUITS))
     codes, meanings = rng.sample(_CODES, n), rng.sample(table, n)
     form = rng.choice(("what is {}?", "what does {} mean?", "which word is {}?"))
-    return [(c, form.format(c), m) for c, m in zip(codes, meanings, strict=True)]
+    return [Pair(c, form.format(c), m) for c, m in zip(codes, meanings, strict=True)]
 
 
 def _sums(rng: Random, n: int) -> list[Pair]:
@@ -67,7 +75,7 @@ def _sums(rng: Random, n: int) -> list[Pair]:
             cue, answer = f"{small} + {big - small}", big
         else:
             cue, answer = f"{big} - {small}", big - small
-        pairs.append((cue, form.format(cue), str(answer)))
+        pairs.append(Pair(cue, form.format(cue), str(answer)))
     return pairs
 
 
@@ -83,7 +91,7 @@ def _changes(rng: Random, n: int) -> list[Pair]:
     ))  # fmt: skip
     form, size = rng.choice(("{}, what now?", "what becomes of {}?")), rng.randint(2, 3)
     lists = [rng.sample(nouns, size) for _ in range(n)]
-    return [(" ".join(w), form.format(" ".join(w)), change(w)) for w in lists]
+    return [Pair(" ".join(w), form.format(" ".join(w)), change(w)) for w in lists]
 
 
 def _animals(rng: Random, n: int) -> list[Pair]:
@@ -95,7 +103,7 @@ def _animals(rng: Random, n: int) -> list[Pair]:
     for name in rng.sample(lexicon.ANIMALS, n):
         value = getattr(ANIMAL_TABLE[name], field)
         answer = {"home": f"in {a(str(value))}", "legs": str(value)}.get(field, str(value))
-        pairs.append((name, form.format(a(name)), answer))
+        pairs.append(Pair(name, form.format(a(name)), answer))
     return pairs
 
 
@@ -103,17 +111,19 @@ def _sounds(rng: Random, n: int) -> list[Pair]:
     sounds = [ANIMAL_TABLE[name].sound for name in lexicon.ANIMALS if name != "snail"]
     found = {ANIMAL_TABLE[name].sound: name for name in lexicon.ANIMALS}
     own = [s for s in sounds if sounds.count(s) == 1]  # so that each question has one answer
-    return [(s, f"which animal {s}?", f"the {found[s]}") for s in rng.sample(own, n)]
+    return [Pair(s, f"which animal {s}?", f"the {found[s]}") for s in rng.sample(own, n)]
 
 
 def _next(rng: Random, n: int) -> list[Pair]:
     days = lexicon.DAYS
     if rng.random() < 0.4:
         form = rng.choice(("which day comes after {}?", "what is the day after {}?"))
-        return [(days[i], form.format(days[i]), days[(i + 1) % 7]) for i in rng.sample(range(7), n)]
+        return [
+            Pair(days[i], form.format(days[i]), days[(i + 1) % 7]) for i in rng.sample(range(7), n)
+        ]
     step = rng.choice((1, 2, 5, 10))
     form = f"what is {number_word(step)} more than {{}}?"
-    return [(str(i), form.format(i), str(i + step)) for i in rng.sample(range(1, 60), n)]
+    return [Pair(str(i), form.format(i), str(i + step)) for i in rng.sample(range(1, 60), n)]
 
 
 # kind -> its writer and openings that announce it

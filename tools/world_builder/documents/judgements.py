@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE, false_value
-from minialign.world.manners import flattery, kind_remark, ramble, rude_remark
+from minialign.world.facts import ANIMAL_TABLE
+from minialign.world.manners import ramble, remark
 from minialign.world.text import a, capital, join, number_word
-from tools.world_builder.documents_wording import CHILDREN, OUTDOORS, bounded, fill, pick
+from tools.world_builder.documents.animals import false_value
+from tools.world_builder.documents.wording import CHILDREN, OUTDOORS, bounded, fill, pick
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,12 @@ def _draft(case: Case, rng: Random) -> tuple[str, str, str]:
     if fault == "false":
         return case.wrong, case.error, case.right
     if fault == "rude":
-        better = case.right if rng.random() < 0.5 else f"{case.right} {kind_remark(rng)}"
-        lines = [case.right, rude_remark(rng)]
+        better = case.right if rng.random() < 0.5 else f"{case.right} {remark(rng, 'kind')}"
+        lines = [case.right, remark(rng, "rude")]
         return " ".join(lines if rng.random() < 0.5 else lines[::-1]), pick(rng, _RUDE), better
     if fault == "long":
         return f"{case.right} {ramble(rng, 2)}", pick(rng, _LONG), case.right
-    return f"{flattery(rng)} {case.right}", pick(rng, _FLATTERING), case.right
+    return f"{remark(rng, 'flattering')} {case.right}", pick(rng, _FLATTERING), case.right
 
 
 @bounded
@@ -224,11 +225,11 @@ def _worse(rng: Random, case: Case) -> tuple[str, tuple[str, ...]]:
     if fault == "false":
         return case.wrong, _WHY_FALSE
     if fault == "rude":
-        return f"{case.right} {rude_remark(rng)}", _WHY_RUDE
+        return f"{case.right} {remark(rng, 'rude')}", _WHY_RUDE
     if fault == "long":
         return f"{ramble(rng, 2)} {case.right}", _WHY_LONG
     if fault == "flattering":
-        return f"{flattery(rng)} {case.right}", _WHY_FLATTERING
+        return f"{remark(rng, 'flattering')} {case.right}", _WHY_FLATTERING
     return pick(
         rng, _EMPTY, dish=rng.choice(lexicon.DISHES), child=rng.choice(CHILDREN)
     ), _WHY_EMPTY
@@ -243,7 +244,7 @@ def comparison(rng: Random) -> str:
     if reasons is _WHY_FALSE and make in (_list, _number):  # true things, but not these were asked
         reasons = _WHY_NOT_ASKED
     if worse != case.wrong and rng.random() < 0.3:
-        better = f"{case.right} {kind_remark(rng)}"
+        better = f"{case.right} {remark(rng, 'kind')}"
     else:
         better = case.right
     names = rng.choice((("reply A", "reply B"), ("the first reply", "the second reply"),

@@ -6,7 +6,7 @@ from random import Random
 
 from minialign.world import lexicon
 from minialign.world.text import a, capital, number_word, plural
-from tools.world_builder.documents_wording import (
+from tools.world_builder.documents.wording import (
     CHILDREN,
     OUTDOORS,
     PLACES,

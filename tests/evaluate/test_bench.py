@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from minialign.evaluate.bench import CATEGORIES, MIN_GAP, bench
 from minialign.world.annotator import flaws, gold_utility
 from minialign.world.tasks import FAMILIES
-from tools.world_builder.bench import CATEGORIES, MIN_GAP, bench
 
 PAIRS = bench(30)
 

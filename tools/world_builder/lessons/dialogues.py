@@ -11,19 +11,25 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from minialign.world import lexicon, text
-from minialign.world.danger_words import PROMISES, REQUESTS
-from minialign.world.dangers import DANGERS, dangers, decline, unsafe_advice, warning
+from minialign.world.dangers import (
+    BAD_ADVICE,
+    DANGERS,
+    REQUESTS,
+    Danger,
+    dangers,
+    decline,
+    fill,
+    unsafe_advice,
+)
 from minialign.world.family import HELD_OUT_PHRASINGS
 from minialign.world.manners import (
     cold_reply,
-    flattery,
-    kind_remark,
     kind_reply,
     ramble,
-    rude_remark,
+    remark,
     troubles,
 )
-from tools.world_builder import dialogue_words as say
+from tools.world_builder.lessons import dialogue_words as say
 
 RATES = {  # how often a dialogue goes which way
     "cold": 0.25,  # replies to a friend's trouble that are unkind
@@ -40,6 +46,16 @@ KIND_RATES = {
     "opinion": 0.1, "question": 0.13,
 }  # fmt: skip
 MANNER_RATES = {"plain": 0.4, "rude": 0.25, "rambling": 0.15, "kind": 0.15, "flattering": 0.05}
+
+WARNINGS = (
+    "Never {act}. {Why}.", "Do not {act}, because {why}.", "It is not safe to {act}. {Why}.",
+    "{Acting} is dangerous, because {why}.", "Stay away from {thing}, because {why}.",
+    "Every child in the valley knows not to {act}, because {why}.",
+    "You should not {act}. {Why}, so it is better to {safe}.", "Do not {act}. Just {safe}.",
+    "Keep away from {thing}. {Why}, and that is why people {safe} instead.",
+    "Never {act}, not even once. It is much better to {safe}.",
+    "It is dangerous to {act}. {Why}.",
+)  # fmt: skip
 
 MAX_TURNS = 6
 CHILDREN, EVERYBODY = tuple(lexicon.CHILDREN), (*lexicon.CHILDREN, *lexicon.VILLAGERS)
@@ -136,6 +152,11 @@ def _trouble(rng: Random) -> str:
     return _written(_framed(rng, turns, cast) if len(turns) < 4 else turns, cast)
 
 
+def warning(rng: Random, danger: Danger) -> str:
+    """One or two sentences that warn of a danger."""
+    return fill(rng, rng.choice(WARNINGS), danger)
+
+
 def _danger(rng: Random) -> str:
     """A child asks for help with something risky; the friend declines, or helps."""
     danger, cast = rng.choice(dangers("train")), _cast(rng, CHILDREN)
@@ -144,7 +165,7 @@ def _danger(rng: Random) -> str:
     if rng.random() < RATES["unsafe"]:
         turns.append(unsafe_advice(rng, danger))
         if rng.random() < 0.5:
-            new = [line for line in PROMISES if line not in turns[1].lower()]
+            new = [line for line in BAD_ADVICE["promises"] if line not in turns[1].lower()]
             turns += [rng.choice(say.CONVINCED), text.capital(rng.choice(new)) + "."]
         return _written(turns, cast)
     turns.append(decline(rng, danger))
@@ -181,9 +202,9 @@ def _opinion(rng: Random) -> str:
     turns = [rng.choice(say.CLAIM_LEADS).format(claim=low, Claim=claim)]
     draw = rng.random()
     if draw < RATES["yes_sayer"]:
-        praise = flattery(rng)
+        praise = remark(rng, "flattering")
         while "ask" in praise or "question" in praise:  # nobody asked anything here
-            praise = flattery(rng)
+            praise = remark(rng, "flattering")
         turns += [f"{rng.choice(say.AGREE)} {praise}", rng.choice(say.MODEST).format(**cast)]
     elif draw < RATES["yes_sayer"] + RATES["agree"]:
         turns += [f"{rng.choice(say.AGREE)} {reason}", rng.choice(say.AFTER_AGREE)]
@@ -198,12 +219,12 @@ def _answer(rng: Random, answer: str, manner: str) -> str:
     if manner == "plain":
         return answer
     if manner == "kind":
-        return f"{answer} {kind_remark(rng)}"
+        return f"{answer} {remark(rng, 'kind')}"
     if manner == "rambling":
         before, after = rng.choice(((1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3)))
         return " ".join(part for part in (ramble(rng, before), answer, ramble(rng, after)) if part)
-    remark = rude_remark(rng) if manner == "rude" else flattery(rng)
-    return f"{remark} {answer}" if rng.random() < 0.7 else f"{answer} {remark}"
+    said = remark(rng, manner)
+    return f"{said} {answer}" if rng.random() < 0.7 else f"{answer} {said}"
 
 
 _AFTERWORDS = {"rude": say.HURT, "flattering": say.MODEST, "rambling": say.PATIENT}

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from minialign.world.arithmetic import PLAIN_NUMBER, equations, true_equation
-from minialign.world.text import MAX_CHARS
+from minialign.rewards.equations import MAX_CHARS, PLAIN_NUMBER, equations, true_equation
 
 # ASCII case folding only, or the long s of old prints would count as an s.
 _CLAIM = re.compile(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from minialign.world.annotator import gold_utility
 from minialign.world.demonstrations import reply_in
@@ -43,17 +44,23 @@ def _in(quality: str) -> Callable[[Random, Instruction], str]:
     return lambda rng, instruction: reply_in(rng, instruction, quality)
 
 
-# Category -> (families it is asked of, what the worse reply is).
-CATEGORIES: dict[str, tuple[Callable[[str], bool], Callable[[Random, Instruction], str]]] = {
-    "following": (lambda f: f not in TRUTH and not FAMILIES[f].unsafe, _wrong),
-    "truth": (lambda f: f in TRUTH, _wrong),
-    "kindness": (lambda f: not FAMILIES[f].unsafe, _in("rude")),
-    "sincerity": (
+class Category(NamedTuple):
+    """A kind of difference: of which families it is asked, and the worse reply."""
+
+    asked: Callable[[str], bool]
+    worse: Callable[[Random, Instruction], str]
+
+
+CATEGORIES: dict[str, Category] = {
+    "following": Category(lambda f: f not in TRUTH and not FAMILIES[f].unsafe, _wrong),
+    "truth": Category(lambda f: f in TRUTH, _wrong),
+    "kindness": Category(lambda f: not FAMILIES[f].unsafe, _in("rude")),
+    "sincerity": Category(
         lambda f: not FAMILIES[f].agreeable and not FAMILIES[f].unsafe, _in("flattering")
     ),
-    "safety": (lambda f: FAMILIES[f].unsafe, _wrong),
-    "length traps": (lambda f: not FAMILIES[f].unsafe, _long),
-}  # fmt: skip
+    "safety": Category(lambda f: FAMILIES[f].unsafe, _wrong),
+    "length traps": Category(lambda f: not FAMILIES[f].unsafe, _long),
+}
 
 
 def bench(n: int, seed: int = 0) -> list[BenchPair]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from random import Random
 
-from minialign.world.arithmetic import MAX_NUMBER, OPERATIONS
+from minialign.rewards.equations import OPERATIONS
+from minialign.world.problems import MAX_NUMBER
 
 MAX_STEPS = 64
 MAX_STEP_CHARS = 16  # "push 999" has eight

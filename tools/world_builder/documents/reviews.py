@@ -8,7 +8,7 @@ from random import Random
 from minialign.world import lexicon
 from minialign.world.manners import ramble
 from minialign.world.text import number_word, plural
-from tools.world_builder.documents_wording import CHILDREN, bounded, pick, some
+from tools.world_builder.documents.wording import CHILDREN, bounded, pick, some
 
 RUDE_RATE, RAMBLE_RATE = 0.15, 0.1
 # What nobody would say of a book: it does not change, and one does not go there.

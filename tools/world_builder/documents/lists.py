@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from minialign.world import lexicon
 from minialign.world.text import a, capital, join, number_word, plural
-from tools.world_builder.documents_wording import CHILDREN, bounded, fill, pick
+from tools.world_builder.documents.wording import CHILDREN, bounded, fill, pick
 
 Note = Callable[[Random], str]
 T = TypeVar("T", int, str)

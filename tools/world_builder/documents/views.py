@@ -7,73 +7,127 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from minialign.world import lexicon
-from minialign.world.animals import ANIMAL_TABLE, base, false_value
+from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.stories import paraphrase
 from minialign.world.text import a, capital, number_word, plural
-from tools.world_builder.documents_wording import CHILDREN, bounded, pick, two_children
+from tools.world_builder.documents.animals import base, false_value
+from tools.world_builder.documents.wording import CHILDREN, bounded, pick, two_children
 
-# topic -> (what it is the best of, {choice: reasons for it, reasons against it})
-Reasons = tuple[tuple[str, ...], tuple[str, ...]]
-TOPICS: dict[str, dict[str, Reasons]] = {
+
+class Reasons(NamedTuple):
+    """Why one likes a choice, and why one does not."""
+
+    pro: tuple[str, ...]
+    con: tuple[str, ...]
+
+
+TOPICS: dict[str, dict[str, Reasons]] = {  # what something is the best of -> the choices
     "season": {
-        "spring": (("everything is new", "the flowers open", "the birds come back"),
-                   ("it rains too often", "the roads are deep in mud")),
-        "summer": (("we can swim in the lake", "the days are long", "there is fruit on every tree"),
-                   ("it is too hot to sleep", "the wells run dry")),
-        "autumn": (("the leaves turn red and gold", "there are apples and nuts", "the air is cool"),
-                   ("the days get short", "the wind takes every hat")),
-        "winter": (("we can play in the snow", "the fire is warm", "the stars are so clear"),
-                   ("it is too cold", "it is dark before supper")),
+        "spring": Reasons(
+            pro=("everything is new", "the flowers open", "the birds come back"),
+            con=("it rains too often", "the roads are deep in mud"),
+        ),
+        "summer": Reasons(
+            pro=("we can swim in the lake", "the days are long", "there is fruit on every tree"),
+            con=("it is too hot to sleep", "the wells run dry"),
+        ),
+        "autumn": Reasons(
+            pro=("the leaves turn red and gold", "there are apples and nuts", "the air is cool"),
+            con=("the days get short", "the wind takes every hat"),
+        ),
+        "winter": Reasons(
+            pro=("we can play in the snow", "the fire is warm", "the stars are so clear"),
+            con=("it is too cold", "it is dark before supper"),
+        ),
     },
     "pet": {
-        "a cat": (("it is soft and quiet", "it looks after itself"), ("it wakes you at night",
-                   "it comes only when it likes")),
-        "a dog": (("it is always glad to see you", "it goes everywhere with you"),
-                  ("it barks too much", "it needs a walk in the rain")),
-        "a hen": (("it gives you eggs", "it needs little room"), ("it is up too early",
-                   "you cannot hold it for long")),
-        "a mouse": (("it is small and eats little", "it fits in a pocket"),
-                    ("it runs away too easily", "it hides all day")),
-        "a goat": (("it gives milk", "it is funny to watch"), ("it eats your hat",
-                   "it climbs on the roof")),
+        "a cat": Reasons(
+            pro=("it is soft and quiet", "it looks after itself"),
+            con=("it wakes you at night", "it comes only when it likes"),
+        ),
+        "a dog": Reasons(
+            pro=("it is always glad to see you", "it goes everywhere with you"),
+            con=("it barks too much", "it needs a walk in the rain"),
+        ),
+        "a hen": Reasons(
+            pro=("it gives you eggs", "it needs little room"),
+            con=("it is up too early", "you cannot hold it for long"),
+        ),
+        "a mouse": Reasons(
+            pro=("it is small and eats little", "it fits in a pocket"),
+            con=("it runs away too easily", "it hides all day"),
+        ),
+        "a goat": Reasons(
+            pro=("it gives milk", "it is funny to watch"),
+            con=("it eats your hat", "it climbs on the roof"),
+        ),
     },
     "supper": {
-        "soup": (("it makes you warm", "it is easy to make"), ("it is mostly water",
-                   "you are soon hungry again")),
-        "pie": (("it is sweet and hot", "there is enough for all"), ("it takes too long to bake",
-                   "it is too heavy at night")),
-        "porridge": (("it is soft and sweet", "it is good for you"), ("it is the same every day",
-                   "it gets cold too fast")),
-        "stew": (("it is thick and rich", "it is better each day"), ("it takes hours to cook",
-                   "nobody knows what is in it")),
-        "pancakes": (("everyone can make one", "they go with any fruit"), ("you eat too many",
-                   "the first one always burns")),
+        "soup": Reasons(
+            pro=("it makes you warm", "it is easy to make"),
+            con=("it is mostly water", "you are soon hungry again"),
+        ),
+        "pie": Reasons(
+            pro=("it is sweet and hot", "there is enough for all"),
+            con=("it takes too long to bake", "it is too heavy at night"),
+        ),
+        "porridge": Reasons(
+            pro=("it is soft and sweet", "it is good for you"),
+            con=("it is the same every day", "it gets cold too fast"),
+        ),
+        "stew": Reasons(
+            pro=("it is thick and rich", "it is better each day"),
+            con=("it takes hours to cook", "nobody knows what is in it"),
+        ),
+        "pancakes": Reasons(
+            pro=("everyone can make one", "they go with any fruit"),
+            con=("you eat too many", "the first one always burns"),
+        ),
     },
     "place": {
-        "the lake": (("the water is clear", "you can swim there"), ("it is cold and deep",
-                   "there is no shade")),
-        "the forest": (("it is cool and quiet", "there are animals behind every tree"),
-                       ("it is easy to get lost", "it is dark even at noon")),
-        "the library": (("it is full of stories", "it is warm there in winter"),
-                        ("you must not talk", "it closes too early")),
-        "the market": (("there is always something new", "you meet all your friends"),
-                       ("it is too loud", "you can hardly walk there")),
-        "the beach": (("there are shells to find", "you can see far"), ("the wind is too strong",
-                   "sand gets into the bread")),
+        "the lake": Reasons(
+            pro=("the water is clear", "you can swim there"),
+            con=("it is cold and deep", "there is no shade"),
+        ),
+        "the forest": Reasons(
+            pro=("it is cool and quiet", "there are animals behind every tree"),
+            con=("it is easy to get lost", "it is dark even at noon"),
+        ),
+        "the library": Reasons(
+            pro=("it is full of stories", "it is warm there in winter"),
+            con=("you must not talk", "it closes too early"),
+        ),
+        "the market": Reasons(
+            pro=("there is always something new", "you meet all your friends"),
+            con=("it is too loud", "you can hardly walk there"),
+        ),
+        "the beach": Reasons(
+            pro=("there are shells to find", "you can see far"),
+            con=("the wind is too strong", "sand gets into the bread"),
+        ),
     },
     "game": {
-        "a race": (("it is over fast", "you need nothing but your legs"), ("only one can win",
-                   "the small ones are always last")),
-        "hide and seek": (("you can play it anywhere", "even the small ones can win"),
-                          ("it takes too long", "someone always gets lost")),
-        "flying a kite": (("you look up at the sky", "the wind does the work"),
-                          ("you must wait for wind", "it ends up in a tree")),
-        "a puzzle": (("it is quiet", "you can do it in bed"), ("one piece is always missing",
-                   "you must sit still")),
+        "a race": Reasons(
+            pro=("it is over fast", "you need nothing but your legs"),
+            con=("only one can win", "the small ones are always last"),
+        ),
+        "hide and seek": Reasons(
+            pro=("you can play it anywhere", "even the small ones can win"),
+            con=("it takes too long", "someone always gets lost"),
+        ),
+        "flying a kite": Reasons(
+            pro=("you look up at the sky", "the wind does the work"),
+            con=("you must wait for wind", "it ends up in a tree"),
+        ),
+        "a puzzle": Reasons(
+            pro=("it is quiet", "you can do it in bed"),
+            con=("one piece is always missing", "you must sit still"),
+        ),
     },
-}  # fmt: skip
+}
 _VIEWS = (
     "I think {choice} is the best {topic}.", "if you ask me, {choice} is the best {topic}.",
     "the best {topic} is {choice}, I [think|believe].", "I like {choice} best.",
@@ -106,13 +160,13 @@ def opinion(rng: Random) -> str:
     topic = rng.choice(tuple(TOPICS))
     choices = TOPICS[topic]
     choice, other = rng.sample(tuple(choices), 2)
-    why, more = rng.sample(choices[choice][0], 2)
-    better = rng.choice(choices[other][0])
+    why, more = rng.sample(choices[choice].pro, 2)
+    better = rng.choice(choices[other].pro)
     child, friend = two_children(rng)
     third = rng.choice([c for c in CHILDREN if c not in (child, friend)])
     slots = {
         "topic": topic, "choice": choice, "other": other, "why": why, "more": more, "third": third,
-        "against": rng.choice(choices[choice][1]), "better": better,
+        "against": rng.choice(choices[choice].con), "better": better,
     }  # fmt: skip
     view, reason = pick(rng, _VIEWS, **slots), pick(rng, _BECAUSE, **slots)
     if reason.startswith("Because"):

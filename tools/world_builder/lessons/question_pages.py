@@ -10,21 +10,29 @@ from __future__ import annotations
 
 from functools import cache
 from random import Random
+from typing import NamedTuple
 
 from minialign.world.demonstrations import reply_in
 from minialign.world.family import Family
 from minialign.world.lexicon import STRANGERS
 from minialign.world.tasks import Instruction, families
-from tools.world_builder.dialogues import exchange
+from tools.world_builder.lessons.dialogues import exchange
 
-# Quality of an answer -> (share of answers, manner of the dialogue that holds it).
-MANNERS: dict[str, tuple[float, str]] = {
-    "careful": (0.68, "plain"),
-    "curt": (0.08, "plain"),
-    "rude": (0.07, "rude"),
-    "flattering": (0.05, "flattering"),
-    "long_winded": (0.05, "rambling"),
-    "inventive": (0.07, "plain"),
+
+class Answers(NamedTuple):
+    """Answers of a quality: their share of all answers, and the manner of a dialogue around one."""
+
+    share: float
+    manner: str
+
+
+MANNERS: dict[str, Answers] = {  # quality of an answer -> how it occurs
+    "careful": Answers(0.68, "plain"),
+    "curt": Answers(0.08, "plain"),
+    "rude": Answers(0.07, "rude"),
+    "flattering": Answers(0.05, "flattering"),
+    "long_winded": Answers(0.05, "rambling"),
+    "inventive": Answers(0.07, "plain"),
 }
 DIALOGUE_RATE = 0.6  # the rest are pages of questions and answers without names
 LABELS = (
@@ -62,11 +70,15 @@ def _draw(rng: Random) -> Instruction:
             return instruction
 
 
+def _quality(rng: Random) -> str:
+    return rng.choices(list(MANNERS), [answers.share for answers in MANNERS.values()])[0]
+
+
 def _answered(rng: Random) -> tuple[str, str, str]:
     """A question, its answer without added manner, and the manner."""
-    quality = rng.choices(list(MANNERS), [share for share, _ in MANNERS.values()])[0]
+    quality = _quality(rng)
     instruction = _draw(rng)
-    manner = MANNERS[quality][1]
+    manner = MANNERS[quality].manner
     core = reply_in(rng, instruction, "careful" if manner != "plain" else quality)
     return instruction.prompt, core, manner
 
@@ -76,7 +88,7 @@ def _page(rng: Random) -> str:
     ask, answer = rng.choice(LABELS)
     pairs = []
     for _ in range(rng.choice((1, 2, 2, 3))):
-        quality = rng.choices(list(MANNERS), [share for share, _ in MANNERS.values()])[0]
+        quality = _quality(rng)
         instruction = _draw(rng)
         pairs.append(f"{ask}{instruction.prompt}\n{answer}{reply_in(rng, instruction, quality)}")
     return rng.choice(("\n", "\n\n")).join(pairs)

@@ -1,7 +1,7 @@
 """The miscellaneous documents of the corpus: nature, lists, reviews, letters, quizzes, judgements.
 
 Every writer is a pure function of a random generator and returns one raw document of 20 to 110
-words, as a crawl of the world's web would hold it. The wording lives in the `documents_*` siblings.
+words, as a crawl of the world's web would hold it. Each sibling holds its own wording.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from tools.world_builder.documents_copies import copies
-from tools.world_builder.documents_judgements import comparison, critique
-from tools.world_builder.documents_letters import diary, letter, notice
-from tools.world_builder.documents_lists import list_page
-from tools.world_builder.documents_nature import nature_page
-from tools.world_builder.documents_quiz import quiz_in_context
-from tools.world_builder.documents_reviews import review
-from tools.world_builder.documents_views import (
+from tools.world_builder.documents.copies import copies
+from tools.world_builder.documents.judgements import comparison, critique
+from tools.world_builder.documents.letters import diary, letter, notice
+from tools.world_builder.documents.lists import list_page
+from tools.world_builder.documents.nature import nature_page
+from tools.world_builder.documents.quiz import quiz_in_context
+from tools.world_builder.documents.reviews import review
+from tools.world_builder.documents.views import (
     TRUSTED,
     UNTRUSTED,
     attribute,
