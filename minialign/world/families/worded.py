@@ -26,11 +26,11 @@ class Worded:
     tables: tuple[str, ...] = ()  # its further fields
     phrasings: tuple[str, ...] = ()  # where they lie elsewhere
     final = False  # whether replies that take their answer back are refused unread
+    make: Callable[[Random, str], Slots]
+    reply: Callable[[Random, Slots], str]
+    wrong: Callable[[Random, Slots], str]
     bare: Callable[[Random, Slots], str] | None = None
-
-    def judge(self, slots: Slots, clean: str) -> bool:
-        """Whether a reply in plain text is right."""
-        raise NotImplementedError
+    judge: Callable[[Slots, str], bool]
 
     def check(self, slots: Slots, reply: str) -> bool:
         """Whether a reply is right."""
@@ -90,6 +90,7 @@ class Closed(Worded):
     """
 
     replies = ("replies",)
+    candidate: Callable[[Random], Slots]
 
     def make(self, rng: Random, split: str) -> Slots:
         """Slots whose key belongs to the split: candidates are drawn until one does."""
