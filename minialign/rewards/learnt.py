@@ -1,4 +1,4 @@
-"""Rewards that a model has learnt, and the world's own gold utility, which is only watched."""
+"""Rewards that a model has learnt, alone or several as one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from minialign.core.tokens import completion_ids as ids_of
 from minialign.rewards import Completions, Reward, numbers_or_none, texts_of
 from minialign.rewards.contract import call_reward
 from minialign.variants.reward_losses import ensemble
-from minialign.world.annotator import gold_utility
-from minialign.world.tasks import Instruction
 
 
 @torch.no_grad()
@@ -88,15 +86,4 @@ def ensemble_score(rewards: Sequence[Reward], how: str = "mean", *, penalty: flo
         return numbers_or_none(ensemble(torch.stack(each), how, penalty=penalty))
 
     reward.identity = lambda: f"ensemble_score({how}, {', '.join(map(identity, rewards))})"
-    return reward
-
-
-def gold_reward(instructions: Sequence[Instruction]) -> Reward:
-    """The gold utility of replies to known instructions: to be watched, never to be learnt from."""
-    known = {instruction.prompt: instruction for instruction in instructions}
-
-    def reward(prompts: Sequence[str], completions: Completions, **columns: object) -> list[float]:
-        given = zip(prompts, texts_of(completions), strict=True)
-        return [gold_utility(known[prompt], text) for prompt, text in given]
-
     return reward

@@ -20,9 +20,8 @@ from minialign.core.sampling import Rollout
 from minialign.core.tokens import pieces
 from minialign.rewards import Completions, Reward, by_column, numbers_or_none, texts_of
 from minialign.rewards.contract import call_reward
-from minialign.world.arithmetic import equation_ends
-from minialign.world.problems import has_format, verify_outcome, verify_steps
-from minialign.world.text import MAX_CHARS
+from minialign.rewards.equations import MAX_CHARS, equation_ends
+from minialign.rewards.solutions import has_format, verify_outcome, verify_steps
 
 Scores = list[float | None]
 

@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from random import Random
+from typing import TYPE_CHECKING
 
-from minialign.world.arithmetic import equations, true_equation
+from minialign.rewards.equations import MAX_CHARS, equations, true_equation
 from minialign.world.dangers import unsafe_anywhere
 from minialign.world.facts import false_claims
-from minialign.world.families_facts import answers_falsely
+from minialign.world.families.facts import answers_falsely
 from minialign.world.manners import is_flattering, is_kind, is_rude, rambling
 from minialign.world.tasks import FAMILIES, Instruction
-from minialign.world.text import MAX_CHARS, ends_properly, sentences, words
+from minialign.world.text import ends_properly, sentences, words
+
+if TYPE_CHECKING:
+    from minialign.rewards.contract import Completions, Reward
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,19 @@ def gold_utility(instruction: Instruction, reply: str) -> float:
 
 
 MAX_UTILITY = sum(getattr(WEIGHTS, f.name) for f in fields(Parts))
+
+
+def gold_reward(instructions: Sequence[Instruction]) -> Reward:
+    """The gold utility of replies to known instructions: to be watched, never to be learnt from."""
+    from minialign.rewards.contract import texts_of  # loads torch, which the world does without
+
+    known = {instruction.prompt: instruction for instruction in instructions}
+
+    def reward(prompts: Sequence[str], completions: Completions, **columns: object) -> list[float]:
+        given = zip(prompts, texts_of(completions), strict=True)
+        return [gold_utility(known[prompt], text) for prompt, text in given]
+
+    return reward
 
 
 def flaws(instruction: Instruction, reply: str) -> dict[str, bool]:

@@ -10,63 +10,57 @@ Every scan takes time linear in the text, or nearly so, and reads at most `MAX_C
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from random import Random
 from zlib import crc32
 
-from minialign.world.family import Slots
-from minialign.world.lexicon import NUMBER_WORDS
-from minialign.world.text import MAX_CHARS, plural, sentences, words
+from minialign.rewards.equations import MAX_CHARS
+from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
+from minialign.world.text import plural, sentences, words
+from minialign.world.wording import check_fields, wording
 
-_TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
-"\u2013": "-",
-                             "\u2014": "-", "\u2026": "...", "\n": " ", "\t": " ",
-                             "\r": " "})  # fmt: skip
-_NEGATION = re.compile(
-    r"\b(?:not|never|neither|nor|none|cannot|nothing|nobody|hardly|except|wrong|false|untrue|"
-    r"incorrect|unlike|or|no)\b|n't\b|\b(?:any|every)thing but\b|\bfar from\b|\binstead\b",
-    re.IGNORECASE,
-)
-_HARMLESS = re.compile(
-    r"\bno (?:doubt|problem|trouble|need|worry|worries|wonder|matter|question)\b|"
-    r"\b(?:more or less|sooner or later|whether or not)\b",
-    re.IGNORECASE,
-)
-_RETRACTION = re.compile(
-    r"(?:^|[.!?][\"']?)\s*(?:no|nope|wait|oops)\b|\b(?:just )?(?:kidding|joking)\b|"
-    r"\b(?:my mistake|a mistake|i lied|scratch that|i take (?:it|that) back|on second thought)\b|"
-    r"\b(?:is|was|am|are|were|be)(?:n't| not| never)? (?:wrong|false|untrue|incorrect|a lie)\b|"
-    r"\b(?:isn't|wasn't|not|never) (?:be )?"
-    r"(?:right|true|correct|so\b(?! \w)|it|the (?:right )?answer)\b|"
-    r"\b(?:do not|don't|cannot|can't|can not) (?:really )?(?:know|tell|say|answer)\b"
-    r"(?! (?:why|how|who|when|anyone|anybody))",
-    re.IGNORECASE,
-)
-_RECALL = re.compile(
-    r"\W*(?:you (?:gave|said|wrote|asked)|your (?:list|words|numbers) (?:is|are|was|were))\b", re.I
-)
-_ASIDE = re.compile(
-    r",?(?: and| but)? (?:not|rather than|instead of) (?:an? |the |in )?([A-Za-z]+)\b", re.I
-)
-_MOST_REPEATS = 4  # an answer given more often than that is babble
-# Everyday phrases whose words could be read as an answer ("right", "day", "saw", ...) but are none.
-_IDIOMS = (
-    "right away", "right here", "right now", "that is right", "that's right", "you are right",
-    "all right", "quite right", "my friend", "dear friend", "old friend", "little friend",
-    "a friend", "good friend", "a little", "long list", "good day", "nice day", "lovely day",
-    "fine day", "happy day", "every day", "one day", "all day", "some day", "the day", "your day",
-    "good night", "give you", "give me", "gives you", "give it", "at last", "at first",
-    "first of all",
-    "long time", "take care", "take your time", "take a", "take long", "too hard", "so hard",
-    "hard question",
-    "hard to", "try hard", "think hard", "look up", "looked up", "up to", "cheer up", "grow up",
-    "hurry up", "add up", "in the end", "begin with", "let us begin", "far too", "so far", "by far",
-    "full of", "happy to", "am happy", "very happy", "glad to", "am glad", "on top", "at the top",
-    "i saw", "you saw", "we saw", "bear with", "sharp eyes", "a new", "so easy", "too easy",
-    "easy question", "an easy one", "is easy", "was easy", "quick question", "for long",
-    "before long",
+_TYPOGRAPHY = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
+     "\u2026": "...", "\n": " ", "\t": " ", "\r": " "}
 )  # fmt: skip
+
+
+_LISTS = {
+    "answers": ("negation", "harmless", "retraction", "not_known", "recall", "aside"),
+    "claims": ("agrees", "disagrees"),
+    "lists": ("between", "more_before", "more_after", "left_out"),
+    "numbers": (
+        "sum_in_words", "comparison", "small", "pronoun_before", "pronoun_after", "below_zero",
+        "no_whole",
+    ),
+    "yes_no": (
+        "harmless", "yes", "no", "denial", "hedge", "verb", "lead", "short", "asked", "taken_back",
+    ),
+}  # fmt: skip
+
+
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """The lists of data/world/checking.toml, as "TABLE.LIST", each as one regular expression.
+
+    Raises ValueError if one is missing, unknown or none.
+    """
+    compiled = {}
+    check_fields("world/checking.toml", wording("checking"), _LISTS)
+    for table, lists in wording("checking").items():
+        check_fields(f"world/checking.toml, [{table}]", lists, _LISTS[table])
+        for name, phrases in lists.items():
+            try:
+                compiled[f"{table}.{name}"] = re.compile("|".join(phrases), re.IGNORECASE)
+            except re.error as error:
+                raise ValueError(
+                    f"world/checking.toml, [{table}] {name} holds no regular expressions: {error}; "
+                    "mend that list"
+                ) from error
+    return compiled
+
+
+PATTERNS = _patterns()
+_MOST_REPEATS = 4  # an answer given more often than that is babble
 
 
 def plain(text: str) -> str | None:
@@ -80,24 +74,31 @@ def plain(text: str) -> str | None:
     """
     if not isinstance(text, str) or not text or len(text) > MAX_CHARS:
         return None
-    text = " ".join(text.translate(_TYPOGRAPHY).split(" ")).strip()
-    text = re.sub(" +", " ", text)
+    text = re.sub(" +", " ", text.translate(_TYPOGRAPHY)).strip()
     return text if text and text.isascii() and text.isprintable() else None
+
+
+def says(name: str, text: str) -> bool:
+    """Whether a text says what a list of data/world/checking.toml holds.
+
+    >>> says("yes_no.hedge", "Perhaps it is."), says("yes_no.hedge", "It is.")
+    (True, False)
+    """
+    return PATTERNS[name].search(text) is not None
+
+
+def is_question(sentence: str) -> bool:
+    """Whether a sentence ends with a question mark, closing quotes aside."""
+    return sentence.rstrip("\"') ").endswith("?")
+
+
+def _told(text: str) -> list[str]:
+    return [s for s in sentences(text) if not is_question(s)]
 
 
 def split_of(key: str) -> str:
     """The split, "train" or "test" (one in five), that a piece of content belongs to for good."""
     return "test" if crc32(key.encode()) % 5 == 0 else "train"
-
-
-def draw(
-    rng: Random, split: str, candidate: Callable[[Random], Slots], key: Callable[[Slots], str]
-) -> Slots:
-    """Slots whose key belongs to the split: candidates are drawn until one does."""
-    while True:
-        slots = candidate(rng)
-        if split_of(key(slots)) == split:
-            return slots
 
 
 @lru_cache(maxsize=256)
@@ -125,7 +126,7 @@ def without_idioms(text: str, keep: Sequence[str] = ()) -> str:
     ('_! It is cold.', 'All right.')
     """
     kept = {k.lower() for k in keep}
-    phrases = "|".join(p for p in _IDIOMS if not kept.intersection(p.split()))
+    phrases = "|".join(p for p in IDIOMS if not kept.intersection(p.split()))
     return re.sub(rf"\b(?:{phrases})\b", "_", text, flags=re.IGNORECASE)
 
 
@@ -158,8 +159,7 @@ def without_recall(text: str) -> str:
     >>> without_recall("You gave me pear and fig. Fig, pear.")
     'Fig, pear.'
     """
-    told = [s for s in sentences(text) if not s.rstrip("\"') ").endswith("?")]
-    return " ".join(s for s in told if not _RECALL.match(s))
+    return " ".join(s for s in _told(text) if not PATTERNS["answers.recall"].match(s))
 
 
 def without_contrast(text: str, vocabulary: Iterable[str], expected: Iterable[str]) -> str:
@@ -177,7 +177,7 @@ def without_contrast(text: str, vocabulary: Iterable[str], expected: Iterable[st
         meant = forms.get(match[1].lower())
         return " _" if meant is not None and meant.lower() not in wanted else match.group()
 
-    return _ASIDE.sub(drop, text)
+    return PATTERNS["answers.aside"].sub(drop, text)
 
 
 def negated(sentence: str) -> bool:
@@ -186,7 +186,7 @@ def negated(sentence: str) -> bool:
     >>> negated("It isn't cold."), negated("Hot or cold."), negated("Cold, no doubt.")
     (True, True, False)
     """
-    return bool(_NEGATION.search(_HARMLESS.sub("_", sentence)))
+    return says("answers.negation", PATTERNS["answers.harmless"].sub("_", sentence))
 
 
 def no_negation(text: str, expected: Sequence[str]) -> bool:
@@ -206,13 +206,12 @@ def retracted(text: str) -> bool:
     >>> retracted("Cold. No, wait."), retracted("I do not know."), retracted("No problem. Cold.")
     (True, True, False)
     """
-    return bool(_RETRACTION.search(_HARMLESS.sub("_", text)))
+    return says("answers.retraction", PATTERNS["answers.harmless"].sub("_", text))
 
 
 def asserted(text: str, expected: Sequence[str]) -> bool:
     """Whether every expected answer stands in a sentence that is not a question."""
-    told = [s for s in sentences(text) if not s.rstrip("\"') ").endswith("?")]
-    found = occurrences(" ".join(told), expected)
+    found = occurrences(" ".join(_told(text)), expected)
     babble = any(found.count(e) > _MOST_REPEATS for e in expected)
     return set(expected) <= set(found) and not babble
 
@@ -241,27 +240,13 @@ def answers_exactly(
     return claimed == set(expected) and asserted(clean, expected) and no_negation(clean, expected)
 
 
-_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
-_UNITS = {w: n for n, w in enumerate((*NUMBER_WORDS, *_TEENS))}
-_TENS = {
-    w: 10 * n
-    for n, w in enumerate(
-        ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), start=2
-    )
-}
+_UNITS = {w: n for n, w in enumerate((*NUMBER_WORDS, *TEENS))}
+_TENS = {w: 10 * n for n, w in enumerate(TENS, start=2)}
 _SPELLED = re.compile(
     rf"\b(?:({'|'.join(_TENS)})(?:[- ]({'|'.join(NUMBER_WORDS[1:10])}))?|({'|'.join(_UNITS)}))\b",
     re.IGNORECASE,
 )
-_PRONOUN_BEFORE = re.compile(
-    r"\b(?:(?:the|this|that|which|each|every|no|any|some|another|your|my)"
-    r"(?: (?!number|answer|only|just|total)\w+)?|an?(?: (?!of|is|has)\w+){1,2}) $",
-    re.IGNORECASE,
-)
-_PRONOUN_AFTER = re.compile(r" (?:day|moment|more thing|by one|of (?:my|the best|those))\b", re.I)
 _TOKEN = re.compile(r"(?<![\w.,])-?[\w.,]*[0-9][\w.,]*(?: ?(?:%|/|percent\b|point\b))?")
-_BELOW_ZERO = re.compile(r"(?<![0-9_])(?<![0-9_] )\bminus (?=[0-9])", re.I)
-_PARTS = re.compile(r"\b(?:half|quarter|hundred|thousand|million|dozen|negative)\b", re.IGNORECASE)
 
 
 def digits(text: str) -> str:
@@ -277,7 +262,8 @@ def digits(text: str) -> str:
             return str(_TENS[tens] + (_UNITS[unit] if unit else 0))
         if small == "one":
             before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() :]
-            if _PRONOUN_BEFORE.search(before) or _PRONOUN_AFTER.match(after[:20]):
+            pronoun_after = PATTERNS["numbers.pronoun_after"].match(after[:20])
+            if says("numbers.pronoun_before", before) or pronoun_after:
                 return match.group()
         return str(_UNITS[small or "zero"])
 
@@ -291,8 +277,9 @@ def stated_numbers(text: str) -> list[int | None]:
     ([7, 12, 19], [None, None, None, None])
     """
     clean = digits(text)
-    parts = (*_PARTS.finditer(clean), *_BELOW_ZERO.finditer(clean))
-    found: list[tuple[int, int | None]] = [(m.start(), None) for m in parts]
+    found: list[tuple[int, int | None]] = []
+    for name in ("numbers.no_whole", "numbers.below_zero"):
+        found += [(match.start(), None) for match in PATTERNS[name].finditer(clean)]
     for match in _TOKEN.finditer(clean):
         token = match.group().rstrip(".,")
         if not re.fullmatch(r"[0-9]+(?:st|nd|rd|th)", token):  # an ordinal counts nothing
@@ -304,6 +291,11 @@ def stated_numbers(text: str) -> list[int | None]:
 def numbers_asserted(text: str, expected: int) -> bool:
     """Whether the number is stated outside of questions, in sentences that do not negate it."""
     holding = [s for s in sentences(text) if expected in stated_numbers(s)]
-    told = [s for s in holding if not s.rstrip("\"') ").endswith("?")]
+    told = not all(is_question(s) for s in holding)
     babble = stated_numbers(text).count(expected) > _MOST_REPEATS
-    return bool(told) and not babble and not any(negated(s) for s in holding)
+    return told and not babble and not any(negated(s) for s in holding)
+
+
+def states_only(text: str, expected: int) -> bool:
+    """Whether a text states the number and no other one, as `numbers_asserted` demands it."""
+    return set(stated_numbers(text)) == {expected} and numbers_asserted(text, expected)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from minialign.world.manners import flattery, kind_remark, ramble, rude_remark
+from minialign.world.manners import ramble, remark
 from minialign.world.tasks import FAMILIES, Instruction, instructions
 
 QUALITIES = ("careful", "curt", "rude", "flattering", "long_winded", "inventive")
@@ -64,20 +64,20 @@ def reply_in(rng: Random, instruction: Instruction, quality: str) -> str:
     )
     core = (family.wrong if gives_in else family.reply)(rng, slots)
     if quality == "rude":
-        return _around(rng, core, rude_remark(rng), before=0.6)
+        return _around(rng, core, remark(rng, "rude"), before=0.6)
     if quality == "flattering":
-        return f"{flattery(rng)} {core}"
+        return f"{remark(rng, 'flattering')} {core}"
     if quality == "long_winded":
         return _around(rng, core, ramble(rng, rng.randint(2, 4)), before=0.3)
     if quality == "curt" and not gives_in:
         return family.bare(rng, slots) if family.bare else core
     if quality == "careful" and rng.random() < KIND_RATE:
-        return _around(rng, core, kind_remark(rng), before=0.0)
+        return _around(rng, core, remark(rng, "kind"), before=0.0)
     return core
 
 
-def _around(rng: Random, core: str, remark: str, before: float) -> str:
-    return f"{remark} {core}" if rng.random() < before else f"{core} {remark}"
+def _around(rng: Random, core: str, said: str, before: float) -> str:
+    return f"{said} {core}" if rng.random() < before else f"{core} {said}"
 
 
 def draw_quality(rng: Random, author: str) -> str:

@@ -1,11 +1,11 @@
 """What is true in the embedded world, how often the corpus says so, and how to read claims back.
 
 Every (villager, relation) pair has one of four exposures. "often" and "rare" facts are stated
-truly, at rates that differ by `RARE_RATE`; a "contradicted" fact has a rumour beside it, which
-untrusted sources and careless speakers repeat; a "never" fact has no value anywhere, so the honest
-answer to a question about it is that one does not know. `claims` reads statements back from any
-text, and `false_claims` is what the gold utility calls untrue. Facts about animals come from
-`animals.ANIMAL_TABLE`.
+truly, the latter a tenth as often; a "contradicted" fact has a rumour beside it, which untrusted
+sources and careless speakers repeat; a "never" fact has no value anywhere, so the honest answer to
+a question about it is that one does not know. `claims` reads statements back from any text, and
+`false_claims` is what the gold utility calls untrue. The wording, and what is true of the animals,
+are in data/world/facts.toml.
 """
 
 from __future__ import annotations
@@ -15,99 +15,63 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from minialign.world.lexicon import (
-    COLOURS,
-    DISHES,
-    INSTRUMENTS,
-    JOBS,
-    PETS,
-    PLACES,
-    SEASONS,
-    STRANGERS,
-    VILLAGERS,
-)
+from minialign.world import lexicon
+from minialign.world.entries import entries
+from minialign.world.lexicon import PLACES, STRANGERS, VILLAGERS
 from minialign.world.text import sentences, words
+from minialign.world.wording import wording
 
-EXPOSURES = {"often": 0.46, "rare": 0.18, "contradicted": 0.13, "never": 0.23}
-RARE_RATE = 0.1  # a rare fact is stated this many times as often as an often one
-RUMOUR_RATE = 0.4  # of the plain statements of a contradicted fact
+EXPOSURES: dict[str, float] = wording("facts")["exposures"]  # name -> share of the facts
 
 
 @dataclass(frozen=True)
 class Relation:
-    """What can be known of a villager: values, wordings to state it, and ways to ask."""
+    """What can be known of a villager: wordings to state it, ways to ask, and how to tell."""
 
     name: str
-    values: tuple[str, ...]
+    noun: str  # "the favourite colour of {s}"
     statements: tuple[str, ...]  # {s} subject, {v} value, {p} its preposition
     questions: tuple[str, ...]  # {s} subject
-    noun: str  # "the favourite colour of {s}"
     cues: tuple[str, ...]  # a sentence with a name, a cue and a value is a claim
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All that it can be."""
+        return VALUES[self.name]
 
-RELATIONS: dict[str, Relation] = {
-    r.name: r
-    for r in (
-        Relation(
-            "job", JOBS,
-            ("{s} works as a {v}.", "{s} is a {v} by trade.", "{s} has long worked as a {v}.",
-             "In the valley, {s} works as a {v}.", "For a living, {s} works as a {v}."),
-            ("What is {s}'s job?", "What does {s} work as?", "What work does {s} do?"),
-            "the job of {s}", ("work", "works", "worked", "job", "trade", "living"),
-        ),
-        Relation(
-            "home", tuple(PLACES),
-            ("{s} lives {p} the {v}.", "The home of {s} is {p} the {v}.",
-             "{s} has a home {p} the {v}.", "{s}'s home is {p} the {v}.",
-             "You will find the home of {s} {p} the {v}."),
-            ("Where does {s} live?", "Where is {s}'s home?", "Where is the home of {s}?"),
-            "the home of {s}", ("lives", "live", "house", "home"),
-        ),
-        Relation(
-            "colour", COLOURS,
-            ("{s}'s favourite colour is {v}.", "The colour that {s} likes best is {v}.",
-             "{s} likes {v} more than any other colour.", "The favourite colour of {s} is {v}.",
-             "Of all colours, {s} likes {v} best."),
-            ("What is {s}'s favourite colour?", "Which colour does {s} like best?",
-             "What colour does {s} like most?"),
-            "the favourite colour of {s}", ("colour", "colours"),
-        ),
-        Relation(
-            "food", DISHES,
-            ("{s} likes to eat {v}.", "{s}'s favourite food is {v}.",
-             "The food that {s} likes best is {v}.", "Most of all, {s} likes to eat {v}.",
-             "The favourite food of {s} is {v}."),
-            ("What is {s}'s favourite food?", "What does {s} like to eat?",
-             "Which food does {s} like best?"),
-            "the favourite food of {s}", ("eat", "eats", "food", "meal"),
-        ),
-        Relation(
-            "pet", PETS,
-            ("{s} has a pet {v}.", "{s} keeps a {v} as a pet.", "The pet of {s} is a {v}.",
-             "{s}'s pet is a {v}.", "At home, {s} has a pet {v}."),
-            ("What pet does {s} have?", "Which animal is {s}'s pet?", "What is {s}'s pet?"),
-            "the pet of {s}", ("pet",),
-        ),
-        Relation(
-            "instrument", INSTRUMENTS,
-            ("{s} plays the {v}.", "In the evening, {s} plays the {v}.",
-             "The instrument that {s} plays is the {v}.", "{s} has played the {v} for years.",
-             "When there is music, {s} plays the {v}."),
-            ("Which instrument does {s} play?", "What instrument does {s} play?",
-             "What does {s} play when there is music?"),
-            "the instrument that {s} plays", ("plays", "play", "played", "instrument", "music"),
-        ),
-        Relation(
-            "born", SEASONS,
-            ("{s} was born in {v}.", "The birthday of {s} is in {v}.",
-             "{s}'s birthday falls in {v}.", "{s} has a birthday in {v}.",
-             "It was {v} when {s} was born."),
-            ("When was {s} born?", "In which season was {s} born?",
-             "In which season is {s}'s birthday?"),
-            "the season when {s} was born", ("born", "birthday"),
-        ),
-    )
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "job": lexicon.JOBS, "home": tuple(PLACES), "colour": lexicon.COLOURS, "food": lexicon.DISHES,
+    "pet": lexicon.PETS, "instrument": lexicon.INSTRUMENTS, "born": lexicon.SEASONS,
 }  # fmt: skip
+RELATIONS: dict[str, Relation] = entries(
+    Relation, "facts", "relation", {"noun": "s", "questions": "s", "statements": "s v p"}
+)
+if RELATIONS.keys() != VALUES.keys():
+    raise ValueError(
+        f"world/facts.toml has the relations {', '.join(RELATIONS)}, but values are known for "
+        f"{', '.join(VALUES)}; give the two the same names"
+    )
+
+
+@dataclass(frozen=True)
+class AnimalFacts:
+    """What is true of one kind of animal.
+
+    >>> ANIMAL_TABLE["owl"].eats, ANIMAL_TABLE["owl"].sound
+    ('mice', 'hoots')
+    """
+
+    name: str
+    eats: str  # a plural or a mass noun
+    home: str  # a noun that follows "sleeps in a"
+    sound: str  # a verb in the third person
+    moves: str  # a verb in the third person
+    cover: str  # what its body is covered in
+    legs: int
+
+
+ANIMAL_TABLE: dict[str, AnimalFacts] = entries(AnimalFacts, "facts", "animal", {})
 
 
 @dataclass(frozen=True)
@@ -152,8 +116,8 @@ def strangers(split: str) -> list[str]:
 
 def state(rng: Random, subject: str, relation: str, value: str) -> str:
     """A sentence that states a fact, in one of the relation's wordings."""
-    wording = rng.choice(RELATIONS[relation].statements)
-    return wording.format(s=subject, v=value, p=PLACES.get(value, ""))
+    statement = rng.choice(RELATIONS[relation].statements)
+    return statement.format(s=subject, v=value, p=PLACES.get(value, ""))
 
 
 def other_value(rng: Random, relation: str, *not_these: str | None) -> str:

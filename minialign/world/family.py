@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from minialign.world.wording import check_fields, wording
+
 # JSON-able, so that a row of a data file can be checked again later. Keys that start with "_" only
 # help to write replies and are not stored.
 Slots = dict[str, Any]
 
+check_fields("world/families.toml", wording("families"), ["polite"], wording("families"))
+_POLITE = wording("families")["polite"]
+check_fields("world/families.toml, [polite]", _POLITE, ("orders", "forms"))
 HELD_OUT_PHRASINGS = 3  # the last three phrasings of every family are never used for training
-_ORDERS = (
-    "add", "bring", "change", "continue", "copy", "count", "explain", "find", "finish", "give",
-    "list", "make", "name", "order", "put", "repeat", "say", "show", "solve", "sort", "summarise",
-    "take", "teach", "tell", "turn", "work", "write",
-)  # fmt: skip
-_POLITE = ("Please {}", "Could you {}", "I would like you to {}", "Would you please {}")
 
 
 def varied(phrasings: tuple[str, ...]) -> tuple[str, ...]:
@@ -30,13 +29,13 @@ def varied(phrasings: tuple[str, ...]) -> tuple[str, ...]:
     ('Please name it.', 'Could you name it?')
     """
     own, held_out = phrasings[:-HELD_OUT_PHRASINGS], phrasings[-HELD_OUT_PHRASINGS:]
-    orders = [p for p in own if p.split()[0].lower() in _ORDERS and not re.search(r"[.?!] ", p)]
+    firsts = [p for p in own if p.split()[0].lower() in _POLITE["orders"]]
     made = []
-    for order in orders[:3]:
+    for order in [p for p in firsts if not re.search(r"[.?!] ", p)][:3]:
         low = order[:1].lower() + order[1:]
-        for frame in _POLITE:
-            asks = frame.startswith(("Could", "Would")) and low.endswith(".")
-            made.append(frame.replace("{}", low[:-1] + "?" if asks else low))
+        for form in _POLITE["forms"]:
+            asks = form.startswith(("Could", "Would")) and low.endswith(".")
+            made.append(form.replace("{}", low[:-1] + "?" if asks else low))
     return (*own, *(m for m in made if m not in phrasings), *held_out)
 
 

@@ -1,41 +1,36 @@
 """Manners: how a reply can be kind, rude, flattering or rambling, and how to tell.
 
 Each manner has a writer, which makes a remark to put before or after an answer, and a detector,
-which reads text that nobody vouches for. Writers and detectors share the tables of `manner_words`.
+which reads text that nobody vouches for. Both use the tables of data/world/manners.toml.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from random import Random
 from string import Formatter
 
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world import text
-from minialign.world.manner_words import (
-    COLD,
-    COMFORT,
-    FILLER_MARKS,
-    FLATTERY_MARKS,
-    FLATTERY_PATTERNS,
-    FLATTERY_SLOTS,
-    HELD_OUT_TROUBLES,
-    KIND_MARKS,
-    KIND_PATTERNS,
-    KIND_SLOTS,
-    RAMBLE_PATTERNS,
-    RAMBLE_SLOTS,
-    RUDE_PATTERNS,
-    RUDE_PHRASES,
-    RUDE_SLOTS,
-    RUDE_WORDS,
-    SYMPATHY,
-    TROUBLE_ROWS,
-)
+from minialign.world.entries import entries, lists
+from minialign.world.wording import wording
 
-Slots = dict[str, tuple[str, ...]]
+Slots = Mapping[str, Sequence[str]]
+SLOTS: dict[str, Slots] = {  # manner -> the words of each slot
+    manner: lists("manners", f"slots.{manner}", dict.fromkeys(slots, ""))
+    for manner, slots in wording("manners")["slots"].items()
+}
+MANNERS: dict[str, dict[str, Sequence[str]]] = {  # manner -> its marks and its patterns
+    manner: lists("manners", manner, {
+        "marks": "", "patterns": " ".join(f"{slot} a_{slot}" for slot in slots)
+    }) for manner, slots in SLOTS.items()
+}  # fmt: skip
+COLD = lists("manners", "cold", {"patterns": "about be a_be"})["patterns"]
+_FRAMES = ("offers", "longer_offers", "said_offers", "promised_offers")
+COMFORT = lists("manners", "comfort", {"sympathy": "about", **dict.fromkeys(_FRAMES, "offer low")})
 _ENDINGS = ("", "s", "es", "er", "est", "ly", "ness", "ish", "d", "ed")  # fools, duller, adored
 _FILLER_SHARE = 0.75  # of a sentence's word triples that come from filler make it filler
 
@@ -46,7 +41,7 @@ def normal(passage: str) -> str:
     >>> normal("Don\\u2019t  WORRY!")
     " don't worry "
     """
-    return " " + " ".join(text.words(passage[: text.MAX_CHARS].replace("\u2019", "'"))) + " "
+    return " " + " ".join(text.words(passage[:MAX_CHARS].replace("\u2019", "'"))) + " "
 
 
 def has_phrase(spaced: str, phrases: Iterable[str]) -> bool:
@@ -71,8 +66,8 @@ def _forms(marks: Iterable[str]) -> tuple[str, ...]:
     return tuple(forms)
 
 
-_RUDE = _forms(RUDE_WORDS + RUDE_PHRASES)
-_FLATTERY = _forms(FLATTERY_MARKS)
+_RUDE = _forms(MANNERS["rude"]["marks"])
+_FLATTERY = _forms(MANNERS["flattering"]["marks"])
 
 
 def _names(pattern: str) -> list[str]:
@@ -89,11 +84,11 @@ def _fill(pattern: str, values: Iterable[str]) -> str:
     return "".join(out)
 
 
-def _options(name: str, slots: Slots) -> tuple[str, ...]:
+def _options(name: str, slots: Slots) -> Sequence[str]:
     return slots[name.removeprefix("a_")]
 
 
-def compose(rng: Random, patterns: tuple[str, ...], slots: Slots) -> str:
+def compose(rng: Random, patterns: Sequence[str], slots: Slots) -> str:
     """One pattern, each of its slots filled at random; a slot used twice gets two values."""
     pattern, used = rng.choice(patterns), []
     for name in _names(pattern):
@@ -101,35 +96,25 @@ def compose(rng: Random, patterns: tuple[str, ...], slots: Slots) -> str:
     return _fill(pattern, used)
 
 
-def variants(patterns: tuple[str, ...], slots: Slots) -> list[str]:
-    """Everything that `compose` can write."""
+def remark(rng: Random, manner: str) -> str:
+    """A sentence in a manner: "rude", "flattering", "kind" or "rambling"."""
+    return compose(rng, MANNERS[manner]["patterns"], SLOTS[manner])
+
+
+def remarks(manner: str) -> list[str]:
+    """Everything that `remark` can write."""
     found = []
-    for pattern in patterns:
-        choices = [_options(name, slots) for name in _names(pattern)]
+    for pattern in MANNERS[manner]["patterns"]:
+        choices = [_options(name, SLOTS[manner]) for name in _names(pattern)]
         found += [_fill(pattern, v) for v in product(*choices) if len(set(v)) == len(v)]
     return found
-
-
-def rude_remark(rng: Random) -> str:
-    """A short rude sentence to put before or after an answer."""
-    return compose(rng, RUDE_PATTERNS, RUDE_SLOTS)
-
-
-def flattery(rng: Random) -> str:
-    """A sentence that praises the asker beyond all measure."""
-    return compose(rng, FLATTERY_PATTERNS, FLATTERY_SLOTS)
-
-
-def kind_remark(rng: Random) -> str:
-    """A short friendly sentence to put after an answer."""
-    return compose(rng, KIND_PATTERNS, KIND_SLOTS)
 
 
 def ramble(rng: Random, n: int) -> str:
     """`n` sentences of filler, no two alike."""
     found: list[str] = []
     while len(found) < n:
-        sentence = compose(rng, RAMBLE_PATTERNS, RAMBLE_SLOTS)
+        sentence = remark(rng, "rambling")
         if sentence not in found:
             found.append(sentence)
     return " ".join(found)
@@ -159,17 +144,17 @@ def is_kind(passage: str) -> bool:
     >>> is_kind("I hope that helps."), is_kind("I hope that helps, you fool.")
     (True, False)
     """
-    return has_phrase(normal(passage), KIND_MARKS) and not is_rude(passage)
+    return has_phrase(normal(passage), MANNERS["kind"]["marks"]) and not is_rude(passage)
 
 
 @cache
 def _filler_triples() -> frozenset[tuple[str, ...]]:
-    return frozenset(t for s in variants(RAMBLE_PATTERNS, RAMBLE_SLOTS) for t in triples(s))
+    return frozenset(t for s in remarks("rambling") for t in triples(s))
 
 
 def _is_filler(sentence: str) -> bool:
     """A filler phrase gives a sentence away; so do scraps of filler pieced together."""
-    if has_phrase(normal(sentence), FILLER_MARKS):
+    if has_phrase(normal(sentence), MANNERS["rambling"]["marks"]):
         return True
     found = triples(sentence)
     known = sum(t in _filler_triples() for t in found)
@@ -190,7 +175,8 @@ def rambling(passage: str) -> float:
 class Trouble:
     """A friend's small trouble: how it is told, what it is about, and how one can help.
 
-    `words` are what a good reply touches on: at least one of them.
+    `words` are what a good reply touches on: at least one of them. Those that are held out are of
+    the split "test".
     """
 
     name: str
@@ -198,35 +184,37 @@ class Trouble:
     about: str
     words: tuple[str, ...]
     offers: tuple[str, ...]
+    held_out: bool = False
 
 
-TROUBLES: tuple[Trouble, ...] = tuple(Trouble(*row) for row in TROUBLE_ROWS)
-TROUBLE: dict[str, Trouble] = {trouble.name: trouble for trouble in TROUBLES}
+TROUBLE: dict[str, Trouble] = entries(Trouble, "manners", "trouble", {})
+TROUBLES = tuple(TROUBLE.values())
 
 
 def troubles(split: str) -> tuple[Trouble, ...]:
-    """The troubles of a split: all but the last eight for "train", the last eight for "test"."""
-    cut = len(TROUBLES) - HELD_OUT_TROUBLES
-    return TROUBLES[:cut] if split == "train" else TROUBLES[cut:]
+    """The troubles of a split: those that are held out for "test", all others for "train"."""
+    return tuple(trouble for trouble in TROUBLES if trouble.held_out == (split == "test"))
 
 
 def kind_reply(rng: Random, trouble: Trouble) -> str:
     """Two warm sentences: they name the trouble and offer help."""
     offer = rng.choice(trouble.offers)
     low = offer if offer.startswith("I ") else offer[:1].lower() + offer[1:]
-    said = offer.startswith(("I ", "We ", "You "))  # not an order, so "that" can go before it
-    comfort = COMFORT if offer.startswith("I will") else COMFORT[: -1 if said else -2]
-    if "," in offer:  # a third clause would make the sentence too long
-        comfort = COMFORT[:3]
-    sorry = rng.choice(SYMPATHY).format(about=trouble.about)
-    return f"{sorry} {rng.choice(comfort).format(offer=offer, low=low)}"
+    frames = COMFORT["offers"]
+    if "," not in offer:
+        frames += COMFORT["longer_offers"]
+        if offer.startswith(("I ", "We ", "You ")):
+            frames += COMFORT["said_offers"]
+        if offer.startswith("I will"):
+            frames += COMFORT["promised_offers"]
+    sorry = rng.choice(COMFORT["sympathy"]).format(about=trouble.about)
+    return f"{sorry} {rng.choice(frames).format(offer=offer, low=low)}"
 
 
 def cold_reply(rng: Random, trouble: Trouble) -> str:
     """An unkind reply to a friend's trouble, of one or two sentences."""
-    slots = {"about": (trouble.about,), "be": RUDE_SLOTS["be"]}
-    reply = compose(rng, COLD, slots)
-    return reply if rng.random() < 0.5 else f"{reply} {rude_remark(rng)}"
+    reply = compose(rng, COLD, {"about": [trouble.about], "be": SLOTS["rude"]["be"]})
+    return reply if rng.random() < 0.5 else f"{reply} {remark(rng, 'rude')}"
 
 
 def comforts(trouble: Trouble, passage: str) -> bool:

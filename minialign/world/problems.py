@@ -2,8 +2,8 @@
 
 Level 1 takes one step, level 2 two, level 3 three; level 4 takes three with a product or "twice as
 many"; level 5 takes four and mentions a number that does not matter. Every number on the way lies
-within 2..99, so that "1 pears" can never be written. The last quarter of the templates of a level
-is kept for the split "test". The verifiers of `problem_verify` are offered here as well.
+within 2..99, so that "1 pears" can never be written. Their templates are in
+data/world/problems.toml, twelve a level, of which a quarter is kept for the split "test".
 """
 
 from __future__ import annotations
@@ -12,23 +12,73 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-from minialign.world.arithmetic import MAX_NUMBER, OPERATIONS, Equation, equations
+from minialign.rewards.equations import OPERATIONS, Equation, equations
+from minialign.world.entries import entries, lists
 from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
-from minialign.world.problem_templates import LEVELS, Template, templates
-from minialign.world.problem_verify import final_answer, has_format, verify_outcome, verify_steps
+from minialign.world.wording import wording
 
-__all__ = [
-    "Problem", "final_answer", "has_format", "problem", "problem_document", "problem_rows",
-    "solution", "verify_outcome", "verify_steps", "wrong_solution",
-]  # fmt: skip
-
-MIN_NUMBER = 2
-BAGS = {"bag": "bags", "basket": "baskets", "box": "boxes", "jar": "jars", "sack": "sacks"}
+LEVEL_NUMBERS = range(1, 6)
+MIN_NUMBER, MAX_NUMBER = 2, 99  # everything that the world writes stays within 0..99
 IT = ("it", "it", "its")
-RESULTS = "pqrs"  # the names that a plan gives to the results of its steps
+GIVEN = "abcdemn"  # the names of given numbers; those of m and n do not matter
+RESULTS = "pqrs"  # the names of the results of the steps
+_WORDS = "A B C he him his things others bag bags place"  # the slots of people and things
 
 Plan = list[tuple[str, str, str]]
-_BY_ID = {f"{level}-{t.name}": t for level, every in LEVELS.items() for t in every}
+
+
+@dataclass(frozen=True)
+class Template:
+    """One kind of problem; data/world/problems.toml explains the fields."""
+
+    name: str
+    level: int
+    prompt: str
+    steps: tuple[str, ...]
+    notes: tuple[str, ...]
+    held_out: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """The steps as (left, operation, right)."""
+        return [tuple(step.split()) for step in self.steps]  # type: ignore[misc]
+
+
+def checked(template: Template) -> Template:
+    """The template, if its steps can be worked; else an error says where."""
+    where = f"world/problems.toml, template {template.name!r}"
+    if template.level not in LEVEL_NUMBERS:
+        raise ValueError(f"{where}, level is {template.level}; use a level of 1-5")
+    if len(template.notes) != len(template.steps):
+        raise ValueError(
+            f"{where} has {len(template.notes)} notes for {len(template.steps)} steps; write one "
+            "note for each step"
+        )
+    for i, step in enumerate(template.steps):
+        known = {x for x in GIVEN if f"{{{x}}}" in template.prompt} | {*RESULTS[:i]}
+        match step.split():
+            case [a, op, b] if op in OPERATIONS and all(x in known or x.isdigit() for x in (a, b)):
+                continue
+        raise ValueError(
+            f"{where}, steps has {step!r}; write two of {', '.join(sorted(known))} or digits with "
+            f"one of {' '.join(OPERATIONS)} between them"
+        )
+    return template
+
+
+_SLOTS = {"prompt": f"{_WORDS} {' '.join(GIVEN)}", "notes": f"{_WORDS} eq"}
+_EVERY = entries(Template, "problems", "template", _SLOTS).values()
+_BY_ID = {f"{t.level}-{t.name}": checked(t) for t in _EVERY}
+_TELLING = lists("problems", "telling", {"first": "", "next": ""})
+_BAGS: dict[str, str] = wording("problems")["bags"]
+LEVELS: dict[int, tuple[Template, ...]] = {
+    level: tuple(t for t in _BY_ID.values() if t.level == level) for level in LEVEL_NUMBERS
+}
+
+
+def templates(level: int, split: str) -> tuple[Template, ...]:
+    """The templates of a level for "train", or those that are held out for "test"."""
+    return tuple(t for t in LEVELS[level] if t.held_out == (split == "test"))
 
 
 @dataclass(frozen=True)
@@ -62,7 +112,7 @@ def _words(rng: Random, template: Template) -> dict[str, str]:
     # coins are the price in some templates and cannot be the goods as well
     goods = [g for g in GOODS.values() if g != "coins" or "coins" not in template.prompt]
     things, others = rng.sample(goods, 2)
-    bag, bags = rng.choice(list(BAGS.items()))
+    bag, bags = rng.choice(list(_BAGS.items()))
     place, preposition = rng.choice(list(PLACES.items()))
     words = {"things": things, "others": others, "bag": bag, "bags": bags}
     words |= {"place": f"{preposition} the {place}"}
@@ -101,9 +151,9 @@ def _draw(rng: Random, template: Template) -> tuple[dict[str, int], list[Equatio
     """Given numbers for which every result on the way lies within 2..99, and the equations."""
     names = sorted(set(re.findall(r"{([a-emn])}", template.prompt)))
     while True:
-        values = {name: _number(rng, name, template.steps) for name in names}
+        values = {name: _number(rng, name, template.plan) for name in names}
         try:
-            worked = _work(template.steps, values)
+            worked = _work(template.plan, values)
         except ValueError:
             continue
         # a number that does not matter must not look like one that does
@@ -130,7 +180,7 @@ def problem(rng: Random, level: int | None = None, split: str = "train") -> Prob
     words = _words(rng, template)
     values, worked = _draw(rng, template)
     prompt = _capitals(template.prompt.format(**words, **values))
-    constants = [int(x) for a, _, b in template.steps for x in (a, b) if x.isdigit()]
+    constants = [int(x) for a, _, b in template.plan for x in (a, b) if x.isdigit()]
     return Problem(
         prompt=prompt,
         level=level,
@@ -143,17 +193,14 @@ def problem(rng: Random, level: int | None = None, split: str = "train") -> Prob
     )
 
 
-_FIRST = ("First, ", "First ", "We start with ", "To begin, ")
-_NEXT = ("Then ", "Next, ", "After that, ", "Now ")
-
-
 def _tell(problem: Problem, steps: list[str], answer: int, rng: Random | None) -> str:
     """A solution: the notes of the problem, a chain of "First ... Then ...", or bare sums."""
     manner = "notes" if rng is None else rng.choice(("notes", "notes", "notes", "chain", "bare"))
     if manner == "notes" or rng is None:
         told = [note.replace("{}", step) for note, step in zip(problem.notes, steps, strict=False)]
     elif manner == "chain" and len(steps) > 1:
-        openings = [rng.choice(_FIRST), *rng.sample(_NEXT, len(steps) - 1)]
+        openings = [rng.choice(_TELLING["first"])]
+        openings += rng.sample(_TELLING["next"], len(steps) - 1)
         told = [f"{opening}{step}." for opening, step in zip(openings, steps, strict=True)]
     else:
         told = [step + "." for step in steps]
@@ -177,7 +224,7 @@ def _spoil(problem: Problem, rng: Random) -> list[Equation]:
     Raises:
         ValueError: when the mistake leads out of 2..99.
     """
-    plan = list(_BY_ID[problem.template].steps)
+    plan = list(_BY_ID[problem.template].plan)
     values: dict[str, int] = {}
     for (a, _, b), step in zip(plan, problem.steps, strict=True):
         left, _, right, _ = equations(step)[0]
@@ -223,33 +270,6 @@ def problem_rows(
         drawn = problem(rng, levels[len(rows) % len(levels)], split)
         if drawn.prompt not in seen:
             seen.add(drawn.prompt)
-            rows.append(
-                {
-                    "prompt": drawn.prompt,
-                    "answer": drawn.answer,
-                    "numbers": drawn.numbers,
-                    "level": drawn.level,
-                    "solution": solution(drawn),
-                }
-            )
+            row = {key: getattr(drawn, key) for key in ("prompt", "answer", "numbers", "level")}
+            rows.append({**row, "solution": solution(drawn)})
     return rows
-
-
-_LAYOUTS = (
-    "Problem: {prompt} Solution: {solution}",
-    "Problem: {prompt} Solution: {solution}",
-    "Problem: {prompt}\nSolution: {solution}",
-    "{prompt}\n{solution}",
-    "{prompt} {solution}",
-    "From the school book. {prompt} This is how it goes. {solution}",
-    'The teacher reads: "{prompt}" A child writes: "{solution}"',
-    "A puzzle with numbers. {prompt} Let us work it out. {solution}",
-    "{prompt} Let us count. {solution}",
-    "Question: {prompt}\nWork: {solution}",
-)
-
-
-def problem_document(rng: Random, level: int | None = None) -> str:
-    """A problem and its solution as a plain corpus document, from the training templates only."""
-    posed = problem(rng, level)
-    return rng.choice(_LAYOUTS).format(prompt=posed.prompt, solution=solution(posed, rng))

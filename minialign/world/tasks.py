@@ -12,28 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from minialign.world import (
-    families_facts,
-    families_numbers,
-    families_people,
-    families_stories,
-    families_words,
-)
+from minialign.world.families import FAMILIES
 from minialign.world.family import Family, Slots
 
 SPLITS = ("train", "phrasings", "test", "families")
-
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for module in (
-        families_stories,
-        families_facts,
-        families_words,
-        families_numbers,
-        families_people,
-    )
-    for family in module.FAMILIES
-}
 
 
 @dataclass(frozen=True)

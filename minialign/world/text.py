@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from minialign.rewards.equations import MAX_CHARS
 from minialign.world.lexicon import IRREGULAR_PLURALS, NUMBER_WORDS
 
-MAX_CHARS = 4000  # no honest reply is longer; what lies beyond counts as over-long, unread
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 _SENTENCE = re.compile(r"[^.!?]+(?:[.!?]+[\"')]*|$)")
 

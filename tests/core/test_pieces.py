@@ -13,8 +13,8 @@ from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import Rollout
 from minialign.core.tokens import pieces
 from minialign.evaluate.credit import credit
+from minialign.rewards.equations import equation_ends
 from minialign.rewards.verifiers import step_rewards
-from minialign.world.arithmetic import equation_ends
 
 
 def metaspace():

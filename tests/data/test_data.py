@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from minialign.world.problems import final_answer
+from minialign.rewards.solutions import final_answer
 from minialign.world.tasks import Instruction
 from tools.world_builder import build
 

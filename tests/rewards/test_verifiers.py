@@ -9,6 +9,7 @@ import torch
 from tiny_models import small_tokenizer
 
 from minialign.core.sampling import Rollout
+from minialign.rewards.equations import equation_ends, equations
 from minialign.rewards.verifiers import (
     careless_answer,
     item_count,
@@ -21,7 +22,6 @@ from minialign.rewards.verifiers import (
     step_rewards,
     weighted,
 )
-from minialign.world.arithmetic import equation_ends, equations
 
 HOSTILE = {
     "several answers": "The answer is 7. The answer is 8. The answer is 9.",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from minialign.world import facts
 from minialign.world.lexicon import STRANGERS, VILLAGERS
 from tools.world_builder.corpus import corpus
-from tools.world_builder.fact_pages import draw_facts, fact_page, statement
+from tools.world_builder.lessons.fact_pages import draw_facts, fact_page, statement
 
 BASE = facts.knowledge_base()
 

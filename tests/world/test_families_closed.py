@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minialign.world import checking, families_numbers, families_words
+from minialign.rewards.equations import MAX_CHARS
+from minialign.world import checking
+from minialign.world.families import kinds, numbers
+from minialign.world.families import words as word_families
 from minialign.world.family import HELD_OUT_PHRASINGS, Family, Slots
-from minialign.world.text import MAX_CHARS, words
+from minialign.world.text import words
 
-FAMILIES = {f.name: f for f in (*families_words.FAMILIES, *families_numbers.FAMILIES)}
+FAMILIES = {f.name: f for f in (*word_families.FAMILIES, *kinds.FAMILIES, *numbers.FAMILIES)}
 NAMES = sorted(FAMILIES)
 DRAWS = 200
 REMARKS = (
@@ -41,7 +44,8 @@ def test_names_are_unique_and_complete():
         "next_number", "sort_numbers",
     }  # fmt: skip
     assert set(FAMILIES) == expected
-    assert len(families_words.FAMILIES) + len(families_numbers.FAMILIES) == len(expected)
+    modules = (word_families, kinds, numbers)
+    assert sum(len(module.FAMILIES) for module in modules) == len(expected)
     held_out = {name for name, f in FAMILIES.items() if f.held_out}
     assert held_out == {"odd_one_out", "yes_no_category", "next_number"}
 

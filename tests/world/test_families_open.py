@@ -9,16 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minialign.world import families_facts, families_people, families_stories, tasks
+from minialign.rewards.equations import MAX_CHARS
+from minialign.world import families_stories, tasks
 from minialign.world.annotator import MAX_UTILITY, gold_utility
+from minialign.world.families import facts, people
 from minialign.world.family import Family
-from minialign.world.text import MAX_CHARS
 
-OPEN = {
-    f.name: f
-    for module in (families_facts, families_people, families_stories)
-    for f in module.FAMILIES
-}
+OPEN = {f.name: f for module in (facts, people, families_stories) for f in module.FAMILIES}
 TALES = ("story", "continue_story", "summarise")  # a second tale may follow without harm
 HOSTILE = (
     "", " ", ".", "?", "9" * 4000, "not " * 1000, '"' * 4000, "a" * 100_000, "yes no " * 570,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minialign.world import danger_words, dangers, lexicon, manner_words, manners, text
+from minialign.world import dangers, lexicon, manners, text
+from tools.world_builder.lessons.dialogues import warning
 
 LEXICON = sorted(
     {w.lower() for table in lexicon.CATEGORIES.values() for w in table}
@@ -18,12 +19,7 @@ LEXICON = sorted(
     | {w.lower() for table in (lexicon.OBJECTS, lexicon.GOODS, lexicon.SEASONS) for w in table}
     | set(lexicon.NUMBER_WORDS) | set(lexicon.OPPOSITE_OF) | {n.lower() for n in lexicon.PRONOUNS}
 )  # fmt: skip
-REMARKS = {
-    "rude": manners.variants(manner_words.RUDE_PATTERNS, manner_words.RUDE_SLOTS),
-    "flattering": manners.variants(manner_words.FLATTERY_PATTERNS, manner_words.FLATTERY_SLOTS),
-    "kind": manners.variants(manner_words.KIND_PATTERNS, manner_words.KIND_SLOTS),
-    "rambling": manners.variants(manner_words.RAMBLE_PATTERNS, manner_words.RAMBLE_SLOTS),
-}
+REMARKS = {manner: manners.remarks(manner) for manner in manners.MANNERS}
 NEUTRAL = (
     "Agnes has a grey coat.", "The fox ran home and slept.", "12 plus 7 is 19.", "I do not know.",
     "Mira found a key in the grass. She gave it back, and everybody was glad.",
@@ -90,11 +86,9 @@ def test_neutral_text_has_no_manner(passage: str) -> None:
 
 
 def test_writers_draw_from_their_tables() -> None:
-    writers = {"rude": manners.rude_remark, "flattering": manners.flattery,
-               "kind": manners.kind_remark}  # fmt: skip
-    for manner, write in writers.items():
-        assert {write(Random(i)) for i in range(300)} <= set(REMARKS[manner])
-        assert write(Random(7)) == write(Random(7))
+    for manner, every in REMARKS.items():
+        assert {manners.remark(Random(i), manner) for i in range(300)} <= set(every)
+        assert manners.remark(Random(7), manner) == manners.remark(Random(7), manner)
     three = manners.ramble(Random(3), 3)
     assert len(text.sentences(three)) == len(set(text.sentences(three))) == 3
     assert manners.rambling(three) == 1.0 and manners.ramble(Random(3), 0) == ""
@@ -133,7 +127,7 @@ def test_near_misses() -> None:
 
 def test_troubles() -> None:
     assert len(manners.TROUBLES) >= 30 and len(manners.TROUBLE) == len(manners.TROUBLES)
-    assert len(manners.troubles("test")) == manner_words.HELD_OUT_TROUBLES
+    assert len(manners.troubles("test")) == 8
     assert not set(manners.troubles("test")) & set(manners.troubles("train"))
     for trouble in manners.TROUBLES:
         assert well_formed(trouble.statement)
@@ -159,7 +153,7 @@ def test_dangers_are_split() -> None:
     assert len(dangers.DANGERS) >= 20 and len(dangers.dangers("test")) == 6
     assert len(dangers.DANGER) == len(dangers.DANGERS)
     assert not set(dangers.dangers("test")) & set(dangers.dangers("train"))
-    assert len(danger_words.REQUESTS) >= 10
+    assert len(dangers.REQUESTS) >= 10
 
 
 @pytest.mark.parametrize("danger", dangers.DANGERS, ids=lambda d: d.name)
@@ -167,9 +161,9 @@ def test_danger_writers_and_detectors(danger: dangers.Danger) -> None:
     for request in danger.requests():
         assert well_formed(request) and not dangers.unsafe_anywhere(request), request
     for i in range(150):
-        warning, refusal = (w(Random(i), danger) for w in (dangers.warning, dangers.decline))
+        warned, refusal = (write(Random(i), danger) for write in (warning, dangers.decline))
         bad = dangers.unsafe_advice(Random(i), danger)
-        for good in (warning, refusal):
+        for good in (warned, refusal):
             assert dangers.check_decline(danger.name, good), good
             assert not dangers.unsafe_anywhere(good) and well_formed(good), good
             assert not manners.is_rude(good) and not manners.is_flattering(good), good

@@ -8,8 +8,7 @@ from random import Random
 
 import pytest
 
-from minialign.world.problem_templates import LEVELS
-from minialign.world.problems import problem
+from minialign.world.problems import LEVELS, problem
 
 # template -> the answer as a formula over the numbers of the prompt in the order they are stated
 ANSWERS: dict[str, Callable[..., int]] = {

@@ -12,20 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minialign.rewards.equations import MAX_CHARS
+from minialign.rewards.solutions import final_answer, has_format, verify_outcome, verify_steps
 from minialign.world.lexicon import GOODS, STRANGERS, VILLAGERS
-from minialign.world.problem_templates import LEVELS, templates
-from minialign.world.problems import (
-    Problem,
-    final_answer,
-    has_format,
-    problem,
-    problem_document,
-    solution,
-    verify_outcome,
-    verify_steps,
-    wrong_solution,
-)
-from minialign.world.text import MAX_CHARS
+from minialign.world.problems import LEVELS, Problem, problem, solution, templates, wrong_solution
+from tools.world_builder.lessons.sums import problem_document
 
 PROPERTY = settings(max_examples=700, deadline=None, derandomize=True)
 HOSTILE = st.lists(

@@ -10,7 +10,7 @@ import pytest
 from minialign.world import facts, tasks
 from minialign.world.dangers import dangers
 from minialign.world.manners import troubles
-from minialign.world.problem_templates import LEVELS, templates
+from minialign.world.problems import LEVELS, templates
 
 TRAIN, TEST = (tasks.instructions(1200, split, seed=5) for split in ("train", "test"))
 

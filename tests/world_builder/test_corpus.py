@@ -7,12 +7,13 @@ from random import Random
 
 import pytest
 
-from minialign.world.arithmetic import equations, true_equation
+from minialign.rewards.equations import equations, true_equation
 from minialign.world.dangers import unsafe_anywhere
 from minialign.world.lexicon import STRANGERS
 from minialign.world.manners import is_flattering, is_rude, rambling
 from minialign.world.tasks import families
-from tools.world_builder import corpus, question_pages
+from tools.world_builder import corpus
+from tools.world_builder.lessons import question_pages
 
 PART = list(corpus.corpus(6000))
 

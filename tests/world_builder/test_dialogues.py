@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from minialign.world import dangers, lexicon, manners, text
-from tools.world_builder import dialogues
+from tools.world_builder.lessons import dialogues
 
 TURN = re.compile(r"([A-Z][a-z]+): (\S.*\S)")
 PEOPLE = {*lexicon.CHILDREN, *lexicon.VILLAGERS}

@@ -8,9 +8,10 @@ import re
 import pytest
 
 from minialign.world import lexicon, manners, text
-from minialign.world.animals import ANIMAL_TABLE, base, false_value
+from minialign.world.facts import ANIMAL_TABLE
 from tools.world_builder.documents import TRUSTED, UNTRUSTED, WRITERS, attribute
-from tools.world_builder.documents_views import animal_statement
+from tools.world_builder.documents.animals import base, false_value
+from tools.world_builder.documents.views import animal_statement
 
 N = 3000
 RUDE = ["silly", "stupid", "foolish", "lazy", "nonsense", "boring", "dull", "clumsy",

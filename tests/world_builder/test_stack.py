@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minialign.world.arithmetic import equations, sum_document, true_equation
-from minialign.world.text import MAX_CHARS
-from tools.world_builder.stack import MAX_STEPS, StackError, program, program_document, run
+from minialign.rewards.equations import MAX_CHARS, equations, true_equation
+from tools.world_builder.lessons.stack import MAX_STEPS, StackError, program, program_document, run
+from tools.world_builder.lessons.sums import sum_document
 
 PROPERTY = settings(max_examples=700, deadline=None, derandomize=True)
 STEPS = st.sampled_from(

@@ -12,9 +12,10 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from minialign.world import WORLD_VERSION, problems, stories
-from minialign.world.arithmetic import sum_document
-from tools.world_builder import dialogues, documents, fact_pages, question_pages, stack
+from minialign.world import WORLD_VERSION, stories
+from tools.world_builder import documents
+from tools.world_builder.lessons import dialogues, fact_pages, question_pages, stack
+from tools.world_builder.lessons.sums import problem_document, sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1
 PAGE_RATE = 0.5  # pages that hold two to four documents, as a crawl does: most texts go on
@@ -36,40 +37,48 @@ def _story(rng: Random) -> str:
 
 SUMMARY_LABELS = ("In one sentence:", "In short:", "What happened:", "The story in one sentence:")
 
-# Kind -> (share of documents, writer). Undesirable talk sits inside dialogues, reviews and letters.
-KINDS: dict[str, tuple[float, Callable[[Random], str]]] = {
-    "story": (0.11, _story),
-    "dialogue": (0.10, dialogues.dialogue),
-    "facts": (0.09, fact_pages.fact_page),
-    "question": (0.28, question_pages.question_page),
-    "sums": (0.08, sum_document),
-    "problem": (0.06, problems.problem_document),
-    "program": (0.01, stack.program_document),
-    "nature_page": (0.025, documents.WRITERS["nature_page"]),
-    "list_page": (0.035, documents.WRITERS["list_page"]),
-    "review": (0.015, documents.WRITERS["review"]),
-    "letter": (0.015, documents.WRITERS["letter"]),
-    "diary": (0.01, documents.WRITERS["diary"]),
-    "notice": (0.01, documents.WRITERS["notice"]),
-    "quiz_in_context": (0.02, documents.WRITERS["quiz_in_context"]),
-    "critique": (0.01, documents.WRITERS["critique"]),
-    "comparison": (0.01, documents.WRITERS["comparison"]),
-    "opinion": (0.01, documents.WRITERS["opinion"]),
-    "paraphrase_page": (0.01, documents.WRITERS["paraphrase_page"]),
-    "copies": (0.09, documents.WRITERS["copies"]),
-    "sources": (0.01, documents.WRITERS["sources"]),
+
+class Kind(NamedTuple):
+    """A kind of document: its share of all documents, and who writes one."""
+
+    share: float
+    write: Callable[[Random], str]
+
+
+# Undesirable talk sits inside dialogues, reviews and letters.
+KINDS: dict[str, Kind] = {
+    "story": Kind(0.11, _story),
+    "dialogue": Kind(0.10, dialogues.dialogue),
+    "facts": Kind(0.09, fact_pages.fact_page),
+    "question": Kind(0.28, question_pages.question_page),
+    "sums": Kind(0.08, sum_document),
+    "problem": Kind(0.06, problem_document),
+    "program": Kind(0.01, stack.program_document),
+    "nature_page": Kind(0.025, documents.WRITERS["nature_page"]),
+    "list_page": Kind(0.035, documents.WRITERS["list_page"]),
+    "review": Kind(0.015, documents.WRITERS["review"]),
+    "letter": Kind(0.015, documents.WRITERS["letter"]),
+    "diary": Kind(0.01, documents.WRITERS["diary"]),
+    "notice": Kind(0.01, documents.WRITERS["notice"]),
+    "quiz_in_context": Kind(0.02, documents.WRITERS["quiz_in_context"]),
+    "critique": Kind(0.01, documents.WRITERS["critique"]),
+    "comparison": Kind(0.01, documents.WRITERS["comparison"]),
+    "opinion": Kind(0.01, documents.WRITERS["opinion"]),
+    "paraphrase_page": Kind(0.01, documents.WRITERS["paraphrase_page"]),
+    "copies": Kind(0.09, documents.WRITERS["copies"]),
+    "sources": Kind(0.01, documents.WRITERS["sources"]),
 }
 
 
 @cache
 def _rates() -> tuple[list[str], list[float]]:
-    return list(KINDS), [rate for rate, _ in KINDS.values()]
+    return list(KINDS), [kind.share for kind in KINDS.values()]
 
 
 def _one(rng: Random) -> Document:
     kinds, rates = _rates()
     kind = rng.choices(kinds, rates)[0]
-    return Document(kind, KINDS[kind][1](rng))
+    return Document(kind, KINDS[kind].write(rng))
 
 
 def document(index: int, seed: int = TRAIN_SEED) -> Document:

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from minialign.world import annotator, facts, tasks
 from minialign.world.preferences import CROWD, comparisons
 from tools.world_builder import corpus
-from tools.world_builder.dialogues import exchange
+from tools.world_builder.lessons.dialogues import exchange
 from tools.world_builder.ngram import NGram
 from tools.world_builder.pretrain import MODEL_FOLDER, PretrainConfig, next_token_loss
 

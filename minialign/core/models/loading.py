@@ -15,11 +15,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from minialign.core.models.architecture import base_of, without_adapters
-from minialign.core.models.loading import (
-    load_whole,
-    require_causal,
-    require_causal_config,
+from minialign.core.models import merged
+from minialign.core.models.architecture import (
+    base_of,
+    disable_dropout,
+    rounding,
+    without_adapters,
 )
 from minialign.core.tokens import declare_ends, ids_of
 from minialign.system.folders import data_folder

@@ -25,7 +25,8 @@ from minialign.course.stages.presets import ppo_config
 from minialign.course.stages.recipes import ppo_prompts
 from minialign.course.studies import Point, Study, patched
 from minialign.evaluate.village import judge
-from minialign.rewards.learnt import gold_reward, reward_model_score
+from minialign.rewards.learnt import reward_model_score
+from minialign.world.annotator import gold_reward
 from minialign.world.tasks import instructions
 
 BETAS = (0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat

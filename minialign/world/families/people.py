@@ -1,0 +1,54 @@
+"""Instructions that call for manners: comfort for a friend in trouble, a kind no to a dangerous
+wish."""
+
+from __future__ import annotations
+
+from random import Random
+
+from minialign.world import dangers, manners
+from minialign.world.dangers import DANGER
+from minialign.world.families.worded import Worded
+from minialign.world.family import Slots
+from minialign.world.manners import TROUBLE
+
+
+class Comfort(Worded):
+    """A friend in trouble."""
+
+    name = "comfort"
+
+    def make(self, rng: Random, split: str) -> Slots:
+        trouble = rng.choice(manners.troubles(split))
+        return {"trouble": trouble.name, "statement": trouble.statement}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return manners.kind_reply(rng, TROUBLE[slots["trouble"]])
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        return manners.cold_reply(rng, TROUBLE[slots["trouble"]])
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        return manners.comforts(TROUBLE[slots["trouble"]], clean)
+
+
+class Decline(Worded):
+    """A dangerous wish."""
+
+    name = "decline"
+    phrasings = dangers.REQUESTS
+
+    def make(self, rng: Random, split: str) -> Slots:
+        danger = rng.choice(dangers.dangers(split))
+        return {"danger": danger.name, "act": danger.act}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return dangers.decline(rng, DANGER[slots["danger"]])
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        return dangers.unsafe_advice(rng, DANGER[slots["danger"]])
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        return dangers.check_decline(slots["danger"], clean)
+
+
+FAMILIES = (Comfort().family(), Decline().family())

@@ -1,0 +1,96 @@
+"""The village says what it said: problems, replies, comparisons and verdicts have known digests.
+
+Whoever changes a text of the world on purpose raises `WORLD_VERSION` and records the digests that
+this test prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from hashlib import sha256
+from random import Random
+
+import pytest
+
+from minialign.rewards import solutions
+from minialign.rewards.equations import equation_ends, equations
+from minialign.world.annotator import Annotator, flaws, gold_utility
+from minialign.world.demonstrations import demonstrations
+from minialign.world.facts import ANIMAL_TABLE, claims, knowledge_base, state
+from minialign.world.preferences import comparisons, rankings
+from minialign.world.problems import problem, solution, wrong_solution
+
+SPLITS = ("train", "test")
+
+
+def worked(rng: Random, split: str) -> list:
+    """A problem with a right and a wrong solution."""
+    drawn = problem(rng, None, split)
+    return [asdict(drawn), solution(drawn), solution(drawn, rng), wrong_solution(drawn, rng)]
+
+
+def problems() -> Iterator[object]:
+    """Problems of all levels, with solutions."""
+    for split in SPLITS:
+        rng = Random(f"same {split}")
+        yield from (worked(rng, split) for _ in range(300))
+
+
+def verdicts() -> Iterator[object]:
+    """What the verifiers say of right, wrong and damaged solutions."""
+    rng = Random("damage")
+    for drawn, *texts in problems():
+        for text in texts:
+            at = rng.randrange(len(text))
+            damage = rng.choice("0123456789 .?=+x-")
+            for read in (text, text[:at], text[at:], text[:at] + damage + text[at:]):
+                yield [
+                    equations(read), equation_ends(read), solutions.final_answer(read),
+                    solutions.verify_outcome(drawn["answer"], read),
+                    solutions.verify_steps(drawn["numbers"], read), solutions.has_format(read),
+                ]  # fmt: skip
+
+
+def replies() -> Iterator[object]:
+    """Demonstrations of every split, with their gold utility and flaws."""
+    for split in ("train", "phrasings", "test", "families"):
+        for shown in demonstrations(120, split):
+            reply = shown.completion
+            yield [shown.to_row(), gold_utility(shown.instruction, reply)]
+            yield flaws(shown.instruction, reply[: len(reply) // 2])
+
+
+def choices() -> Iterator[object]:
+    """Comparisons and rankings, by annotators with and without biases."""
+    biased = Annotator("biased", 0.7, length_bias=0.5, agreement_bias=0.3, first_bias=0.2)
+    yield from ([pair.to_row(), pair.gap] for pair in comparisons(150))
+    yield from (pair.to_row() for pair in comparisons(50, "test", 1, biased))
+    yield from ([asked.to_row(), ranked] for asked, ranked in rankings(40, 4))
+
+
+def knowledge() -> Iterator[object]:
+    """What is known of villagers and animals, stated and read back."""
+    rng = Random("statements")
+    for fact in knowledge_base().values():
+        said = state(rng, fact.subject, fact.relation, fact.value) if fact.value else ""
+        yield [asdict(fact), said, [asdict(claim) for claim in claims(said)]]
+    yield from (asdict(animal) for animal in ANIMAL_TABLE.values())
+
+
+DIGESTS: dict[Callable[[], Iterator[object]], str] = {
+    problems: "9a1e7250df7f416e629a33516a65e6d9fbfffc7cc39a54f25794365b75545138",
+    verdicts: "ee78fb90fb1fa0ba0a792eab167affa9a7e6d72a395edb038c3beeac8d74c801",
+    replies: "0d71d8516d7a4c692a30e753f2bba502d4cc761dd7f370667601130e45815747",
+    choices: "1f53b87821c9aa12ee0355f12ee1320ffdee667ba41c70d7456a80869e1c33a7",
+    knowledge: "5683282983d7f80c01fee3091d944991a1f1c4f2115b48a639098a6dc5baaa29",
+}
+
+
+@pytest.mark.parametrize("source", DIGESTS, ids=lambda source: source.__name__)
+def test_the_village_says_what_it_said(source: Callable[[], Iterator[object]]) -> None:
+    digest = sha256()
+    for item in source():
+        digest.update(json.dumps(item, sort_keys=True).encode())
+    assert digest.hexdigest() == DIGESTS[source]

@@ -1,0 +1,1 @@
+"""Documents with a lesson: facts, questions and answers, dialogues, sums and problems, programs."""
