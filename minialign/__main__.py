@@ -39,20 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _course(given: argparse.Namespace) -> int:
-    from minialign.course import runner
+    from minialign.course.execution.plan import plan
 
     with _refusing():
-        plan = runner.plan(
+        ready = plan(
             given.numbers,
             profile=given.profile,
             settings=given.set,
             jobs=given.jobs,
             out=given.out,
         )
-    from minialign.course.course_run import execute
+    from minialign.course.execution.run import execute
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as with Ctrl-C
-    return execute(plan)
+    return execute(ready)
 
 
 def _doctor(given: argparse.Namespace) -> int:

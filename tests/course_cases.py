@@ -14,8 +14,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from minialign.course import runner
-from minialign.course.course_run import execute
+from minialign.course.execution import plan as plans
+from minialign.course.execution.run import execute
 
 EVIL = "<script>alert(1)</script>\x1b]0;x\x07\u202e"
 
@@ -87,7 +87,7 @@ def run_course(root: Path) -> tuple[int, str, Path]:
     wrong.mkdir(parents=True)
     spec = {"argv": ["/no/such/python"], "display_name": "x", "language": "python"}
     (wrong / "kernel.json").write_text(json.dumps(spec))
-    plan = runner.plan(
+    plan = plans.plan(
         profile="smoke", settings=["SEED=7", "NOTE=<b>"], out=root / "out", folder=folder
     )
     printed = io.StringIO()
