@@ -10,7 +10,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minialign.show.drawing import COLOURS, FAINT, distinct, frame, new_panels, set_title, spoken
+from minialign.show.axes import (
+    COLOURS,
+    DASHES,
+    FAINT,
+    colour_of,
+    dashed_line,
+    distinct,
+    frame,
+    new_panels,
+    set_title,
+    spoken,
+    write_beside,
+)
 
 GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "lambda": "λ", "tau": "τ"}
 MARKERS = "osD^v<>"  # of seeds 0, 1, ...
@@ -49,8 +61,15 @@ def frontier(
             means = runs.groupby(by)[[x, column]].mean().sort_values(x)
             start = [] if before is None else [before[[x, column]].mean().to_frame().T]
             line = pd.concat([*start, means])
-            dashes = ("-", "--", ":", "-.")[i % 4]
-            ax.plot(line[x], line[column], dashes, color=colour, label=group, marker="o", ms=5)
+            ax.plot(
+                line[x],
+                line[column],
+                DASHES[i % len(DASHES)],
+                color=colour,
+                label=group,
+                marker="o",
+                ms=5,
+            )
             for seed, its in runs.groupby("seed"):
                 ax.scatter(
                     its[x], its[column], color=colour, s=18, alpha=0.55, linewidths=0,
@@ -136,18 +155,16 @@ def dots(
     means = rows.groupby(by)[[value, *([beside] if beside else [])]].mean().sort_values(value)
     figure, ax = plt.subplots(figsize=(7.6, 0.22 * len(means) + 1.2), layout="constrained")
     for place, (setting, mean) in enumerate(means.iterrows()):
-        given = (colours or {}).get(setting, "policy")
-        colour = COLOURS.get(given, given)
-        found = rows[rows[by] == setting][value]
-        ax.plot(found, [place] * len(found), "o", color=colour, ms=4, alpha=0.7)
+        colour = colour_of((colours or {}).get(setting, "policy"))
+        runs = rows[rows[by] == setting][value]
+        ax.plot(runs, [place] * len(runs), "o", color=colour, ms=4, alpha=0.7)
         ax.plot(mean[value], place, "|", color=colour, ms=11, mew=2)
         if beside:
-            end = ax.get_yaxis_transform()
-            ax.text(1.01, place, f"{mean[beside]:.1f}", transform=end, size=8, va="center")
+            write_beside(ax, f"{mean[beside]:.1f}", place, fontsize=8)
     if beside:
-        ax.text(1.01, len(means), spoken(beside), transform=end, size=8, va="center")
+        write_beside(ax, spoken(beside), len(means), fontsize=8)
     if baseline is not None:
-        ax.axvline(baseline, color=FAINT, linestyle=":", zorder=0)
+        dashed_line(ax, baseline, upright=True, linestyle=":", zorder=0)
     ax.set_yticks(range(len(means)), means.index, size=8)
     ax.set(xlabel=unit, ylim=(-1, len(means)))
     set_title(ax, title or "")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
-from minialign.show.drawing import COLOURS
+from minialign.show.axes import COLOURS
 
 KINDS = COLOURS | {
     "completion": COLOURS["policy"],  # what the policy wrote
