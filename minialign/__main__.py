@@ -56,13 +56,13 @@ def _course(given: argparse.Namespace) -> int:
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    from minialign.system import doctor
+    from minialign.course import doctor
 
     return doctor.run()
 
 
 def _chat(given: argparse.Namespace) -> int:
-    from minialign.system import chat
+    from minialign.course import chat
 
     with _refusing():
         ready = chat.open_chat(given.model, seed=given.seed, temperature=given.temperature)

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from minialign.core.logprobs import MAX_CHUNK
-from minialign.course.profiles import Profile
-
 GIB = 2**30
+MAX_CHUNK = 1 << 22  # logits in float32 that are in hand at a time: 16 MiB
 PART_BYTES = 3 * GIB  # of activations that RL's backward pass keeps: beside weights, fits 8 GB
 ENDS = 14  # bytes per width outside the layers
 ADAM = 8  # bytes of a trained parameter: two averages in float32
@@ -46,12 +44,12 @@ class Shape:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Shape:
-        """That of a loaded model."""
+        """The shape of a loaded model."""
         return cls.of_config(model.config, sum(p.numel() for p in model.parameters()))
 
     @classmethod
     def of_config(cls, config: PreTrainedConfig, parameters: int) -> Shape:
-        """That of a configuration, whose parameters are counted elsewhere.
+        """The shape that a configuration gives, whose parameters are counted elsewhere.
 
         Of a composite model the language model counts; a layer without heads counts as one head.
         """
@@ -101,9 +99,9 @@ def update_bytes(
     Args:
         shape: of the model that is trained, with weights in float32.
         tokens: in one backward pass, padding included.
-        dtype: as in `token_bytes`, and length and head likewise.
-        length: see there.
-        head: see there.
+        dtype: as in `token_bytes`.
+        length: as in `token_bytes`.
+        head: as in `token_bytes`.
         trained: parameters that are trained; None is all (LoRA trains few).
         frozen: other models of this size that are held, such as a reference.
     """
@@ -125,25 +123,24 @@ def tokens_that_fit(budget: float, shape: Shape, dtype: torch.dtype, **where: in
 
 
 def stage_bytes(
-    stage: str, profile: Profile, shape: Shape, length: int, dtype: torch.dtype = torch.float32
+    stage: str, batch_size: int, shape: Shape, length: int, dtype: torch.dtype = torch.float32
 ) -> float:
     """At most the bytes at a stage's peak, on a device where attention keeps no scores.
 
     Args:
         stage: "sft", "reward", "ppo", "dpo" or "grpo".
-        profile: whose batches.
+        batch_size: sequences in one update of fine-tuning, as a profile has it.
         shape: of its model.
         length: of the longest row, in tokens; every row is taken to be as long.
         dtype: of the multiplications.
     """
-    size, given = profile.batch_size, {"dtype": dtype}
 
     def peak(rows: float, **which: int | bool) -> float:
-        return sum(update_bytes(shape, int(rows * length), **given, **which).values())
+        return sum(update_bytes(shape, int(rows * length), dtype=dtype, **which).values())
 
     if stage == "grpo":  # its update is cut into parts
         return peak(0, frozen=1) + PART_BYTES
     if stage == "ppo":  # policy and critic learn; reference and scorer are held; four minibatches
-        return peak(2 * size / 4, frozen=2) + peak(2 * size / 4, head=False)
+        return peak(batch_size / 2, frozen=2) + peak(batch_size / 2, head=False)
     pairs = {"reward": {"head": False, "frozen": 1}, "dpo": {"frozen": 2}}  # policy; ref., scorer
-    return peak(2 * size, **pairs[stage]) if stage in pairs else peak(size)
+    return peak(2 * batch_size, **pairs[stage]) if stage in pairs else peak(batch_size)

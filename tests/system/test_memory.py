@@ -130,7 +130,7 @@ def test_tokens_that_fit_fit():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_needs_more_than_its_models_and_their_training(stage: str):
     shape, small = Shape.of(built("sdpa")), profiles.get("small")
-    needs = [stage_bytes(stage, small, shape, length) for length in (64, 128)]
+    needs = [stage_bytes(stage, small.batch_size, shape, length) for length in (64, 128)]
     held = {"ppo": 4 + 2 * 3, "dpo": 3 + 3, "grpo": 2 + 3, "reward": 2 + 3}.get(stage, 1 + 3)
     assert needs[0] > 4 * shape.parameters * held
     assert needs[1] > needs[0] or stage == "grpo"

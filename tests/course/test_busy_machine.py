@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import minialign
-from minialign.system import doctor, hardware
+from minialign.course import doctor
+from minialign.system import hardware
 
 NAMES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
