@@ -19,8 +19,7 @@ from minialign.core.models.architecture import (
     require_separable,
     takes,
 )
-
-MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
+from minialign.system.memory import MAX_CHUNK
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:
