@@ -30,7 +30,7 @@ def test_python_versions(running, state):
 def test_versions_against_the_lower_bound(monkeypatch, installed, state):
     monkeypatch.setattr(metadata, "version", lambda name: installed)
     finding = doctor.check_requirement("torch>=2.13")
-    assert finding.state == state and installed in finding.found
+    assert finding.state == state and installed in finding.text
     assert ("torch>=2.13" in finding.repair) == finding.bad
 
 

@@ -91,10 +91,7 @@ def planted_in(module: ModuleType, fault: Fault) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def attention_dropout(model: PreTrainedModel, share: float = 0.1) -> Iterator[None]:
-    """Drop a share of the attention at random for a while, as a model left in training mode does.
-
-    The trap is "dropout while measuring" of tests/TRAPS.md.
-    """
+    """Drop a share of the attention at random for a while, as a model left in training mode does."""
     layers = [module for module in model.modules() if hasattr(module, "attention_dropout")]
     was = model.training
     model.train()
