@@ -1,8 +1,8 @@
-"""How much memory an update needs, before it is tried: weights, their training, activations.
+"""How much memory the activations of an update need, before it is tried.
 
 A model of what autograd keeps of a decoder with gated feed-forward layers (Llama, SmolLM2, Qwen,
 Gemma), counted as in Korthikanti et al. 2022, arXiv:2205.05198, section 4. The tests hold it to
-measured peaks within a tenth. What CUDA itself takes (half a GiB, and fragments) is not in it.
+measured peaks within a tenth.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ GIB = 2**30
 MAX_CHUNK = 1 << 22  # logits in float32 that are in hand at a time: 16 MiB
 PART_BYTES = 3 * GIB  # of activations that RL's backward pass keeps: beside weights, fits 8 GB
 ENDS = 14  # bytes per width outside the layers
-ADAM = 8  # bytes of a trained parameter: two averages in float32
 # Bytes per element that autograd keeps: in float32, and under bfloat16 autocast, where norms and
 # the residual stream stay float32. Of the vocabulary: log-softmax, and logits or their gradient;
 # `chunk` are those of logits in hand, of which there are MAX_CHUNK at most.
 KEPT = {
     torch.float32: {
-        "hidden": 32, "keys": 8, "inner": 16, "scores": 8, "vocabulary": 8, "chunk": 4, "copy": 0
+        "hidden": 32, "keys": 8, "inner": 16, "scores": 8, "vocabulary": 8, "chunk": 4
     },
     torch.bfloat16: {
-        "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 8, "copy": 2
+        "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 8
     },
 }  # fmt: skip
 
@@ -84,63 +83,7 @@ def token_bytes(shape: Shape, dtype: torch.dtype, *, length: int = 0, head: bool
     return shape.layers * layer + ends
 
 
-def update_bytes(
-    shape: Shape,
-    tokens: int,
-    *,
-    dtype: torch.dtype = torch.float32,
-    length: int = 0,
-    head: bool = True,
-    trained: int | None = None,
-    frozen: int = 0,
-) -> dict[str, float]:
-    """Bytes at the peak of an update, by what they are for.
-
-    Args:
-        shape: of the model that is trained, with weights in float32.
-        tokens: in one backward pass, padding included.
-        dtype: as in `token_bytes`.
-        length: as in `token_bytes`.
-        head: as in `token_bytes`.
-        trained: parameters that are trained; None is all (LoRA trains few).
-        frozen: other models of this size that are held, such as a reference.
-    """
-    trained = shape.parameters if trained is None else trained
-    in_hand = KEPT[dtype]["chunk"] * min(MAX_CHUNK, tokens * shape.vocabulary) * head
-    return {
-        "weights": 4.0 * shape.parameters * (1 + frozen),
-        "gradients": 4.0 * trained,
-        "optimizer": float(ADAM * trained),
-        "copies": float(KEPT[dtype]["copy"] * shape.parameters),
-        "activations": in_hand + tokens * token_bytes(shape, dtype, length=length, head=head),
-    }
-
-
 def tokens_that_fit(budget: float, shape: Shape, dtype: torch.dtype, **where: int | bool) -> int:
     """Tokens of one backward pass whose activations take at most `budget` bytes; at least 1."""
     left = budget - KEPT[dtype]["chunk"] * MAX_CHUNK
     return max(1, int(left / token_bytes(shape, dtype, **where)))
-
-
-def stage_bytes(
-    stage: str, batch_size: int, shape: Shape, length: int, dtype: torch.dtype = torch.float32
-) -> float:
-    """At most the bytes at a stage's peak, on a device where attention keeps no scores.
-
-    Args:
-        stage: "sft", "reward", "ppo", "dpo" or "grpo".
-        batch_size: sequences in one update of fine-tuning, as a profile has it.
-        shape: of its model.
-        length: of the longest row, in tokens; every row is taken to be as long.
-        dtype: of the multiplications.
-    """
-
-    def peak(rows: float, **which: int | bool) -> float:
-        return sum(update_bytes(shape, int(rows * length), dtype=dtype, **which).values())
-
-    if stage == "grpo":  # its update is cut into parts
-        return peak(0, frozen=1) + PART_BYTES
-    if stage == "ppo":  # policy and critic learn; reference and scorer are held; four minibatches
-        return peak(batch_size / 2, frozen=2) + peak(batch_size / 2, head=False)
-    pairs = {"reward": {"head": False, "frozen": 1}, "dpo": {"frozen": 2}}  # policy; ref., scorer
-    return peak(2 * batch_size, **pairs[stage]) if stage in pairs else peak(batch_size)

@@ -13,7 +13,8 @@ import torch
 import minialign
 from minialign.course import profiles
 from minialign.course.pipeline import STAGES
-from minialign.system.memory import GIB, Shape, stage_bytes
+from minialign.system.memory import GIB, Shape
+from tools.memory_needs import stage_bytes
 
 ROOT = Path(minialign.__file__).parents[1]
 README = ROOT / "README.md"

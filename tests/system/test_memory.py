@@ -16,7 +16,8 @@ from minialign.core.models.loading import RewardModel
 from minialign.core.optim import make_optimizer, part_size
 from minialign.course import profiles
 from minialign.course.pipeline import STAGES
-from minialign.system.memory import Shape, stage_bytes, tokens_that_fit, update_bytes
+from minialign.system.memory import Shape, tokens_that_fit
+from tools.memory_needs import stage_bytes, update_bytes
 
 SMALL = {"vocab_size": 16000, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3,
          "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip

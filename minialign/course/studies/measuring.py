@@ -91,7 +91,7 @@ def planted_in(module: ModuleType, fault: Fault) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def attention_dropout(model: PreTrainedModel, share: float = 0.1) -> Iterator[None]:
-    """Drop a share of the attention at random for a while, as a model left in training mode does."""
+    """Drop a share of the attention at random for a while, as in a model left in training mode."""
     layers = [module for module in model.modules() if hasattr(module, "attention_dropout")]
     was = model.training
     model.train()
