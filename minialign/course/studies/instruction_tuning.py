@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -55,7 +56,7 @@ def assess(
     return means
 
 
-def tune(
+def _tune(
     profile: Profile,
     seed: int,
     rows_of: Callable[[PreTrainedTokenizerBase], list[Row]] | None = None,
@@ -64,24 +65,14 @@ def tune(
     steps: int | None = None,
     **changes: Any,
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Tune the profile's model and assess it.
+    """What `assess` finds of the tuned model, and of the training its loss and train_seconds.
 
-    Args:
-        profile: of the sizes.
-        seed: of the data, their order and the samples.
-        rows_of: what it learns from; None is the profile's number of demonstrations.
-        lora: train an adapter, at three times the learning rate.
-        steps: updates at most.
-        **changes: settings that differ from the profile's.
-
-    Returns:
-        What `assess` found, and of the training its last loss and train_seconds.
+    It learns from `rows_of`, or from the profile's number of demonstrations, in `steps` at most;
+    `lora` trains an adapter, at three times the learning rate.
     """
     policy, tokenizer = load_policy(profile.model)
-    if rows_of is None:
-        rows = demonstration_rows(tokenizer, profile.examples, seed=seed)
-    else:
-        rows = rows_of(tokenizer)
+    rows_of = rows_of or partial(demonstration_rows, n=profile.examples, seed=seed)
+    rows = rows_of(tokenizer)
     config = replace(sft_config(profile, seed), **changes)
     config = replace(config, steps=min(steps or config.steps, config.steps))
     if lora:
@@ -96,7 +87,7 @@ def tune(
 @study("sft_seeds", "how much does instruction tuning vary over seeds?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run, with its last loss."""
-    assessed, of_training = tune(profile, seed)
+    assessed, of_training = _tune(profile, seed)
     return {**assessed, "loss": of_training["loss"]}
 
 
@@ -117,12 +108,14 @@ def amount_of_data(profile: Profile, seed: int, kind: str, examples: int) -> dic
         narrow = [d for d in drawn if d.instruction.family in NARROW][:examples]
         return [encode(tokenizer, d.instruction.prompt, d.completion) for d in narrow]
 
-    return tune(profile, seed, rows_of, steps=DATA_STEPS)[0]
+    return _tune(profile, seed, rows_of, steps=DATA_STEPS)[0]
 
 
 @study("sft_variants", "what do the variants of instruction tuning change?", method=METHODS)
 def variant(profile: Profile, seed: int, method: str) -> dict[str, float]:
     """One method of the registry at the same number of updates, with the seconds they took."""
     settings = REGISTRY[method].settings
-    assessed, of_training = tune(profile, seed, lora=method == "lora", steps=DATA_STEPS, **settings)
+    assessed, of_training = _tune(
+        profile, seed, lora=method == "lora", steps=DATA_STEPS, **settings
+    )
     return {**assessed, "train_seconds": of_training["train_seconds"]}

@@ -53,17 +53,10 @@ DETAILS: dict[str, dict[str, Any]] = {
 def optimise(
     profile: Profile, seed: int, *, critic: str = "reward", brief: bool = False, **changes: Any
 ) -> tuple[dict[str, float], History]:
-    """PPO from the stages of a seed, examined.
+    """What `examine` finds after PPO from the stages of a seed, and the history of the run.
 
-    Args:
-        profile: of the sizes.
-        seed: of the stages and of the run.
-        critic: what it starts from, the "reward" model or the "policy".
-        brief: take three fifths of the steps, enough to tell variants apart.
-        **changes: settings that differ from the stage's.
-
-    Returns:
-        What `examine` found, and the history of the run.
+    The critic starts from the "reward" model or the "policy"; a `brief` run takes three fifths of
+    the steps, enough to tell variants apart.
     """
     policy, tokenizer, scorer = policy_and_scorer(profile, seed)
     start = Start(policy, tokenizer, profile, seed)
