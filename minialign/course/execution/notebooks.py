@@ -22,15 +22,13 @@ LIVE = "live after you run this cell"
 INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 
 
-# What reading a file that is no notebook raises.
+# What reading a file that is no notebook, or the cells of something else in JSON, raises.
 UNREADABLE = (OSError, ValueError, AttributeError, nbformat.ValidationError)
 
 
 def read(path: Path) -> NotebookNode:
     """The notebook in a file; one of `UNREADABLE` is raised where there is none."""
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells  # noqa: B018  JSON of something else has none, and nbformat does not say so
-    return notebook
+    return nbformat.read(path, as_version=4)
 
 
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:

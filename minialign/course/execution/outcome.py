@@ -92,12 +92,13 @@ def highlights(path: Path) -> Highlights:
     """Title, key figure and headlines of an executed notebook; empty where it cannot be read."""
     try:
         notebook = files.read(path)
+        cells = notebook.cells
     except files.UNREADABLE:
         return Highlights(path.stem)
-    prose = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    prose = (cell.source for cell in cells if cell.cell_type == "markdown")
     headings = (re.search(r"^#\s+(.+)$", text, re.MULTILINE) for text in prose)
     title = next((heading[1].strip() for heading in headings if heading), "")
-    pictures = _pictures(files.tagged(notebook, "key-figure")) or _pictures(notebook.cells)
+    pictures = _pictures(files.tagged(notebook, "key-figure")) or _pictures(cells)
     printed = map(_text, files.tagged(notebook, "headline"))
     return Highlights(
         title or path.stem,
