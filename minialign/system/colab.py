@@ -25,13 +25,13 @@ def keep_on_drive() -> Path | None:
     Returns:
         The folder, also set as MINIALIGN_RUNS; None where it is not asked for, or not in Colab.
     """
-    asked = os.environ.get(DRIVE, "")
-    if asked in ("", "0") or not in_colab():
+    setting = os.environ.get(DRIVE, "")
+    if setting in ("", "0") or not in_colab():
         return None
     from google.colab import drive
 
     drive.mount(str(MOUNT))
-    folder = MOUNT / "MyDrive" / ("minialign" if asked == "1" else asked) / "runs"
+    folder = MOUNT / "MyDrive" / ("minialign" if setting == "1" else setting) / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["MINIALIGN_RUNS"] = str(folder)
     print(f"runs are kept in {folder}")

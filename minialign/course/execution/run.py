@@ -60,8 +60,8 @@ class Course:
 
     def _run(self, run: Run) -> None:
         """One notebook from start to end, in a thread of the pool."""
-        for left in (run.output, run.output.with_suffix(".html")):
-            left.unlink(missing_ok=True)  # of an earlier run
+        for old in (run.output, run.output.with_suffix(".html")):
+            old.unlink(missing_ok=True)  # of an earlier run
         run.began, run.status = time.monotonic(), "running"
         with tempfile.TemporaryFile() as errors:
             if not self._start(run, errors):
@@ -73,11 +73,11 @@ class Course:
                 run.error = report.get("error", run.error)
             code = run.process.wait()
             errors.seek(0)
-            said = errors.read().decode(errors="replace").strip().splitlines()
+            words = errors.read().decode(errors="replace").strip().splitlines()
         run.seconds = time.monotonic() - run.began
         run.status = "passed" if not code else "stopped" if self.stopping else "failed"
         if run.status == "failed" and not run.error:
-            last = said[-1] if said else "it said nothing"
+            last = words[-1] if words else "it said nothing"
             run.fail(run.cell, "Crash", f"the process ended with status {code}; {last}")
 
     def _start(self, run: Run, errors: IO[bytes]) -> bool:

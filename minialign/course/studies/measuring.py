@@ -47,9 +47,9 @@ class Start:
 
     def judged(self, prompts: int | None = None, **reference: PreTrainedModel) -> pd.DataFrame:
         """One sampled reply to each held-out phrasing, judged; the profile's number of prompts."""
-        asked = instructions(prompts or self.profile.eval_prompts, "phrasings", seed=5)
+        held_out = instructions(prompts or self.profile.eval_prompts, "phrasings", seed=5)
         settings = {"max_new_tokens": self.profile.max_new_tokens, "seed": 1, **reference}
-        return judge(self.policy, self.tokenizer, asked, **settings)
+        return judge(self.policy, self.tokenizer, held_out, **settings)
 
     def learn(
         self,

@@ -60,7 +60,7 @@ def optimise(
     """
     policy, tokenizer, scorer = policy_and_scorer(profile, seed)
     start = Start(policy, tokenizer, profile, seed)
-    asked = ppo_prompts(profile, seed)
+    prompts = ppo_prompts(profile, seed)
     fresh = critic == "policy"
     config = ppo_config(profile, seed)
     if brief:
@@ -69,10 +69,10 @@ def optimise(
         policy,
         ValueModel.from_policy(policy, seed) if fresh else ValueModel.from_reward_model(scorer),
         tokenizer,
-        [i.prompt for i in asked],
+        [i.prompt for i in prompts],
         reward_model_score(scorer, tokenizer),
         replace(config, **changes),
-        watch={"gold": gold_reward(asked)},
+        watch={"gold": gold_reward(prompts)},
     )
     return examine(start, scorer), history
 

@@ -112,8 +112,8 @@ def _replies(
     rollout = sample(policy, tokenizer, prompts, **settings)
     each = [row for row in rows for _ in range(DRAWS)]
     columns = {name: [row[name] for row in each] for name in ("kind", "value")}
-    kept = constraint_kept(rollout.prompts, rollout.texts, **columns)
-    outcome = {"kept": kept, "tokens": rollout.lengths.tolist(), "reply": rollout.texts}
+    keeps = constraint_kept(rollout.prompts, rollout.texts, **columns)
+    outcome = {"kept": keeps, "tokens": rollout.lengths.tolist(), "reply": rollout.texts}
     replies = pd.DataFrame({"prompt": rollout.prompts, "kind": columns["kind"], **outcome})
     by_prompt = replies.groupby("prompt", sort=False)
     means = {"kept": "mean", "tokens": "mean"}

@@ -189,12 +189,12 @@ def choice_by_proxy(profile: Profile, seed: int) -> dict[str, float]:
     members = [fit(start, rows, seed=10 * seed + i) for i in range(MEMBERS)]
     merged = RewardModel.from_policy(policy)
     merged.load_state_dict(average_weights(members))
-    asked = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
+    held_out = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
     largest = LARGEST if profile.base != "smoke" else 4
     rollout = sample(
         policy,
         tokenizer,
-        [i.prompt for i in asked],
+        [i.prompt for i in held_out],
         group_size=largest,
         max_new_tokens=profile.max_new_tokens,
         generator=torch.Generator(policy.device).manual_seed(seed),
@@ -205,7 +205,7 @@ def choice_by_proxy(profile: Profile, seed: int) -> dict[str, float]:
     scores = (scores - scores.mean(-1, keepdim=True)).flatten(1)  # a prompt's zero means nothing
     proxies = {"single": scores[0], "warm": scores[-1]}
     proxies |= {how: ensemble(scores[:-1], how) for how in ("mean", "worst", "cautious")}
-    texts = zip((i for i in asked for _ in range(largest)), rollout.texts, strict=True)
+    texts = zip((i for i in held_out for _ in range(largest)), rollout.texts, strict=True)
     gold = torch.tensor([gold_utility(i, text) for i, text in texts])
     return best_of_n(proxies, gold, largest)
 

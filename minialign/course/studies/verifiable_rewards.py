@@ -120,7 +120,7 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
     """
     config = brief(start)
     answers = {row["prompt"]: row["answer"] for row in rl_problems(start.profile, start.seed)}
-    asked = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
+    prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
     settings = replace(
         ppo_config(start.profile, start.seed),
         steps=max(2, round(share * config.steps)),
@@ -129,7 +129,7 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
         missing_eos=None,
     )
     critic = ValueModel.from_policy(start.policy, start.seed)
-    return train_ppo(start.policy, critic, start.tokenizer, asked, right_answer, settings)
+    return train_ppo(start.policy, critic, start.tokenizer, prompts, right_answer, settings)
 
 
 def _registered(start: Start, *, method: str) -> History:
