@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,61 +27,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a letter
     parser = _parser()
-    given = parser.parse_args(arguments)
-    if given.command is None:
+    options = parser.parse_args(arguments)
+    if options.command is None:
         print(f"{parser.format_help()}\n{FIRST_STEP}")
         return 0
     try:
-        return given.command(given)
+        return options.command(options)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
 
 
-def _course(given: argparse.Namespace) -> int:
-    from minialign.course import runner
+def _course(options: argparse.Namespace) -> int:
+    from minialign.course.execution.plan import plan
 
+    settings = {name: getattr(options, name) for name in ("profile", "settings", "jobs", "out")}
     with _refusing():
-        plan = runner.plan(
-            given.numbers,
-            profile=given.profile,
-            settings=given.set,
-            jobs=given.jobs,
-            out=given.out,
-        )
-    from minialign.course.course_run import execute
+        ready = plan(options.numbers, **settings)
+    from minialign.course.execution.run import execute
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as with Ctrl-C
-    return execute(plan)
+    return execute(ready)
 
 
-def _doctor(given: argparse.Namespace) -> int:
-    from minialign.system import doctor
+def _doctor(options: argparse.Namespace) -> int:
+    from minialign.course import doctor
 
     return doctor.run()
 
 
-def _chat(given: argparse.Namespace) -> int:
-    from minialign.system import chat
+def _chat(options: argparse.Namespace) -> int:
+    from minialign.course import chat
 
     with _refusing():
-        ready = chat.open_chat(given.model, seed=given.seed, temperature=given.temperature)
+        ready = chat.open_chat(options.model, seed=options.seed, temperature=options.temperature)
     chat.talk(ready)
     return 0
 
 
-def _study(given: argparse.Namespace) -> int:
+def _study(options: argparse.Namespace) -> int:
     from minialign.course import profiles, studies
 
-    if given.list or given.name is None:
+    if options.list or options.name is None:
         for name in studies.NAMES:
             print(f"{name:<16} {studies.get(name).question}")
         return 0
     with _refusing():
-        studies.get(given.name)
-        profiles.get(given.profile)
-    named = {key: getattr(given, key) for key in ("seeds", "profile", "out", "jobs")}
-    print(studies.run(given.name, **named))
+        studies.get(options.name)
+        profiles.get(options.profile)
+    settings = {name: getattr(options, name) for name in ("seeds", "profile", "out", "jobs")}
+    print(studies.run(options.name, **settings))
     return 0
 
 
@@ -98,47 +93,35 @@ def _refusing() -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m minialign", description=minialign.__doc__)
     parser.add_argument("--version", action="version", version=minialign.__version__)
-    commands = parser.add_subparsers(metavar="COMMAND")
     parser.set_defaults(command=None)
-    _add_course(commands)
-    doctor = commands.add_parser("doctor", help="check that this machine is ready")
-    doctor.set_defaults(command=_doctor)
-    chat = commands.add_parser("chat", help="talk with a model")
-    chat.add_argument(
-        "--model", default="tiny-base", help="tiny-base, sft, ppo, dpo, grpo, or a folder"
-    )
-    chat.add_argument("--seed", type=int, default=0)
-    chat.add_argument("--temperature", type=float, default=0.7, help="0 takes the likeliest token")
-    chat.set_defaults(command=_chat)
-    study = commands.add_parser("study", help="run a sweep that is too long for a notebook")
-    study.add_argument("name", nargs="?", metavar="NAME")
-    study.add_argument("--list", action="store_true", help="names and questions of all studies")
-    study.add_argument("--seeds", type=_at_least_1, help="runs per setting (the profile's)")
-    study.add_argument("--profile", metavar="NAME", help=PROFILE)
-    study.add_argument("--out", type=Path, metavar="FOLDER", help="of the file (data/runs)")
-    study.add_argument("--jobs", type=_at_least_1, default=1, help="points at a time (1)")
-    study.set_defaults(command=_study)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Callable:
+        added = commands.add_parser(name, help=text)
+        added.set_defaults(command=run)
+        return added.add_argument
+
+    add = command("course", _course, "execute the notebooks and write one page of what came out")
+    each = "a parameter that each of these notebooks has; may be repeated"
+    add("numbers", nargs="*", metavar="NUMBER", help="of notebooks (all of them)")
+    add("--profile", metavar="NAME", help=PROFILE)
+    add("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help=each)
+    add("--jobs", type=_at_least_1, default=1, help="notebooks at a time (1)")
+    folder = Path("runs/course")
+    add("--out", type=Path, default=folder, metavar="FOLDER", help="(runs/course)")
+    command("doctor", _doctor, "check that this machine is ready")
+    add = command("chat", _chat, "talk with a model")
+    add("--model", default="tiny-base", help="tiny-base, sft, ppo, dpo, grpo, or a folder")
+    add("--seed", type=int, default=0)
+    add("--temperature", type=float, default=0.7, help="0 takes the likeliest token")
+    add = command("study", _study, "run a sweep that is too long for a notebook")
+    add("name", nargs="?", metavar="NAME")
+    add("--list", action="store_true", help="names and questions of all studies")
+    add("--seeds", type=_at_least_1, help="runs per setting (the profile's)")
+    add("--profile", metavar="NAME", help=PROFILE)
+    add("--out", type=Path, metavar="FOLDER", help="of the file (data/runs)")
+    add("--jobs", type=_at_least_1, default=1, help="points at a time (1)")
     return parser
-
-
-def _add_course(commands: argparse._SubParsersAction) -> None:
-    runner = commands.add_parser(
-        "course", help="execute the notebooks and write one page of what came out"
-    )
-    runner.add_argument("numbers", nargs="*", metavar="NUMBER", help="of notebooks (all of them)")
-    runner.add_argument("--profile", metavar="NAME", help=PROFILE)
-    runner.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter that each of these notebooks has; may be repeated",
-    )
-    runner.add_argument("--jobs", type=_at_least_1, default=1, help="notebooks at a time (1)")
-    runner.add_argument(
-        "--out", type=Path, default=Path("runs/course"), metavar="FOLDER", help="(runs/course)"
-    )
-    runner.set_defaults(command=_course)
 
 
 def _at_least_1(text: str) -> int:

@@ -16,8 +16,8 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelspec import get_kernel_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from minialign.course import runner
-from minialign.course.course_run import execute
+from minialign.course.execution import plan as plans
+from minialign.course.execution.run import execute
 
 EVIL = "<script>alert(1)</script>\x1b]0;x\x07\u202e"
 
@@ -89,7 +89,7 @@ def run_course(root: Path) -> tuple[int, str, Path]:
     wrong.mkdir(parents=True)
     spec = {"argv": ["/no/such/python"], "display_name": "x", "language": "python"}
     (wrong / "kernel.json").write_text(json.dumps(spec))
-    plan = runner.plan(
+    plan = plans.plan(
         profile="smoke", settings=["SEED=7", "NOTE=<b>"], out=root / "out", folder=folder
     )
     printed = io.StringIO()

@@ -17,9 +17,7 @@ from tqdm.auto import tqdm
 
 from minialign.core.batching import RowRanking, collate, stacked
 from minialign.core.models import evaluating, fast_matmul
-from minialign.core.models.architecture import (
-    inputs_for,
-)
+from minialign.core.models.architecture import inputs_for
 
 MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
 MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB

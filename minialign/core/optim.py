@@ -68,7 +68,11 @@ def linear_schedule(
 
 def part_size(model: PreTrainedModel, width: int, most: int) -> int:
     """Sequences of `width` tokens whose backward pass keeps at most PART_BYTES, or `most`."""
-    from minialign.system.memory import PART_BYTES, Shape, tokens_that_fit  # not for every method
+    from minialign.core.models.memory import (  # not for every method
+        PART_BYTES,
+        Shape,
+        tokens_that_fit,
+    )
 
     length = width if model.config._attn_implementation == "eager" else 0
     dtype = fast_dtype(model.device)

@@ -47,55 +47,14 @@ class Profile:
         return self.name.partition(",")[0]
 
 
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            name="smoke",
-            model="tiny-base",
-            seeds=1,
-            examples=96,
-            comparisons=64,
-            steps=6,
-            batch_size=16,
-            eval_prompts=24,
-            max_new_tokens=24,
-        ),
-        Profile(
-            name="tiny",
-            model="tiny-base",
-            seeds=3,
-            examples=12800,
-            comparisons=6400,
-            steps=800,
-            batch_size=32,
-            eval_prompts=288,
-            max_new_tokens=64,
-        ),
-        Profile(
-            name="small",
-            model="HuggingFaceTB/SmolLM2-135M",
-            seeds=1,
-            examples=4000,
-            comparisons=4000,
-            steps=500,
-            batch_size=16,
-            eval_prompts=288,
-            max_new_tokens=96,
-        ),
-        Profile(
-            name="two-cores",
-            model="smollm2-135m-instruct",
-            seeds=2,
-            examples=1920,
-            comparisons=800,
-            steps=120,
-            batch_size=16,
-            eval_prompts=96,
-            max_new_tokens=64,
-        ),
-    )
-}
+_TABLE = (
+    # name, model, seeds, examples, comparisons, steps, batch_size, eval_prompts, max_new_tokens
+    Profile("smoke", "tiny-base", 1, 96, 64, 6, 16, 24, 24),
+    Profile("tiny", "tiny-base", 3, 12800, 6400, 800, 32, 288, 64),
+    Profile("small", "HuggingFaceTB/SmolLM2-135M", 1, 4000, 4000, 500, 16, 288, 96),
+    Profile("two-cores", "smollm2-135m-instruct", 2, 1920, 800, 120, 16, 96, 64),
+)
+PROFILES = {profile.name: profile for profile in _TABLE}
 
 
 def get(name: str | Profile | None = None) -> Profile:
@@ -103,8 +62,7 @@ def get(name: str | Profile | None = None) -> Profile:
 
     Args:
         name: of PROFILES, and after commas what is changed in it, such as "small, batch_size=8";
-            None is what the environment variable MINIALIGN_PROFILE says,
-            else tiny.
+            None is what the environment variable MINIALIGN_PROFILE says, else tiny.
 
     Raises:
         ValueError: if there is no such profile, or nothing of it can be changed so.
@@ -114,10 +72,9 @@ def get(name: str | Profile | None = None) -> Profile:
     """
     if isinstance(name, Profile):
         return name
-    source = "profile"
-    if name is None:
-        name = os.environ.get(ENVIRONMENT) or DEFAULT
-        source = ENVIRONMENT if os.environ.get(ENVIRONMENT) else source
+    named = os.environ.get(ENVIRONMENT) if name is None else None
+    source = ENVIRONMENT if named else "profile"
+    name = (named or DEFAULT) if name is None else name
     if not isinstance(name, str):
         raise ValueError(
             f"{source} is {name!r} ({type(name).__name__}), but must be a name: use one of "
@@ -130,16 +87,16 @@ def get(name: str | Profile | None = None) -> Profile:
         )
     if not changes:
         return PROFILES[known]
-    found: dict[str, int | str] = {}
+    values: dict[str, int | str] = {}
     for text in changes:
         field, _, value = (part.strip() for part in text.partition("="))
-        if field in found or field not in [f.name for f in fields(Profile)][1:] or not value:
+        if field in values or field not in [f.name for f in fields(Profile)][1:] or not value:
             raise ValueError(
                 f"{source} changes {text!r}, but a change is FIELD=VALUE, each field once; write "
                 "it like steps=4"
             )
-        found[field] = int(value) if value.isdecimal() and len(value) < 19 else value
-    return override(PROFILES[known], name=", ".join([known, *changes]), **found)
+        values[field] = int(value) if value.isdecimal() and len(value) < 19 else value
+    return override(PROFILES[known], name=", ".join([known, *changes]), **values)
 
 
 def override(profile: Profile, **not_none: int | str | None) -> Profile:

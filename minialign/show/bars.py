@@ -11,7 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 
-from minialign.show.drawing import COLOURS, FAINT, INK, distinct, role, set_title
+from minialign.show.axes import (
+    FAINT,
+    INK,
+    colour_of,
+    dashed_line,
+    distinct,
+    role,
+    set_title,
+)
 
 
 def bars(
@@ -22,7 +30,6 @@ def bars(
     title: str | None = None,
     unit: str | None = None,
     colours: str | Sequence[str] | None = None,
-    horizontal: bool = True,
     baseline: float | None = None,
     baseline_label: str = "chance",
     form: str = "{:.2f}",
@@ -36,8 +43,7 @@ def bars(
         title: the finding.
         unit: of the values.
         colours: one, or n: colours or keys of COLOURS; None goes by what each label names.
-        horizontal: lying bars, whose labels have room; else standing ones.
-        baseline: the height of a line across all bars.
+        baseline: where a line crosses all bars.
         baseline_label: what stands beside it.
         form: how a value is written, such as "{:.0%}".
 
@@ -47,18 +53,22 @@ def bars(
     Raises:
         ValueError: if the lengths differ.
     """
-    given = [colours] * len(labels) if isinstance(colours, str) else colours
-    given = [role(label) for label in labels] if given is None else given
     means, ends = _intervals(labels, values, errors)
-    if len(given) != len(labels):
-        raise ValueError(f"{len(given)} colours for {len(labels)} bars; give one for each")
-    size = (6.4, 0.42 * len(labels) + 1.1) if horizontal else (max(3.6, 0.9 * len(labels) + 1), 3.4)
+    if colours is None or isinstance(colours, str):
+        colours = [colours or role(label) for label in labels]
+    if len(colours) != len(labels):
+        raise ValueError(f"{len(colours)} colours for {len(labels)} bars; give one for each")
+    size = (6.4, 0.42 * len(labels) + 1.1)
     figure, ax = plt.subplots(figsize=size, layout="constrained")
-    fills = [COLOURS.get(colour, colour) for colour in given]
-    _draw_bars(ax, np.arange(len(labels)), means, ends, fills, 0.66, horizontal, form)
-    _finish_bars(ax, labels, unit, title, horizontal, form)
+    fills = [colour_of(colour) for colour in colours]
+    _draw_bars(ax, np.arange(len(labels)), means, ends, fills, 0.66, form)
+    _finish_bars(ax, labels, unit, title, form)
     if baseline is not None:
-        _draw_baseline(ax, baseline, baseline_label, horizontal)
+        ax.set_ylim(top=-0.85)  # room for the name above the first bar
+        dashed_line(ax, baseline, upright=True)
+        name = {"color": FAINT, "fontsize": 9, "ha": "left", "va": "top"}
+        place = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points"}
+        ax.annotate(baseline_label, (baseline, 1), xytext=(4, -1), **place, **name)
     return figure, ax
 
 
@@ -87,7 +97,7 @@ def compare(
     Returns:
         (figure, axes).
     """
-    fills = distinct(list(groups)) | {k: COLOURS.get(v, v) for k, v in (colours or {}).items()}
+    fills = distinct(list(groups)) | {k: colour_of(v) for k, v in (colours or {}).items()}
     thick = 0.8 / len(groups)
     height = len(labels) * (0.16 * len(groups) + 0.1) + 1.0
     figure, ax = plt.subplots(figsize=(6.8, height), layout="constrained")
@@ -95,11 +105,11 @@ def compare(
         means, ends = _intervals(labels, values, (errors or {}).get(name))
         places = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * thick
         fill = [fills[name]] * len(labels)
-        texts = _draw_bars(ax, places, means, ends, fill, 0.9 * thick, True, form)
+        texts = _draw_bars(ax, places, means, ends, fill, 0.9 * thick, form)
         if texts:
             texts[0].set_text(f"{texts[0].get_text()}  {name}")  # the legend, at the first row
             texts[0].set(color=fills[name], fontweight="bold")
-    _finish_bars(ax, labels, unit, title, True, form)
+    _finish_bars(ax, labels, unit, title, form)
     return figure, ax
 
 
@@ -128,75 +138,44 @@ def _draw_bars(
     ends: tuple[np.ndarray, np.ndarray],
     fills: Sequence[str],
     thick: float,
-    horizontal: bool,
     form: str,
 ) -> list[Text]:
     """Bars, their intervals, and the values beyond both; returns the written values."""
-    low, high = ends
-    (ax.barh if horizontal else ax.bar)(places, means, thick, color=fills, alpha=0.88, zorder=2)
+    ax.barh(places, means, thick, color=fills, alpha=0.88, zorder=2)
     texts = []
-    for place, mean, down, up in zip(places, means, low, high, strict=True):
-        if np.isfinite([down, up]).all():
-            span, at = [down, up], [place, place]
-            xy = (span, at) if horizontal else (at, span)
-            ax.plot(*xy, color=INK, linewidth=1.3, solid_capstyle="butt", zorder=3)
-        tip = np.nanmin([mean, down]) if mean < 0 else np.nanmax([mean, up, 0.0])
-        away = (-4 if mean < 0 else 4, 0) if horizontal else (0, -4 if mean < 0 else 4)
-        side = {"ha": "right" if mean < 0 else "left", "va": "center_baseline"}
+    for place, mean, low, high in zip(places, means, *ends, strict=True):
+        if np.isfinite([low, high]).all():
+            line = {"color": INK, "linewidth": 1.3, "solid_capstyle": "butt", "zorder": 3}
+            ax.plot([low, high], [place, place], **line)
+        left = mean < 0
+        tip = np.nanmin([mean, low]) if left else np.nanmax([mean, high, 0.0])
         text = ax.annotate(
             form.format(mean).replace("-", "−"),
-            (tip, place) if horizontal else (place, tip),
-            xytext=away,
+            (tip, place),
+            xytext=(-4 if left else 4, 0),
             textcoords="offset points",
             fontsize=9 if thick > 0.45 else 8,
-            **(side if horizontal else {"ha": "center", "va": "top" if mean < 0 else "bottom"}),
+            ha="right" if left else "left",
+            va="center_baseline",
         )
         texts.append(text)
     return texts
 
 
 def _finish_bars(
-    ax: Axes,
-    labels: Sequence[str],
-    unit: str | None,
-    title: str | None,
-    horizontal: bool,
-    form: str,
+    ax: Axes, labels: Sequence[str], unit: str | None, title: str | None, form: str
 ) -> None:
     """Names of the bars, the unit, the title, and room for the written values."""
-    places = np.arange(len(labels))
-    one, other = (ax.yaxis, ax.xaxis) if horizontal else (ax.xaxis, ax.yaxis)
-    one.set_ticks(places, list(labels), color=INK)
-    one.set_tick_params(length=0)
-    one.grid(False)
-    ax.spines["left" if horizontal else "bottom"].set_visible(False)
-    (ax.axvline if horizontal else ax.axhline)(0, color="#999999", linewidth=0.8, zorder=2.5)
-    if horizontal:
-        ax.set_ylim(len(labels) - 0.5, -0.5)  # the first label on top
-        ax.margins(x=0.12)
-    else:
-        ax.margins(y=0.12)
+    ax.yaxis.set_ticks(np.arange(len(labels)), list(labels), color=INK)
+    ax.yaxis.set_tick_params(length=0)
+    ax.yaxis.grid(False)
+    ax.spines["left"].set_visible(False)
+    ax.axvline(0, color="#999999", linewidth=0.8, zorder=2.5)
+    ax.set_ylim(len(labels) - 0.5, -0.5)  # the first label on top
+    ax.margins(x=0.12)
     if "%" in form:
-        other.set_major_formatter(PercentFormatter(1.0))
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     if unit:
-        other.set_label_text(unit)
+        ax.set_xlabel(unit)
     if title:
         set_title(ax, title)
-
-
-def _draw_baseline(ax: Axes, height: float, label: str, horizontal: bool) -> None:
-    """A dashed line across the bars, with its name at the end."""
-    if horizontal:
-        ax.set_ylim(top=-0.85)  # room for the name above the first bar
-    (ax.axvline if horizontal else ax.axhline)(height, color=FAINT, linestyle="--", linewidth=1.2)
-    ax.annotate(
-        label,
-        (height, 1) if horizontal else (1, height),
-        xycoords=ax.get_xaxis_transform() if horizontal else ax.get_yaxis_transform(),
-        xytext=(4, -1) if horizontal else (5, 0),
-        textcoords="offset points",
-        color=FAINT,
-        fontsize=9,
-        ha="left",
-        va="top" if horizontal else "center",
-    )

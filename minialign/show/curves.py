@@ -1,8 +1,8 @@
 """Figures of the course: training curves and bars, drawn alike everywhere.
 
 A colour has one meaning in every figure (COLOURS). Titles state the finding, axes carry units,
-lines are labelled where they end, and a band is the spread over seeds. What `bars`, `diagram` and
-`markup` draw is found here too.
+lines are labelled where they end, and a band is the spread over seeds. What the other modules of
+figures draw is found here too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from minialign.core.history import History
-from minialign.show.bars import bars, compare
-from minialign.show.drawing import (
+from minialign.show.axes import (
     COLOURS,
+    DASHES,
     FAINT,
+    colour_of,
+    dashed_line,
     distinct,
     frame,
     new_panels,
@@ -26,7 +28,9 @@ from minialign.show.drawing import (
     set_title,
     spoken,
     style,
+    write_beside,
 )
+from minialign.show.bars import bars, compare
 from minialign.show.flowcharts import flow
 from minialign.show.frontiers import dots, frontier, traces
 from minialign.show.tokens import KINDS, show, table, token_spans
@@ -86,17 +90,19 @@ def curves(
         )
     panels = [(n,) if isinstance(n, str) else tuple(n) for n in names]
     panels = panels or [(n,) for n in next(iter(groups.values()))[0].names]
-    said = {
-        what: _per_panel(given, panels, what)
-        for what, given in (("titles", titles), ("units", units), ("baseline", baseline))
-    }
+    texts = zip(
+        _per_panel(titles, panels, "titles"),
+        _per_panel(units, panels, "units"),
+        _per_panel(baseline, panels, "baseline"),
+        strict=True,
+    )
     figure, axes = new_panels(len(panels))
-    for i, (ax, metrics) in enumerate(zip(axes, panels, strict=True)):
+    for ax, metrics, (finding, unit, level) in zip(axes, panels, texts, strict=True):
         ends = _draw_lines(ax, groups, metrics, smooth, colours or {})
-        if said["baseline"][i] is not None:
-            ax.axhline(said["baseline"][i], color=FAINT, linestyle="--", linewidth=1.2, zorder=1.5)
-            ends.append((float(said["baseline"][i]), baseline_label, FAINT))
-        _label_panel(ax, metrics, said["titles"][i], said["units"][i])
+        if level is not None:
+            dashed_line(ax, level, zorder=1.5)
+            ends.append((float(level), baseline_label, FAINT))
+        _label_panel(ax, metrics, finding, unit)
         _label_ends(ax, ends)
     seeds = max(map(len, groups.values()))
     note = f"line: mean of {seeds} seeds; band: lowest to highest seed" if seeds > 1 else None
@@ -104,15 +110,15 @@ def curves(
     return figure, axes
 
 
-def _per_panel(given: PerPanel, panels: Sequence[tuple], what: str) -> list:
+def _per_panel(entries: PerPanel, panels: Sequence[tuple], what: str) -> list:
     """One entry per panel, from one for all, a list, or a dict by metric."""
-    if isinstance(given, Mapping):
-        return [next((given[name] for name in panel if name in given), None) for panel in panels]
-    if given is None or isinstance(given, str | int | float | np.number):
-        return [given] * len(panels)
-    if len(given) != len(panels):
-        raise ValueError(f"{len(given)} {what} for {len(panels)} panels; give one for each")
-    return list(given)
+    if isinstance(entries, Mapping):
+        return [next((entries[name] for name in ns if name in entries), None) for ns in panels]
+    if entries is None or isinstance(entries, str | int | float | np.number):
+        return [entries] * len(panels)
+    if len(entries) != len(panels):
+        raise ValueError(f"{len(entries)} {what} for {len(panels)} panels; give one for each")
+    return list(entries)
 
 
 def _draw_lines(
@@ -132,14 +138,13 @@ def _draw_lines(
     for i, (group, runs) in enumerate(groups.items()):
         for metric in metrics:
             key = group if by_group else metric
-            colour = colours.get(key, fills[key])
-            dashes = (
-                LINES.get(role(key), "-") if i == 0 or by_group else ("-", "--", ":", "-.")[i % 4]
-            )
-            height = _draw_line(ax, runs, metric, COLOURS.get(colour, colour), dashes, smooth)
+            colour = colour_of(colours.get(key, fills[key]))
+            own = i == 0 or by_group
+            dashes = LINES.get(role(key), "-") if own else DASHES[i % len(DASHES)]
+            height = _draw_line(ax, runs, metric, colour, dashes, smooth)
             parts = [group] * (len(groups) > 1) + [spoken(metric)] * (len(metrics) > 1)
             if parts and height is not None:
-                ends.append((height, ", ".join(parts), COLOURS.get(colour, colour)))
+                ends.append((height, ", ".join(parts), colour))
     ax.margins(x=0)
     return ends
 
@@ -189,17 +194,7 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     inches = ax.figure.get_figheight() / rows - 0.9
     gap = 12 / (72 * inches) * (high - low)
     for y, (_, label, colour) in zip(_apart(heights, gap, low, high), ends, strict=True):
-        ax.annotate(
-            label,
-            (1, y),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(5, 0),
-            textcoords="offset points",
-            color=colour,
-            fontsize=9,
-            va="center",
-            annotation_clip=False,
-        )
+        write_beside(ax, label, y, color=colour)
 
 
 def _apart(heights: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from minialign.show.drawing import COLOURS, FAINT, set_title
+from minialign.show.axes import FAINT, colour_of, set_title
 
 Box = tuple[float, float, str, str]  # x, y, text, colour or key of COLOURS
 
@@ -51,7 +51,7 @@ def flow(
 
 
 def _box(ax: Axes, x: float, y: float, text: str, colour: str) -> Text:
-    edge = {"boxstyle": "round,pad=0.5", "fc": "white", "ec": COLOURS.get(colour, colour), "lw": 2}
+    edge = {"boxstyle": "round,pad=0.5", "fc": "white", "ec": colour_of(colour), "lw": 2}
     return ax.text(x, y, text, ha="center", va="center", bbox=edge, zorder=3)
 
 

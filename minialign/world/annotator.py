@@ -23,7 +23,7 @@ from minialign.world.tasks import FAMILIES, Instruction
 from minialign.world.text import ends_properly, sentences, words
 
 if TYPE_CHECKING:
-    from minialign.rewards.contract import Completions, Reward
+    from minialign.rewards import Completions, Reward
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ MAX_UTILITY = sum(getattr(WEIGHTS, f.name) for f in fields(Parts))
 
 def gold_reward(instructions: Sequence[Instruction]) -> Reward:
     """The gold utility of replies to known instructions: to be watched, never to be learnt from."""
-    from minialign.rewards.contract import texts_of  # loads torch, which the world does without
+    from minialign.rewards import texts_of
 
     known = {instruction.prompt: instruction for instruction in instructions}
 

@@ -9,7 +9,7 @@ from functools import cache
 from string import Formatter
 from typing import Any
 
-from minialign.data.shipped import data_folder
+from minialign.system.folders import data_folder
 
 
 @cache

@@ -21,12 +21,12 @@ from minialign.core.logprobs import token_logprobs
 from minialign.core.models.architecture import is_recurrent, position_limit, window
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy, model_path
+from minialign.core.models.memory import Shape
 from minialign.core.packing import pack
 from minialign.core.sampling import sample
 from minialign.core.sampling.fast import can_cache
 from minialign.rewards.learnt import set_zero
 from minialign.system import hub
-from minialign.system.memory import Shape
 
 ASKED = ["what is 2 plus 3?", "a dog", "the cat sat on the mat"]
 RECURRENT = [name for name, entry in MODELS.items() if "recurrent" in entry.refused.get("pack", "")]

@@ -18,8 +18,8 @@ import pytest
 from course_cases import as_jupyterlab_saves
 
 import minialign
-from minialign.course import saved
-from minialign.system import colab
+from tools.notebooks import address as colab
+from tools.notebooks import save as saved
 
 ROOT = Path(minialign.__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -190,7 +190,7 @@ def test_opening_it_in_jupyterlab_and_saving_it_changes_nothing(notebook):
 
 
 def test_it_is_as_the_saving_step_leaves_it(notebook):
-    """If not: python -m minialign.course.saved"""
+    """If not: python -m tools.notebooks.save"""
     text = notebook.path.read_text(encoding="utf-8")
     assert nbformat.writes(saved.saved(notebook.nb)) + "\n" == text
 

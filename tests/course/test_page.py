@@ -13,9 +13,10 @@ import pytest
 from course_cases import code, png, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from minialign.course import notebook_page, page, runner
-from minialign.course.course_run import execute
-from minialign.course.page import highlights
+from minialign.course.execution import plan as plans
+from minialign.course.execution import report
+from minialign.course.execution.outcome import highlights
+from minialign.course.execution.run import execute
 
 
 def test_the_page_shows_figures_and_headlines(executed):
@@ -73,10 +74,10 @@ def test_a_copys_page_loads_mathjax_alone_and_runs_no_script_of_the_notebook(exe
     _, _, root = executed
     text = (root / "out" / "01_one.html").read_text(encoding="utf-8")
     head, policy = text.index("<script"), text.index("Content-Security-Policy")
-    assert policy < head and f'content="{notebook_page.POLICY}"' in text
+    assert policy < head and f'content="{report.POLICY}"' in text
     addresses = set(re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', text))
-    assert addresses == {notebook_page.MATHJAX}
-    allowed = notebook_page.POLICY.split("script-src ")[1].split()
+    assert addresses == {report.MATHJAX}
+    allowed = report.POLICY.split("script-src ")[1].split()
     for script in re.findall(r"<script>(.*?)</script>", text, re.DOTALL):
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         assert (f"'sha256-{digest}'" in allowed) == ("MathJax" in script), script
@@ -93,7 +94,7 @@ def test_what_is_folded_in_a_notebook_is_folded_on_its_page():
         )
         for i, fold in enumerate(folds)
     ]
-    text = notebook_page.html(new_notebook(cells=cells), "a<b")
+    text = report.page_of(new_notebook(cells=cells), "a<b")
     assert "<title>a&lt;b</title>" in text
     inside = re.findall(r'<details class="folded">(.*?)</details>', text, re.DOTALL)
     assert len(inside) == 2 and "source_0" in inside[0] and "output_0" not in inside[0]
@@ -103,7 +104,7 @@ def test_what_is_folded_in_a_notebook_is_folded_on_its_page():
 def test_smoke_says_that_nothing_is_learnt(executed):
     _, _, root = executed
     page = (root / "out" / "index.html").read_text(encoding="utf-8")
-    assert page.LEARNS_NOTHING in page
+    assert report.LEARNS_NOTHING in page
     assert page.count("profile smoke: nothing is learnt") == 2  # once for each notebook
 
 
@@ -132,7 +133,7 @@ def test_copies_of_earlier_runs_stay_on_the_page(lying_there, tmp_path, monkeypa
     monkeypatch.delenv("MINIALIGN_PROFILE", raising=False)
     folder = write(tmp_path / "n", n01_one=[code("1")], n04_four=[code("1")])
     (lying_there / "04_four.ipynb").write_text("{")  # of this run: begun anew
-    plan = runner.plan(["4"], out=lying_there, folder=folder)
+    plan = plans.plan(["4"], out=lying_there, folder=folder)
     assert execute(plan) == 0
     page = (lying_there / "index.html").read_text(encoding="utf-8")
     rows = re.findall(r'<tr><td><a href="#(\w+)">.*?<td class="([\w-]+)">(.*?)</td>', page)
@@ -146,7 +147,7 @@ def test_copies_of_earlier_runs_stay_on_the_page(lying_there, tmp_path, monkeypa
     assert "failed at cell 2: ValueError: &lt;no&gt;" in rows[1][2]
     year = str(datetime.now().year)
     assert [year in status for *_, status in rows] == [True, True, False, True, True]
-    assert f"{page.LEARNS_NOTHING} (01_one)" in page
+    assert f"{report.LEARNS_NOTHING} (01_one)" in page
     assert page.count("nothing is learnt</p>") == 1
     assert 'href="01_one.html"' in page and 'href="07_seven.html"' not in page
 
@@ -155,14 +156,14 @@ def test_copies_of_earlier_runs_stay_on_the_page(lying_there, tmp_path, monkeypa
 def test_a_page_that_learnt_something_does_not_warn(lying_there, tmp_path):
     (lying_there / "01_one.ipynb").unlink()
     folder = write(tmp_path / "n", n04_four=[code("1")])
-    execute(runner.plan(out=lying_there, folder=folder, profile="tiny"))
+    execute(plans.plan(out=lying_there, folder=folder, profile="tiny"))
     page = (lying_there / "index.html").read_text(encoding="utf-8")
     assert "nothing is learnt" not in page and "profile tiny" in page
 
 
 def test_the_page_is_no_wider_than_a_phone():
     """By its style: words break anywhere, pictures shrink, printed text wraps."""
-    rules = dict(re.findall(r"^(\w+) \{(.*?)\}", page.STYLE, re.DOTALL | re.MULTILINE))
+    rules = dict(re.findall(r"^(\w+) \{(.*?)\}", report.PAGE.read_text(), re.DOTALL | re.MULTILINE))
     assert "overflow-wrap: anywhere" in rules["body"] and "white-space: pre-wrap" in rules["pre"]
     assert "max-width: 100%" in rules["img"]
 
@@ -174,7 +175,7 @@ def test_a_kernel_that_dies_leaves_a_page(tmp_path, capsys):
         code("import os, time; time.sleep(1); os._exit(1)"),
     ]
     folder = write(tmp_path / "n", n01_one=cells)
-    assert execute(runner.plan(out=tmp_path / "out", folder=folder)) == 1
+    assert execute(plans.plan(out=tmp_path / "out", folder=folder)) == 1
     assert "FAILED  cell 2: DeadKernelError" in capsys.readouterr().out
     text = (tmp_path / "out" / "01_one.html").read_text(encoding="utf-8")
     assert "what it last showed was not kept" in text and "0%|" not in text

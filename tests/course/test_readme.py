@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import minialign
+from minialign.core.models.memory import GIB, Shape
 from minialign.course import profiles
 from minialign.course.pipeline import STAGES
-from minialign.system.memory import GIB, Shape, stage_bytes
+from tools.memory_needs import stage_bytes
 
 ROOT = Path(minialign.__file__).parents[1]
 README = ROOT / "README.md"
@@ -68,7 +69,9 @@ def test_what_a_card_must_hold_is_what_the_memory_model_says(said: str):
     shape = Shape(134515008, layers=30, hidden=576, inner=1536, heads=9, keys=192, vocabulary=49152)
     profile, dtype = profiles.get(CARDS[said][0]), CARDS[said][1]
     (line,) = [line for line in README.read_text().splitlines() if line.startswith(f"| {said}")]
-    needs = {stage: stage_bytes(stage, profile, shape, 192, dtype) / GIB for stage in STAGES}
+    needs = {
+        stage: stage_bytes(stage, profile.batch_size, shape, 192, dtype) / GIB for stage in STAGES
+    }
     wanted = [
         max(needs["sft"], needs[stage]) + held * 4 * shape.parameters / GIB + 0.5
         for stage, held in HELD.values()

@@ -15,8 +15,8 @@ import pytest
 from course_cases import PARAMETERS, code, write
 
 from minialign.__main__ import main
-from minialign.course import runner
-from minialign.course.page import highlights
+from minialign.course.execution import plan as plans
+from minialign.course.execution.outcome import highlights
 from minialign.system.terminal import StatusLine
 
 
@@ -92,17 +92,17 @@ def test_a_file_that_is_no_notebook_is_refused(folder, capsys):
     with pytest.raises(SystemExit):
         main(["course"])
     assert "the parameters of 02_broken.ipynb cannot be read" in capsys.readouterr().err
-    assert len(runner.plan(["1"]).notebooks) == 1
+    assert len(plans.plan(["1"]).notebooks) == 1
 
 
 def test_numbers_choose_notebooks_in_their_order(folder):
-    names = [path.stem for path in runner.plan(["04", "1"]).notebooks]
+    names = [path.stem for path in plans.plan(["04", "1"]).notebooks]
     assert names == ["01_one", "04_dpo"]
-    assert [path.stem for path in runner.plan(["4"], settings=["BETA=1"]).notebooks] == ["04_dpo"]
+    assert [path.stem for path in plans.plan(["4"], settings=["BETA=1"]).notebooks] == ["04_dpo"]
 
 
 def test_the_profile_is_a_parameter_where_there_is_one(folder):
-    plan = runner.plan(profile="smoke", settings=["SEED=1"])
+    plan = plans.plan(profile="smoke", settings=["SEED=1"])
     assert list(plan.parameters.values()) == [{"PROFILE": "smoke", "SEED": 1}, {"SEED": 1}]
 
 
@@ -122,31 +122,31 @@ def test_values_are_read_as_papermill_reads_them():
         "[1]",
         "__x__()",
     ):
-        assert runner.parse_value(text) == _resolve_type(text), text
-        assert type(runner.parse_value(text)) is type(_resolve_type(text)), text
+        assert plans.parse_value(text) == _resolve_type(text), text
+        assert type(plans.parse_value(text)) is type(_resolve_type(text)), text
 
 
 def test_jobs_share_the_cores(folder, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert runner.environment_for(runner.plan(jobs=3), 8)["OMP_NUM_THREADS"] == "2"
-    assert runner.environment_for(runner.plan(jobs=3), 2)["OMP_NUM_THREADS"] == "1"
-    assert "OMP_NUM_THREADS" not in runner.environment_for(runner.plan(), 8)
+    assert plans.environment_for(plans.plan(jobs=3), 8)["OMP_NUM_THREADS"] == "2"
+    assert plans.environment_for(plans.plan(jobs=3), 2)["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in plans.environment_for(plans.plan(), 8)
 
 
 def test_the_notebooks_are_found_like_the_data(tmp_path, monkeypatch):
     monkeypatch.delenv("MINIALIGN_NOTEBOOKS", raising=False)
-    monkeypatch.setattr(runner, "_PACKAGE", tmp_path / "site" / "minialign")
+    monkeypatch.setattr(plans, "_PACKAGE", tmp_path / "site" / "minialign")
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
     with pytest.raises(FileNotFoundError, match="work in a clone of minialign"):
-        runner.notebook_folder()
+        plans.notebook_folder()
     for place in ("notebooks", "site/notebooks"):  # the later one wins
         (tmp_path / place).mkdir(parents=True)
         there = write(tmp_path / place, n00_start=[])
-        assert runner.notebook_folder() == there
+        assert plans.notebook_folder() == there
     monkeypatch.setenv("MINIALIGN_NOTEBOOKS", str(tmp_path / "typo"))
     with pytest.raises(FileNotFoundError, match="which holds no"):
-        runner.notebook_folder()
+        plans.notebook_folder()
 
 
 def test_the_line_is_redrawn_on_a_terminal_and_silent_in_a_log():

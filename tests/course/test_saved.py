@@ -10,8 +10,9 @@ import pytest
 from course_cases import as_jupyterlab_saves
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from minialign.course import saved
-from minialign.system import colab
+from minialign.course.execution import notebooks as files
+from tools.notebooks import address as colab
+from tools.notebooks import save as saved
 
 BARS = {  # source -> what stays of its widgets
     "bar = tqdm(range(3), 'a <b> & c')\nfor i in bar: bar.set_postfix(loss=i)": [
@@ -27,7 +28,7 @@ BARS = {  # source -> what stays of its widgets
     "for i in tqdm([], 'none'): pass": [r"none: 0/0 \[.*\]"],
 }
 OTHERS = [
-    "from minialign.show.widgets import browse\nbrowse([{'prompt': 'p<1>', 'a': 'x'}] * 3)",
+    "from minialign.show.transcripts import browse\nbrowse([{'prompt': 'p<1>', 'a': 'x'}] * 3)",
     "from minialign.show.labelling import label_pairs\n"
     "display(label_pairs([{'prompt': 'p', 'first': 'one<i>', 'second': 'two'}], 'none.jsonl'))",
     "import sys\nfor i in range(5): sys.stdout.write(f'\\r{i} of 5'); sys.stdout.flush()\nprint()",
@@ -74,7 +75,7 @@ def texts(cell) -> list[str]:
 def test_papermill_leaves_bars_that_say_0_percent(executed):
     """Else the tests below show nothing."""
     (said,) = texts(cell_of(executed, next(iter(BARS))))
-    assert ": 0%" in said.replace("  ", "") and saved.STATE in executed.metadata.widgets
+    assert ": 0%" in said.replace("  ", "") and files.STATE in executed.metadata.widgets
 
 
 @pytest.mark.parametrize("source", BARS)
@@ -91,10 +92,10 @@ def test_no_widget_is_left(kept):
 
 def test_other_widgets_leave_their_texts_and_say_how_to_wake_them(kept):
     slider, labeller = (cell_of(kept, source).outputs for source in OTHERS[:2])
-    assert len(slider) == 2 and slider[1].data["text/plain"] == f"{saved.LIVE}: example"
+    assert len(slider) == 2 and slider[1].data["text/plain"] == f"{files.LIVE}: example"
     (shown,) = labeller
-    assert shown.data["text/plain"] == f"{saved.LIVE}: first, second, skip"
-    for text in ("one&lt;i&gt;", "two", "0 of 1 labelled, in none.jsonl", saved.LIVE):
+    assert shown.data["text/plain"] == f"{files.LIVE}: first, second, skip"
+    for text in ("one&lt;i&gt;", "two", "0 of 1 labelled, in none.jsonl", files.LIVE):
         assert text in shown.data["text/html"]
 
 
@@ -116,9 +117,9 @@ def test_saving_twice_changes_nothing(kept):
 
 
 def test_jupyterlab_would_save_the_same_bytes(kept, executed, tmp_path):
-    saved.write(kept, tmp_path / "kept.ipynb")
+    files.write(kept, tmp_path / "kept.ipynb")
     assert as_jupyterlab_saves(tmp_path / "kept.ipynb") == (tmp_path / "kept.ipynb").read_text()
-    saved.write(executed, tmp_path / "as_it_ran.ipynb")
+    files.write(executed, tmp_path / "as_it_ran.ipynb")
     assert (
         as_jupyterlab_saves(tmp_path / "as_it_ran.ipynb")
         != (tmp_path / "as_it_ran.ipynb").read_text()
@@ -161,11 +162,11 @@ def test_cells_are_folded_by_their_tags(given, tags, folds):
 
 
 def test_a_bar_without_its_state_is_refused_or_said_to_be_lost():
-    view = {saved.VIEW: {"model_id": "gone"}, "text/plain": "sft:   0%|  | 0/800"}
+    view = {files.VIEW: {"model_id": "gone"}, "text/plain": "sft:   0%|  | 0/800"}
     notebook = notebook_of(new_code_cell("1", outputs=[new_output("display_data", view)]))
     with pytest.raises(ValueError, match="cell 2 shows a widget whose state was not kept; execute"):
         saved.saved(copy.deepcopy(notebook))
-    saved.stilled(notebook, cut_short=True)
+    files.stilled(notebook, cut_short=True)
     assert texts(notebook.cells[1]) == ["a widget; what it last showed was not kept"]
 
 

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from minialign.core.history import History
-from minialign.show import curves, widgets
+from minialign.show import curves, transcripts
 
 EVIL = '<script>alert("x")</script> & \'><img src=x onerror=y>'
 
@@ -169,20 +169,18 @@ def test_curves_says_what_is_missing():
         curves.curves(run(), "los")
 
 
-@pytest.mark.parametrize("horizontal", [True, False])
-def test_bars_write_values_and_draw_intervals(horizontal):
+def test_bars_write_values_and_draw_intervals():
     figure, ax = curves.bars(
         ["base", "tuned", "worse"],
         [0.25, 0.5, -0.125],
         [0.05, 0.1, 0.025],
         title="Tuning helps",
         unit="utility",
-        horizontal=horizontal,
         baseline=0.1,
         form="{:.3f}",
     )
     assert {"0.250", "0.500", "−0.125", "Tuning helps", "utility", "chance"} <= set(drawn(figure))
-    ends = [line.get_xdata() if horizontal else line.get_ydata() for line in ax.lines[:3]]
+    ends = [line.get_xdata() for line in ax.lines[:3]]
     np.testing.assert_allclose(ends, [[0.2, 0.3], [0.4, 0.6], [-0.15, -0.1]])
     assert to_hex(ax.patches[0].get_facecolor()).upper() == curves.COLOURS["reference"]
 
@@ -275,16 +273,16 @@ ITEMS = [{"prompt": f"{EVIL} {i}", "base": "a", "tuned": EVIL, "reward": i / 2} 
 
 
 def test_the_transcript_holds_every_item_without_a_widget():
-    html = widgets.transcript(ITEMS, rows=4)
+    html = transcripts.transcript(ITEMS, rows=4)
     assert not {"script", "img"} & set(tags(html))
     assert all(f"{EVIL} {i}" in said(html) for i in range(6)) and "2 more" in said(html)
-    assert "details" not in widgets.transcript(ITEMS[:4], rows=4)
+    assert "details" not in transcripts.transcript(ITEMS[:4], rows=4)
     with pytest.raises(ValueError, match="0 items in tables of 4 rows; give at least 1"):
-        widgets.transcript([])
+        transcripts.transcript([])
 
 
 def test_the_browser_shows_the_chosen_item():
-    slider, panel = widgets.browser(ITEMS).children
+    slider, panel = transcripts.browser(ITEMS).children
     assert f"{EVIL} 0" in said(panel.value)
     slider.value = 4
     assert f"{EVIL} 3" in said(panel.value) and f"{EVIL} 0" not in said(panel.value)
@@ -293,10 +291,10 @@ def test_the_browser_shows_the_chosen_item():
 
 def test_browse_shows_the_table_first(monkeypatch):
     shown = []
-    monkeypatch.setattr(widgets, "display", shown.append)
-    assert widgets.browse(ITEMS, title="Samples") is None
+    monkeypatch.setattr(transcripts, "display", shown.append)
+    assert transcripts.browse(ITEMS, title="Samples") is None
     assert [type(x).__name__ for x in shown] == ["HTML", "VBox"]
-    widgets.browse(ITEMS[:1])
+    transcripts.browse(ITEMS[:1])
     assert len(shown) == 3  # nothing to slide through
 
 

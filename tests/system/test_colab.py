@@ -15,9 +15,8 @@ from IPython.core.interactiveshell import InteractiveShell
 import minialign
 from minialign.course import pipeline, session
 from minialign.course.profiles import get, override
-from minialign.course.stages import stage_cache
-from minialign.system import colab
-from minialign.system.folders import runs_folder
+from minialign.system import colab, folders
+from tools.notebooks import address as addresses
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_runs_are_kept_on_drive_when_asked(drive, monkeypatch, tmp_path, capsys,
     session.start(0, "smoke", quiet=True)
     place = tmp_path / "MyDrive" / folder / "runs"
     assert drive == [str(tmp_path)] and place.is_dir()
-    assert runs_folder() == place and str(place) in capsys.readouterr().out
+    assert folders.runs_folder() == place and str(place) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("asked", [None, "", "0"])
@@ -68,7 +67,7 @@ def test_after_a_disconnect_a_training_goes_on_from_drive(drive, monkeypatch, ca
     first = pipeline.stage("sft", profile=sizes)
     monkeypatch.setenv("MINIALIGN_RUNS", "lost")  # a new runtime
     session.start(0, "smoke", quiet=True)
-    monkeypatch.setattr(stage_cache, "_make", lambda *given: pytest.fail("trained again"))
+    monkeypatch.setattr(pipeline, "_make", lambda *given: pytest.fail("trained again"))
     assert pipeline.stage("sft", profile=sizes) == first
 
 
@@ -90,7 +89,9 @@ def set_up(folder: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> list[
     """What the set-up lines install where minialign lacks until then, in notebooks of a folder."""
     (folder / "notebooks").mkdir(parents=True)
     monkeypatch.chdir(folder / "notebooks")
+    course = sys.modules["minialign.course"]
     monkeypatch.setitem(sys.modules, "minialign", None)  # an import of it fails
+    monkeypatch.setitem(sys.modules, "minialign.course", None)
     installed, names = [], {}
 
     class Shell:
@@ -102,9 +103,10 @@ def set_up(folder: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> list[
             shell.user_ns.update(names)
             installed.append(f"{magic} {shell.var_expand(line)}")
             monkeypatch.setitem(sys.modules, "minialign", minialign)
+            monkeypatch.setitem(sys.modules, "minialign.course", course)
 
     names["get_ipython"] = Shell
-    code = TransformerManager().transform_cell(colab.setup(address))
+    code = TransformerManager().transform_cell(addresses.setup(address))
     exec(compile(code, "set-up", "exec"), names)
     assert names["sessions"] is session
     return installed
@@ -151,7 +153,7 @@ def test_without_an_address_a_lone_notebook_says_what_to_do(tmp_path, monkeypatc
 def test_where_minialign_is_installed_nothing_is(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "minialign", minialign)
     names = {"get_ipython": lambda: pytest.fail("installed again")}
-    exec(TransformerManager().transform_cell(colab.setup(ADDRESS)), names)
+    exec(TransformerManager().transform_cell(addresses.setup(ADDRESS)), names)
     assert names["sessions"] is session
 
 
@@ -161,7 +163,7 @@ def test_run_all_stops_at_the_set_up_of_a_lone_notebook(tmp_path):
     from nbformat.v4 import new_code_cell, new_notebook
 
     hidden = "import sys\nsys.modules['minialign'] = None\n"
-    cells = [new_code_cell(hidden + colab.setup("")), new_code_cell("print('went on')")]
+    cells = [new_code_cell(hidden + addresses.setup("")), new_code_cell("print('went on')")]
     notebook = new_notebook(cells=cells)
     with pytest.raises(CellExecutionError, match=r"SystemExit.* minialign is not installed"):
         NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -170,33 +172,33 @@ def test_run_all_stops_at_the_set_up_of_a_lone_notebook(tmp_path):
 
 @pytest.mark.parametrize("address", ["", ADDRESS])
 def test_set_up_lines_fit_a_cell_and_are_found_again(address):
-    lines = colab.setup(address)
-    assert max(map(len, lines.splitlines())) <= 88 and len(lines.splitlines()) <= 11
-    assert colab.SETUP_LINES.match(lines + "\nimport math\n")[0] == lines
-    assert colab.README_LINES.search(colab.readme(address) + "\n- **Next**")[0] == colab.readme(
-        address
-    )
+    lines = addresses.setup(address)
+    assert max(map(len, lines.splitlines())) <= 88 and len(lines.splitlines()) <= 12
+    assert addresses.SETUP_LINES.match(lines + "\nimport math\n")[0] == lines
+    assert addresses.README_LINES.search(addresses.readme(address) + "\n- **Next**")[
+        0
+    ] == addresses.readme(address)
 
 
 def test_badge_link_and_line_follow_from_the_one_address():
-    text = colab.readme(ADDRESS)
+    text = addresses.readme(ADDRESS)
     start = "/github/owner/minialign/blob/main/notebooks/00_start_here.ipynb"
     assert f"](https://colab.research.google.com{start})" in text and ADDRESS in text
-    assert "ADDRESS" in colab.readme("") and "badge" not in colab.readme("")
+    assert "ADDRESS" in addresses.readme("") and "badge" not in addresses.readme("")
 
 
 @pytest.mark.parametrize(
     "address", ["github.com/a/b", "https://github.com/a", "https://x.org/a/b", ADDRESS + "/tree/x"]
 )
 def test_an_address_that_colab_cannot_open_is_refused(address):
-    for made in (colab.setup, colab.readme):
+    for made in (addresses.setup, addresses.readme):
         with pytest.raises(ValueError, match=re.escape(f"{address!r}; write it as https://github")):
             made(address)
 
 
 @pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="an installed package has none")
 def test_readme_and_project_agree_with_the_setting():
-    """If not: python -m minialign.course.saved, and the same address in pyproject.toml."""
-    assert colab.readme() in (ROOT / "README.md").read_text(encoding="utf-8")
+    """If not: python -m tools.notebooks.save, and the same address in pyproject.toml."""
+    assert addresses.readme() in (ROOT / "README.md").read_text(encoding="utf-8")
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("urls", {})
-    assert urls.get("Repository", "") == colab.REPOSITORY
+    assert urls.get("Repository", "") == addresses.REPOSITORY

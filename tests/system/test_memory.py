@@ -15,10 +15,11 @@ from minialign.core import optim
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models import modes
 from minialign.core.models.heads import RewardModel
+from minialign.core.models.memory import Shape, tokens_that_fit
 from minialign.core.optim import make_optimizer, part_size
 from minialign.course import profiles
 from minialign.course.pipeline import STAGES
-from minialign.system.memory import Shape, stage_bytes, tokens_that_fit, update_bytes
+from tools.memory_needs import stage_bytes, update_bytes
 
 SMALL = {"vocab_size": 16000, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3,
          "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
@@ -132,7 +133,7 @@ def test_tokens_that_fit_fit():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_needs_more_than_its_models_and_their_training(stage: str):
     shape, small = Shape.of(built("sdpa")), profiles.get("small")
-    needs = [stage_bytes(stage, small, shape, length) for length in (64, 128)]
+    needs = [stage_bytes(stage, small.batch_size, shape, length) for length in (64, 128)]
     held = {"ppo": 4 + 2 * 3, "dpo": 3 + 3, "grpo": 2 + 3, "reward": 2 + 3}.get(stage, 1 + 3)
     assert needs[0] > 4 * shape.parameters * held
     assert needs[1] > needs[0] or stage == "grpo"

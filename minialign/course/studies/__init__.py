@@ -4,6 +4,8 @@
 yet and writes a row per point: its settings, what was measured, versions, hardware and minutes. The
 file is rewritten after each point, so an interrupted study loses one point at most. Notebooks plot
 the file, labelled as recorded, and run one point live.
+
+A study is a function that measures one point, declared with `study`: a question, and what varies.
 """
 
 from __future__ import annotations
@@ -11,16 +13,15 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import pandas as pd
 import torch
@@ -33,38 +34,69 @@ from minialign.system.folders import data_folder
 from minialign.world import WORLD_VERSION
 
 Point = dict[str, Any]  # settings of one run, seed included
+Measure = Callable[..., dict[str, Any]]  # (profile, seed, **settings) -> columns of the point's row
 
-# Name -> module of this package that holds it as STUDIES[name].
-NAMES = {
-    **dict.fromkeys(("sft_seeds", "sft_data", "sft_variants"), "instruction_tuning"),
-    **dict.fromkeys(
-        ("reward_data", "reward_bias", "reward_kinds", "reward_best_of_n"), "reward_modeling"
+MODULES = {
+    "instruction_tuning": ("sft_seeds", "sft_data", "sft_variants"),
+    "reward_modeling": ("reward_data", "reward_bias", "reward_kinds", "reward_best_of_n"),
+    "policy_optimisation": ("ppo_frontier", "ppo_details", "ppo_faults"),
+    "preference_optimisation": ("dpo_frontier", "dpo_noise", "dpo_faults"),
+    "preference_family": ("dpo_family", "dpo_feedback"),
+    "verifiable_rewards": (
+        "rl_seeds", "rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults",
     ),
-    **dict.fromkeys(("ppo_frontier", "ppo_details", "ppo_faults"), "policy_optimisation"),
-    **dict.fromkeys(("dpo_frontier", "dpo_noise", "dpo_faults"), "preference_optimisation"),
-    **dict.fromkeys(("dpo_family", "dpo_feedback"), "preference_family"),
-    **dict.fromkeys(
-        ("rl_seeds", "rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults"),
-        "verifiable_rewards",
-    ),
-    **dict.fromkeys(("real_stages", "real_constraints"), "real_models"),
-}
+    "real_models": ("real_stages", "real_constraints"),
+}  # fmt: skip
+NAMES = {name: module for module, names in MODULES.items() for name in names}
+_STUDIES: dict[str, Study] = {}  # filled by the modules, as they are imported
 
 
 @dataclass(frozen=True)
 class Study:
-    """A sweep: the points it is made of, and what one point measures."""
+    """A sweep: what varies besides the seed, and what one point measures."""
 
     question: str  # what the sweep answers
-    points: Callable[[Profile, int], list[Point]]  # (profile, seeds) -> points
-    measure: Callable[[Profile, Point], dict[str, float]]
+    settings: Callable[[Profile], list[Point]]  # of the runs of one seed
+    run: Measure
+
+    def points(self, profile: Profile, seeds: int) -> list[Point]:
+        """All settings with each of the seeds 0, 1, ..."""
+        return [{**one, "seed": seed} for seed in range(seeds) for one in self.settings(profile)]
+
+    def measure(self, profile: Profile, point: Point) -> dict[str, Any]:
+        """What one point measures, as columns of its row."""
+        return self.run(profile, **point)
+
+
+def study(
+    name: str,
+    question: str,
+    settings: Callable[[Profile], list[Point]] | None = None,
+    **values: Sequence[Any],
+) -> Callable[[Measure], Measure]:
+    """Declare a function that measures one point as the study `name`.
+
+    Args:
+        name: one of `NAMES`.
+        question: what the study answers.
+        settings: those of the runs in a profile, where they are no grid.
+        **values: setting -> its values; the study runs all combinations.
+    """
+    grid = [dict(zip(values, combined, strict=True)) for combined in product(*values.values())]
+
+    def declare(measure: Measure) -> Measure:
+        _STUDIES[name] = Study(question, settings or (lambda profile: grid), measure)
+        return measure
+
+    return declare
 
 
 def get(name: str) -> Study:
-    """A study by its name."""
+    """The study of this name; ValueError if there is none."""
     if name not in NAMES:
         raise ValueError(f"study {name!r} is unknown; use one of {', '.join(NAMES)}")
-    return import_module(f"{__name__}.{NAMES[name]}").STUDIES[name]
+    import_module(f"{__name__}.{NAMES[name]}")
+    return _STUDIES[name]
 
 
 def run(
@@ -84,28 +116,27 @@ def run(
         out: folder of the file; None is data/runs.
         jobs: points at a time; above 1, each in a process of one thread.
     """
-    study = get(name)
-    sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
+    this, sizes = get(name), profiles.get(profile)
     path = (data_folder() / "runs" if out is None else Path(out)) / f"{name}.csv"
-    points = [
-        {"profile": sizes.name, **point} for point in study.points(sizes, seeds or sizes.seeds)
-    ]
+    points = this.points(sizes, seeds or sizes.seeds)
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    missing = [point for point in points if not any(_same(point, row) for row in rows)]
-    print(f"{name}: {study.question} {len(missing)} of {len(points)} points to run")
-    for row in tqdm(_measured(study, sizes, missing, jobs), name, total=len(missing)):
+    missing = [point for point in points if not any(_is_of(row, point, sizes) for row in rows)]
+    print(f"{name}: {this.question} {len(missing)} of {len(points)} points to run")
+    for row in tqdm(_rows(name, sizes, missing, jobs), name, total=len(missing)):
         rows.append(row)
-        _write(_in_order(rows, points), path)
+        places = [[_is_of(one, point, sizes) for point in points] + [True] for one in rows]
+        order = sorted(range(len(rows)), key=lambda k: places[k].index(True))  # others come last
+        _write([rows[k] for k in order], path)
     return path
 
 
-def _measured(study: Study, sizes: Profile, points: list[Point], jobs: int) -> Iterator[dict]:
+def _rows(name: str, sizes: Profile, points: list[Point], jobs: int) -> Iterator[dict]:
     """A row per point, as they are done.
 
     Each process has a stretch of neighbouring points, which often share what is made first.
     """
     if jobs == 1:
-        yield from (_row(study.measure, sizes, point) for point in points)
+        yield from (_row(name, sizes, point) for point in points)
         return
     with ExitStack() as stack:
         pools = [
@@ -115,7 +146,7 @@ def _measured(study: Study, sizes: Profile, points: list[Point], jobs: int) -> I
             for _ in range(jobs)
         ]
         waiting = [
-            pools[i * jobs // len(points)].submit(_row, study.measure, sizes, point)
+            pools[i * jobs // len(points)].submit(_row, name, sizes, point)
             for i, point in enumerate(points)
         ]
         try:
@@ -125,30 +156,45 @@ def _measured(study: Study, sizes: Profile, points: list[Point], jobs: int) -> I
                 point.cancel()
 
 
-def _row(measure: Callable, sizes: Profile, point: Point) -> dict:
+def _row(name: str, sizes: Profile, point: Point) -> dict[str, Any]:
     start = time.time()
-    found = measure(sizes, point)
-    minutes = (time.time() - start) / 60
-    return {**point, **found, "minutes": round(minutes, 2), **_circumstances()}
+    measured = get(name).measure(sizes, point)
+    cuda = torch.cuda.is_available()
+    return {
+        "profile": sizes.name,
+        **point,
+        **measured,
+        "minutes": round((time.time() - start) / 60, 2),
+        "world_version": WORLD_VERSION,
+        "minialign": minialign.__version__,
+        "torch": torch.__version__,
+        "hardware": torch.cuda.get_device_name()
+        if cuda
+        else f"{platform.machine()}, {torch.get_num_threads()} threads",
+    }
+
+
+def _is_of(row: dict, point: Point, sizes: Profile) -> bool:
+    """Whether a row is of this point in this profile; a file holds numbers as text."""
+    wanted = {"profile": sizes.name, **point}
+    return all(str(row.get(key)) == str(value) for key, value in wanted.items())
+
+
+def _write(rows: list[dict], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    pd.DataFrame(rows).to_csv(fresh, index=False, float_format="%.5g", lineterminator="\n")
+    os.replace(fresh, path)
 
 
 def recorded(name: str) -> pd.DataFrame:
-    """The rows of a recorded study."""
+    """The rows of a recorded study; FileNotFoundError if it is not recorded."""
     path = data_folder() / "runs" / f"{name}.csv"
     if name not in NAMES or not path.exists():
         raise FileNotFoundError(
             f"study {name!r} is not recorded; run `python -m minialign study {name}` first"
         )
     return pd.read_csv(path)
-
-
-@contextmanager
-def patched(module: ModuleType, names: Mapping[str, Any]) -> Iterator[None]:
-    """Names of a module replaced for a while: how a study plants a fault in a loop."""
-    with ExitStack() as stack:
-        for name, broken in names.items():
-            stack.enter_context(mock.patch.object(module, name, broken))
-        yield
 
 
 def over_seeds(rows: pd.DataFrame, by: str | Sequence[str], value: str) -> pd.DataFrame:
@@ -167,31 +213,3 @@ def by_seed(
     table = groups[[value, *columns]].mean().round(2)
     table.insert(1, "by seed", groups[value].agg(lambda u: " ".join(f"{x:.2f}" for x in u)))
     return table.reset_index()
-
-
-def _in_order(rows: list[dict], points: list[Point]) -> list[dict]:
-    """Rows as the study lists their points, whichever was done first; others come after them."""
-    place = [next((i for i, p in enumerate(points) if _same(p, row)), len(points)) for row in rows]
-    return [rows[k] for k in sorted(range(len(rows)), key=place.__getitem__)]
-
-
-def _same(point: Point, row: dict) -> bool:
-    return all(str(row.get(key)) == str(value) for key, value in point.items())
-
-
-def _circumstances() -> dict[str, str]:
-    return {
-        "world_version": WORLD_VERSION,
-        "minialign": minialign.__version__,
-        "torch": torch.__version__,
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
-        if not torch.cuda.is_available()
-        else torch.cuda.get_device_name(),
-    }
-
-
-def _write(rows: list[dict], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    pd.DataFrame(rows).to_csv(fresh, index=False, float_format="%.5g", lineterminator="\n")
-    os.replace(fresh, path)

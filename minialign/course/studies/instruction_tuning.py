@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.algorithms.sft import train_sft
 from minialign.core.batching import Row
 from minialign.core.models.loading import add_lora, load_policy
+from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import sft_config
 from minialign.course.stages.recipes import demonstration_rows
-from minialign.course.studies import Point, Study
+from minialign.course.studies import Point, study
 from minialign.evaluate.village import judge
 from minialign.variants.methods import REGISTRY
 from minialign.world import tasks
@@ -22,6 +26,15 @@ from minialign.world.demonstrations import demonstrations
 NARROW = ("fact", "add", "opposite")  # the families of a narrow data set
 SIZES = (50, 200, 1000, 5000)  # demonstrations, after LIMA's question (arXiv:2305.11206)
 DATA_STEPS = 200  # updates at every size, so that only the data differ
+METHODS = tuple(method.name for method in REGISTRY.values() if method.loop == "train_sft")
+# Prefix of the columns -> split, temperature, what is judged. What a model can do shows in its
+# likeliest reply; how it behaves shows in what it samples.
+ASSESSED = {
+    "phrasings": ("phrasings", 0.0, ("follows", "stops", "tokens")),
+    "test": ("test", 0.0, ("follows", "stops")),
+    "families": ("families", 0.0, ("follows", "stops")),
+    "sampled": ("test", 1.0, ("follows", "any", "rude", "untrue")),
+}
 
 
 def assess(
@@ -29,15 +42,10 @@ def assess(
 ) -> dict[str, float]:
     """Following and stopping, greedy, on held-out phrasings and held-out families; flaws, sampled.
 
-    What a model can do shows in its likeliest reply; how it behaves shows in what it samples.
+    Columns are those of `ASSESSED`, prefixed.
     """
-    found: dict[str, float] = {}
-    for name, split, temperature, columns in (
-        ("phrasings", "phrasings", 0.0, ("follows", "stops", "tokens")),
-        ("test", "test", 0.0, ("follows", "stops")),
-        ("families", "families", 0.0, ("follows", "stops")),
-        ("sampled", "test", 1.0, ("follows", "any", "rude", "untrue")),
-    ):
+    means: dict[str, float] = {}
+    for name, (split, temperature, columns) in ASSESSED.items():
         judged = judge(
             policy,
             tokenizer,
@@ -46,80 +54,70 @@ def assess(
             temperature=temperature,
             seed=seed,
         )
-        found |= {f"{name}_{column}": float(judged[column].mean()) for column in columns}
-    return found
+        means |= {f"{name}_{column}": float(judged[column].mean()) for column in columns}
+    return means
 
 
-def _seed_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"seed": seed} for seed in range(seeds)]
+def _tune(
+    profile: Profile,
+    seed: int,
+    rows_of: Callable[[PreTrainedTokenizerBase], list[Row]] | None = None,
+    *,
+    lora: bool = False,
+    steps: int | None = None,
+    **changes: Any,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What `assess` finds of the tuned model, and of the training its loss and train_seconds.
 
-
-def _measure_seed(profile: Profile, point: Point) -> dict[str, float]:
+    It learns from `rows_of`, or from the profile's number of demonstrations, in `steps` at most;
+    `lora` trains an adapter, at three times the learning rate.
+    """
     policy, tokenizer = load_policy(profile.model)
-    rows = demonstration_rows(tokenizer, profile.examples, seed=point["seed"])
-    history = train_sft(policy, tokenizer, rows, sft_config(profile, point["seed"]))
-    return {**assess(policy, tokenizer, profile, point["seed"]), "loss": history.last("loss")}
-
-
-def _data_points(profile: Profile, seeds: int) -> list[Point]:
-    sizes = SIZES if profile.examples >= 1000 else (50, 100)
-    return [
-        {"kind": kind, "examples": n, "seed": seed}
-        for seed in range(seeds)
-        for n in sizes
-        for kind in ("diverse", "narrow")
-    ]
-
-
-def _data_rows(tokenizer: PreTrainedTokenizerBase, point: Point) -> list[Row]:
-    """The first `examples` demonstrations, of all families or of a narrow few."""
-    n = point["examples"]
-    if point["kind"] == "diverse":
-        return demonstration_rows(tokenizer, n, seed=point["seed"])
-    families = len(tasks.families("train"))
-    drawn = demonstrations(n * families // len(NARROW) + families, "train", point["seed"])
-    kept = [d for d in drawn if d.instruction.family in NARROW][:n]
-    return [encode(tokenizer, d.instruction.prompt, d.completion) for d in kept]
-
-
-def _measure_data(profile: Profile, point: Point) -> dict[str, float]:
-    policy, tokenizer = load_policy(profile.model)
-    config = sft_config(profile, point["seed"])
-    config = replace(config, steps=min(DATA_STEPS, config.steps))
-    train_sft(policy, tokenizer, _data_rows(tokenizer, point), config)
-    return assess(policy, tokenizer, profile, point["seed"])
-
-
-def _variant_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"method": name, "seed": seed} for seed in range(seeds) for name in REGISTRY_NAMES]
-
-
-REGISTRY_NAMES = tuple(m.name for m in REGISTRY.values() if m.loop == "train_sft")
-
-
-def _measure_variant(profile: Profile, point: Point) -> dict[str, float]:
-    """One method of the registry at the same number of updates; LoRA at three times the rate."""
-    policy, tokenizer = load_policy(profile.model)
-    rows = demonstration_rows(tokenizer, profile.examples, seed=point["seed"])
-    config = replace(sft_config(profile, point["seed"]), **REGISTRY[point["method"]].settings)
-    config = replace(config, steps=min(DATA_STEPS, config.steps))
-    if point["method"] == "lora":
-        policy = add_lora(policy, rank=16, seed=point["seed"])
+    rows_of = rows_of or partial(demonstration_rows, n=profile.examples, seed=seed)
+    rows = rows_of(tokenizer)
+    config = replace(sft_config(profile, seed), **changes)
+    config = replace(config, steps=min(steps or config.steps, config.steps))
+    if lora:
+        policy = add_lora(policy, rank=16, seed=seed)
         config = replace(config, learning_rate=3 * config.learning_rate)
     start = time.time()
-    train_sft(policy, tokenizer, rows, config)
-    seconds = time.time() - start
-    return {**assess(policy, tokenizer, profile, point["seed"]), "train_seconds": seconds}
+    history = train_sft(policy, tokenizer, rows, config)
+    of_training = {"loss": history.last("loss"), "train_seconds": time.time() - start}
+    return assess(policy, tokenizer, profile, seed), of_training
 
 
-STUDIES = {
-    "sft_seeds": Study(
-        "how much does instruction tuning vary over seeds?", _seed_points, _measure_seed
-    ),
-    "sft_data": Study(
-        "how many demonstrations, and how diverse, does it take?", _data_points, _measure_data
-    ),
-    "sft_variants": Study(
-        "what do the variants of instruction tuning change?", _variant_points, _measure_variant
-    ),
-}
+@study("sft_seeds", "how much does instruction tuning vary over seeds?")
+def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
+    """The stage's own run, with its last loss."""
+    assessed, of_training = _tune(profile, seed)
+    return {**assessed, "loss": of_training["loss"]}
+
+
+def _amounts(profile: Profile) -> list[Point]:
+    sizes = SIZES if profile.examples >= 1000 else (50, 100)
+    return [{"kind": kind, "examples": n} for n in sizes for kind in ("diverse", "narrow")]
+
+
+@study("sft_data", "how many demonstrations, and how diverse, does it take?", _amounts)
+def amount_of_data(profile: Profile, seed: int, kind: str, examples: int) -> dict[str, float]:
+    """The first `examples` demonstrations, of all families or of a narrow few."""
+
+    def rows_of(tokenizer: PreTrainedTokenizerBase) -> list[Row]:
+        if kind == "diverse":
+            return demonstration_rows(tokenizer, examples, seed=seed)
+        families = len(tasks.families("train"))
+        drawn = demonstrations(examples * families // len(NARROW) + families, "train", seed)
+        narrow = [d for d in drawn if d.instruction.family in NARROW][:examples]
+        return [encode(tokenizer, d.instruction.prompt, d.completion) for d in narrow]
+
+    return _tune(profile, seed, rows_of, steps=DATA_STEPS)[0]
+
+
+@study("sft_variants", "what do the variants of instruction tuning change?", method=METHODS)
+def variant(profile: Profile, seed: int, method: str) -> dict[str, float]:
+    """One method of the registry at the same number of updates, with the seconds they took."""
+    settings = REGISTRY[method].settings
+    assessed, of_training = _tune(
+        profile, seed, lora=method == "lora", steps=DATA_STEPS, **settings
+    )
+    return {**assessed, "train_seconds": of_training["train_seconds"]}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from minialign.algorithms import ppo
 from minialign.core.advantages import token_rewards
@@ -23,16 +22,22 @@ from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import ppo_config
 from minialign.course.stages.recipes import ppo_prompts
-from minialign.course.studies import Point, Study, patched
-from minialign.evaluate.village import judge
+from minialign.course.studies import study
+from minialign.course.studies.measuring import (
+    SHARES,
+    Fault,
+    Start,
+    attention_dropout,
+    curves,
+    planted_in,
+)
 from minialign.rewards.learnt import reward_model_score
 from minialign.world.annotator import gold_reward
-from minialign.world.tasks import instructions
 
-BETAS = (0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat
+BEFORE = -1.0  # the beta that stands for the policy before any PPO
+BETAS = (BEFORE, 0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat
 CURVES = ("reward", "gold", "kl", "entropy", "length", "stops", "clip_fraction",
           "explained_variance")  # fmt: skip
-PARTS = 12  # parts of a run whose means are recorded as its curve
 
 # Detail -> what is changed in the settings; "critic" names what the critic starts from.
 DETAILS: dict[str, dict[str, Any]] = {
@@ -48,87 +53,70 @@ DETAILS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(
-    profile: Profile, seed: int, *, critic: str = "reward", **changes: Any
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, RewardModel, History]:
-    """PPO from the stages of a seed: the policy, its tokenizer, the scorer and the history."""
+def optimise(
+    profile: Profile, seed: int, *, critic: str = "reward", brief: bool = False, **changes: Any
+) -> tuple[dict[str, float], History]:
+    """What `examine` finds after PPO from the stages of a seed, and the history of the run.
+
+    The critic starts from the "reward" model or the "policy"; a `brief` run takes three fifths of
+    the steps, enough to tell variants apart.
+    """
     policy, tokenizer, scorer = policy_and_scorer(profile, seed)
-    asked = ppo_prompts(profile, seed)
+    start = Start(policy, tokenizer, profile, seed)
+    prompts = ppo_prompts(profile, seed)
     fresh = critic == "policy"
+    config = ppo_config(profile, seed)
+    if brief:
+        config = replace(config, steps=max(2, 3 * config.steps // 5))
     history = ppo.train_ppo(
         policy,
         ValueModel.from_policy(policy, seed) if fresh else ValueModel.from_reward_model(scorer),
         tokenizer,
-        [i.prompt for i in asked],
+        [i.prompt for i in prompts],
         reward_model_score(scorer, tokenizer),
-        replace(ppo_config(profile, seed), **changes),
-        watch={"gold": gold_reward(asked)},
+        replace(config, **changes),
+        watch={"gold": gold_reward(prompts)},
     )
-    return policy, tokenizer, scorer, history
+    return examine(start, scorer), history
 
 
-def examine(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    scorer: RewardModel,
-    profile: Profile,
-) -> dict[str, float]:
+def examine(start: Start, scorer: RewardModel) -> dict[str, float]:
     """Held-out phrasings, one sampled reply each: gold utility, its spread, score, shares."""
-    asked = instructions(profile.eval_prompts, "phrasings", seed=5)
-    found = judge(policy, tokenizer, asked, max_new_tokens=profile.max_new_tokens, seed=1)
-    scores = reward_model_score(scorer, tokenizer)(
-        found["prompt"].tolist(), found["reply"].tolist()
-    )
-    shares = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
+    judged = start.judged()
+    texts = [judged[column].tolist() for column in ("prompt", "reply")]
     return {
-        "utility": float(found["utility"].mean()),
-        "utility_sd": float(found["utility"].std()),
-        "score": float(np.mean(scores)),
-        "tokens": float(found["tokens"].mean()),
-        **{name: float(found[name].mean()) for name in shares},
+        "utility": float(judged["utility"].mean()),
+        "utility_sd": float(judged["utility"].std()),
+        "score": float(np.mean(reward_model_score(scorer, start.tokenizer)(*texts))),
+        "tokens": float(judged["tokens"].mean()),
+        **{name: float(judged[name].mean()) for name in SHARES},
     }
 
 
-def last(history: History, name: str) -> float:
-    """Mean of a metric over the last tenth of a run."""
-    values = history[name]
-    return float(values[-max(1, len(values) // 10) :].mean())
+def _with_ends(examined: dict[str, float], history: History) -> dict[str, float]:
+    """What was examined, with the means of the curves over the last tenth of the run."""
+    tenth = max(1, len(history) // 10)
+    ends = {f"train_{name}": float(history[name][-tenth:].mean()) for name in CURVES}
+    return {**examined, "kl": ends["train_kl"], **ends}
 
 
-def measured(profile: Profile, seed: int, **changes: Any) -> dict[str, float]:
-    """One run: the end of its curves, and the policy on held-out phrasings."""
-    policy, tokenizer, scorer, history = run(profile, seed, **changes)
-    ends = {f"train_{name}": last(history, name) for name in CURVES}
-    return {**examine(policy, tokenizer, scorer, profile), "kl": ends["train_kl"], **ends}
+@study("ppo_frontier", "how much reward, proxy and gold, does a nat of KL buy?", beta=BETAS)
+def frontier(profile: Profile, seed: int, beta: float) -> dict[str, float]:
+    """The stage's run at another beta, or the policy that it starts from."""
+    if beta == BEFORE:
+        policy, tokenizer, scorer = policy_and_scorer(profile, seed)
+        return {**examine(Start(policy, tokenizer, profile, seed), scorer), "kl": 0.0}
+    return _with_ends(*optimise(profile, seed, beta=beta))
 
 
-def brief(profile: Profile) -> dict[str, int]:
-    """Settings of a run that is long enough to tell variants apart."""
-    return {"steps": max(2, 3 * ppo_config(profile).steps // 5)}
-
-
-def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
-    start = [{"beta": -1.0, "seed": seed} for seed in range(seeds)]  # -1: before any PPO
-    return start + [{"beta": beta, "seed": seed} for seed in range(seeds) for beta in BETAS]
-
-
-def _measure_frontier(profile: Profile, point: Point) -> dict[str, float]:
-    seed = point["seed"]
-    if point["beta"] >= 0:
-        return measured(profile, seed, beta=point["beta"])
-    return {**examine(*policy_and_scorer(profile, seed), profile), "kl": 0.0}
-
-
-def _detail_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"detail": detail, "seed": seed} for seed in range(seeds) for detail in DETAILS]
-
-
-def _measure_detail(profile: Profile, point: Point) -> dict[str, float]:
-    return measured(profile, point["seed"], **brief(profile), **DETAILS[point["detail"]])
+@study("ppo_details", "which implementation details of PPO matter here?", detail=tuple(DETAILS))
+def detail_changed(profile: Profile, seed: int, detail: str) -> dict[str, float]:
+    """A brief run with one of `DETAILS` changed."""
+    return _with_ends(*optimise(profile, seed, brief=True, **DETAILS[detail]))
 
 
 def without_eos(*args: Any, **named: Any) -> Rollout:
-    """A rollout whose end of text is outside the mask, as with pad equal to EOS (trap 12)."""
+    """A rollout whose end of text is outside the mask, as with pad equal to EOS."""
     rollout = sample(*args, **named)
     last_column = rollout.completion_mask.shape[1] - 1
     ends = last_column - rollout.completion_mask.flip(1).argmax(1)
@@ -141,40 +129,20 @@ def without_eos(*args: Any, **named: Any) -> Rollout:
 def _score_one_early(
     scores: Tensor, kl: Tensor, mask: Tensor, beta: float, how: str = "plain"
 ) -> Tensor:
-    """Rewards with the score at the last token but one (trap 14)."""
-    found = token_rewards(torch.zeros_like(scores), kl, mask, beta, how)
+    """(B, T) rewards with the score at the last token but one."""
+    rewards = token_rewards(torch.zeros_like(scores), kl, mask, beta, how)
     ends = mask.shape[1] - 1 - mask.flip(1).argmax(1)
     early = torch.where(mask.sum(1) > 1, ends - 1, ends)
-    return found.scatter_add(1, early[:, None], scores[:, None])
+    return rewards.scatter_add(1, early[:, None], scores[:, None])
 
 
-def _with_dropout(
-    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, temperature: float = 1.0
-) -> Tensor:
-    """Logprobs with a tenth of the attention dropped at random (trap 10)."""
-    layers = [m for m in model.modules() if hasattr(m, "attention_dropout")]
-    was = model.training
-    model.train()
-    for layer in layers:
-        layer.attention_dropout = 0.1
-    try:
-        return token_logprobs(model, input_ids, attention_mask, temperature)
-    finally:
-        model.train(was)
-        for layer in layers:
-            layer.attention_dropout = 0.0
+def _with_dropout(model: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
+    """`token_logprobs` with a tenth of the attention dropped at random."""
+    with attention_dropout(model):
+        return token_logprobs(model, *args, **named)
 
 
-@contextlib.contextmanager
-def planted(fault: str) -> Iterator[dict[str, Any]]:
-    """Plant one fault of `FAULTS` in the loop; yields the settings to run with."""
-    changes, patches = FAULTS[fault]
-    with patched(ppo, patches):
-        yield changes
-
-
-# Fault -> (changed settings, names of the loop's module and what replaces them).
-FAULTS: dict[str, tuple[dict[str, Any], dict[str, Callable]]] = {
+FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
     "EOS outside the mask": ({}, {"sample": without_eos}),
     "no whitening": ({}, {"whiten": lambda values, mask, shift_mean=True: values * mask}),
@@ -184,34 +152,17 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Callable]]] = {
     "temperature mismatch": ({}, {"sample": partial(sample, temperature=0.6)}),
     "too many epochs": ({"epochs": 12, "clip": 0.9}, {}),
     "reward off by one": ({}, {"token_rewards": _score_one_early}),
-}  # fmt: skip
-
-
-def _fault_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"fault": fault, "seed": seed} for seed in range(seeds) for fault in FAULTS]
-
-
-def _measure_fault(profile: Profile, point: Point) -> dict[str, float]:
-    with planted(point["fault"]) as changes:
-        *made, history = run(profile, point["seed"], **brief(profile), **changes)
-    curves = {
-        f"{name}_{k}": float(part.mean())
-        for name in CURVES
-        for k, part in enumerate(np.array_split(history[name], min(PARTS, len(history))))
-    }
-    return {**examine(*made, profile), **curves}
-
-
-STUDIES = {
-    "ppo_frontier": Study(
-        "how much reward, proxy and gold, does a nat of KL buy?",
-        _frontier_points,
-        _measure_frontier,
-    ),
-    "ppo_details": Study(
-        "which implementation details of PPO matter here?", _detail_points, _measure_detail
-    ),
-    "ppo_faults": Study(
-        "which curves does each planted fault draw?", _fault_points, _measure_fault
-    ),
 }
+
+
+def planted(fault: str) -> AbstractContextManager[dict[str, Any]]:
+    """A context in which the loop has one fault of `FAULTS`; its value is the settings to take."""
+    return planted_in(ppo, FAULTS[fault])
+
+
+@study("ppo_faults", "which curves does each planted fault draw?", fault=tuple(FAULTS))
+def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
+    """A brief run with one of `FAULTS`, and its curves."""
+    with planted(fault) as changes:
+        examined, history = optimise(profile, seed, brief=True, **changes)
+    return {**examined, **curves(history, CURVES)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from random import Random
@@ -11,19 +11,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from minialign.core.batching import Row
-from minialign.core.models import frozen_reference
-from minialign.core.models.loading import load_policy
 from minialign.core.optim import reference_sums
-from minialign.course.pipeline import policy_and_scorer, stage
+from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
-from minialign.course.session import pick_device
 from minialign.course.stages.presets import dpo_config
 from minialign.course.stages.recipes import comparison_rows, dpo_prompts, ppo_prompts
-from minialign.course.studies import Point, Study, patched
-from minialign.evaluate.village import judge, summary
+from minialign.course.studies import Point, study
+from minialign.course.studies.measuring import (
+    SHARES,
+    Fault,
+    Learn,
+    Start,
+    attention_dropout,
+    planted_in,
+)
+from minialign.evaluate.village import summary
 from minialign.rewards.learnt import reward_model_score
 from minialign.variants.loops import preference_loop
 from minialign.variants.loops.preference_loop import Ranking, train_preference
@@ -33,76 +38,53 @@ from minialign.variants.loops.rounds import (
     train_on_own_replies,
 )
 from minialign.world.own_replies import by_annotators
-from minialign.world.tasks import instructions
 
-# Two more sources: sampled while the policy learns, so not ahead -> whether pairs are weighted.
-ROUNDS = {"own, two rounds": False, "two rounds, weighted": True}
-BETAS = (0.1, 0.3, 1.0, 3.0)  # reward per nat
-FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
-SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
 LISTED = 4  # completions of a ranking, for the losses that read more than pairs
+FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
 
 
-def start(profile: Profile, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The tuned policy of a seed, and its tokenizer."""
-    return load_policy(stage("sft", profile=profile, seed=seed), device=pick_device())
-
-
-def examine(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    reference: PreTrainedModel,
-    profile: Profile,
-) -> dict[str, float]:
+def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     """Held-out phrasings, one sampled reply each, and held-out comparisons.
 
     Gold utility, its spread, KL in nats per reply, tokens and shares; the share of comparisons
     that the implicit reward orders as the annotator did, and the mean logratios of their chosen
     and rejected completions.
     """
-    asked = instructions(profile.eval_prompts, "phrasings", seed=5)
-    found = judge(
-        policy, tokenizer, asked, max_new_tokens=profile.max_new_tokens, seed=1, reference=reference
-    )
-    pairs = comparison_rows(tokenizer, profile.eval_prompts, seed=9, split="phrasings")
-    sums = [reference_sums(model, tokenizer, pairs) for model in (policy, reference)]
+    tokenizer, n = start.tokenizer, start.profile.eval_prompts
+    judged = start.judged(reference=reference)
+    pairs = comparison_rows(tokenizer, n, seed=9, split="phrasings")
+    sums = [reference_sums(model, tokenizer, pairs) for model in (start.policy, reference)]
     chosen, rejected = (sums[0] - sums[1]).unbind(1)
     return {
-        **summary(found, SHARES).to_dict(),
-        "utility_sd": float(found["utility"].std()),
-        "kl": float(found["kl"].mean()),
+        **summary(judged, SHARES).to_dict(),
+        "utility_sd": float(judged["utility"].std()),
+        "kl": float(judged["kl"].mean()),
         "accuracy": (chosen > rejected).float().mean().item(),
         "chosen": chosen.mean().item(),
         "rejected": rejected.mean().item(),
     }
 
 
-def measured(
-    profile: Profile, seed: int, learn: Callable[[PreTrainedModel, PreTrainedTokenizerBase], Any]
-) -> dict[str, float]:
+def measured(profile: Profile, seed: int, learn: Learn, **changes: Any) -> dict[str, float]:
     """Let a tuned policy learn, then examine it.
 
     train_minutes are those of learning, without the reference's pass where it is shared.
     """
-    policy, tokenizer = start(profile, seed)
-    reference = frozen_reference(policy)
-    began = time.time()
-    learn(policy, tokenizer)
-    minutes = (time.time() - began) / 60
-    return {**examine(policy, tokenizer, reference, profile), "train_minutes": minutes}
+    return Start.tuned(profile, seed).learn(learn, examine, **changes)[0]
 
 
 def _written(profile: Profile, seed: int) -> list[Ranking]:
     """What authors wrote and annotators compared: the reward model's data."""
-    return comparison_rows(start(profile, seed)[1], profile.comparisons, seed=seed)
+    return comparison_rows(Start.tuned(profile, seed).tokenizer, profile.comparisons, seed=seed)
 
 
 def _chosen(profile: Profile, seed: int, group_size: int = 2) -> list[Ranking]:
     """The tuned policy's own replies, and as many annotators' choices."""
-    asked = ppo_prompts(profile, seed)[: 2 * profile.comparisons // group_size]
+    start = Start.tuned(profile, seed)
     return own_rankings(
-        *start(profile, seed),
-        asked,
+        start.policy,
+        start.tokenizer,
+        ppo_prompts(profile, seed)[: 2 * profile.comparisons // group_size],
         by_annotators(seed),
         group_size=group_size,
         max_new_tokens=profile.max_new_tokens,
@@ -130,6 +112,8 @@ SOURCES: dict[str, Callable[[Profile, int], list[Ranking]]] = {
     "own, scored": _scored,
     "own, ranked": partial(_chosen, group_size=LISTED),
 }
+# Two more sources: sampled while the policy learns, so not ahead -> whether pairs are weighted.
+ROUNDS = {"own, two rounds": False, "two rounds, weighted": True}
 
 
 @lru_cache(maxsize=2)
@@ -142,68 +126,64 @@ def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[Ranking],
 @lru_cache(maxsize=2)
 def known_sums(source: str, profile: Profile, seed: int) -> Tensor:
     """(N, K) of the reference, which all methods on these pairs share."""
-    return reference_sums(*start(profile, seed), pairs_from(source, profile, seed)[0])
+    start = Start.tuned(profile, seed)
+    return reference_sums(start.policy, start.tokenizer, pairs_from(source, profile, seed)[0])
 
 
 def _dpo(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    start: Start,
     *,
-    profile: Profile,
-    seed: int,
     source: str = "own, chosen",
     flip: float = 0.0,
-    change: Callable[[Ranking], Ranking] | None = None,
+    edit: Callable[[Ranking], Ranking] | None = None,
     **changes: Any,
 ) -> None:
-    """`train_preference` on pairs of a source, a share of them swapped, or each of them changed."""
-    rng, config = Random(f"flips {seed}"), replace(dpo_config(profile, seed), **changes)
-    pairs, _ = pairs_from(source, profile, seed)
-    if change is not None:
-        changed = [change(pair) for pair in pairs]  # some may be alike after it
-        different = [pair for pair in changed if pair[0].ids != pair[-1].ids]
-        train_preference(policy, tokenizer, different, config)
+    """`train_preference` on pairs of a source, a share of them swapped, or each of them edited."""
+    config = replace(dpo_config(start.profile, start.seed), **changes)
+    pairs, _ = pairs_from(source, start.profile, start.seed)
+    if edit is not None:
+        edited = [edit(pair) for pair in pairs]  # some may be alike after it
+        different = [pair for pair in edited if pair[0].ids != pair[-1].ids]
+        train_preference(start.policy, start.tokenizer, different, config)
         return
+    rng = Random(f"flips {start.seed}")
     swapped = torch.tensor([rng.random() < flip for _ in pairs])
-    known = known_sums(source, profile, seed)
+    known = known_sums(source, start.profile, start.seed)
     known = torch.where(swapped[:, None].to(known.device), known.flip(1), known)
     pairs = [pair[::-1] if swap else pair for pair, swap in zip(pairs, swapped, strict=True)]
-    train_preference(policy, tokenizer, pairs, config, references=known)
+    train_preference(start.policy, start.tokenizer, pairs, config, references=known)
 
 
-def _frontier_points(profile: Profile, seeds: int) -> list[Point]:
-    return [
-        {"pairs": source, "beta": beta, "seed": seed}
-        for seed in range(seeds)
-        for source in ("written", "own, chosen", "own, scored", *ROUNDS)
-        for beta in BETAS
-    ]
-
-
-def _rounds(profile: Profile, point: Point, policy, tokenizer) -> None:
+def _rounds(start: Start, **changes: Any) -> None:
     """Stage "dpo" at another beta, or without its weights."""
-    seed, changes = point["seed"], {"options": {"beta": point["beta"]}}
-    *_, scorer = policy_and_scorer(profile, seed)
+    *_, scorer = policy_and_scorer(start.profile, start.seed)
     train_on_own_replies(
-        policy,
-        tokenizer,
-        dpo_prompts(profile, seed),
-        by_reward(reward_model_score(scorer, tokenizer)),
-        replace(dpo_config(profile, seed), weigh=ROUNDS[point["pairs"]], **changes),
-        max_new_tokens=profile.max_new_tokens,
+        start.policy,
+        start.tokenizer,
+        dpo_prompts(start.profile, start.seed),
+        by_reward(reward_model_score(scorer, start.tokenizer)),
+        replace(dpo_config(start.profile, start.seed), **changes),
+        max_new_tokens=start.profile.max_new_tokens,
     )
 
 
-def _measure_frontier(profile: Profile, point: Point) -> dict[str, float]:
-    source, seed = point["pairs"], point["seed"]
-    if source in ROUNDS:
-        return measured(profile, seed, partial(_rounds, profile, point))
-    _, minutes = pairs_from(source, profile, seed)
-    known_sums(source, profile, seed)
-    learn = partial(
-        _dpo, profile=profile, seed=seed, source=source, options={"beta": point["beta"]}
-    )
-    return {**measured(profile, seed, learn), "sample_minutes": minutes}
+@study(
+    "dpo_frontier",
+    "how much gold utility does DPO buy per nat of KL?",
+    pairs=("written", "own, chosen", "own, scored", *ROUNDS),
+    beta=(0.1, 0.3, 1.0, 3.0),  # reward per nat
+)
+def frontier(profile: Profile, seed: int, pairs: str, beta: float) -> dict[str, float]:
+    """DPO on pairs of a source, with the minutes that it took to sample them ahead."""
+    options = {"beta": beta}
+    if pairs in ROUNDS:
+        return measured(profile, seed, _rounds, weigh=ROUNDS[pairs], options=options)
+    _, minutes = pairs_from(pairs, profile, seed)
+    known_sums(pairs, profile, seed)
+    return {
+        **measured(profile, seed, _dpo, source=pairs, options=options),
+        "sample_minutes": minutes,
+    }
 
 
 # Name -> settings, given the share of labels that is swapped.
@@ -215,77 +195,51 @@ NOISE_LOSSES: dict[str, Callable[[float], dict[str, Any]]] = {
 }
 
 
-def _noise_points(profile: Profile, seeds: int) -> list[Point]:
+def _noise_settings(profile: Profile) -> list[Point]:
     return [
-        {"loss": loss, "flip": flip, "seed": seed}
-        for seed in range(seeds)
+        {"loss": loss, "flip": flip}
         for flip in FLIPS
         for loss in NOISE_LOSSES
         if flip or loss in ("dpo", "ipo")  # without flips the other two are DPO
     ]
 
 
-def _measure_noise(profile: Profile, point: Point) -> dict[str, float]:
-    flip, seed = point["flip"], point["seed"]
-    changes = NOISE_LOSSES[point["loss"]](flip)
-    learn = partial(_dpo, profile=profile, seed=seed, flip=flip, **changes)
-    return measured(profile, seed, learn)
+@study("dpo_noise", "which loss bears swapped labels?", _noise_settings)
+def noise(profile: Profile, seed: int, loss: str, flip: float) -> dict[str, float]:
+    """A loss of `NOISE_LOSSES` on pairs of which a share is swapped."""
+    return measured(profile, seed, _dpo, flip=flip, **NOISE_LOSSES[loss](flip))
 
 
 def without_eos(pair: Ranking) -> Ranking:
-    """A pair whose end of text is not learnt from (trap 42)."""
+    """A pair whose end of text is not learnt from."""
     return tuple(Row(row.prompt_ids, row.completion_ids[:-1]) for row in pair)
 
 
 def cut_apart(pair: Ranking, longest: int = 40) -> Ranking:
-    """A pair each of whose rows is cut from the left by itself (trap 40)."""
+    """A pair each of whose rows is cut from the left by itself."""
     return tuple(
         Row(row.prompt_ids[-max(1, longest - len(row.completion_ids)) :], row.completion_ids)
         for row in pair
     )
 
 
-def _noisy_references(
-    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rankings: Sequence[Ranking],
-    *args: Any, dropout: float = 0.1, **named: Any,
-) -> Tensor:  # fmt: skip
-    """`reference_sums` with a tenth of the attention dropped at random (trap 10)."""
-    layers = [m for m in policy.modules() if hasattr(m, "attention_dropout")]
-    policy.train()
-    for layer in layers:
-        layer.attention_dropout = dropout
-    try:
-        return reference_sums(policy, tokenizer, rankings, *args, **named)
-    finally:
-        policy.eval()
-        for layer in layers:
-            layer.attention_dropout = 0.0
+def _noisy_references(policy: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
+    """`reference_sums` with a tenth of the attention dropped at random."""
+    with attention_dropout(policy):
+        return reference_sums(policy, *args, **named)
 
 
-# Fault -> (settings of `_dpo`, names of the loop's module and what replaces them).
-FAULTS: dict[str, tuple[dict[str, Any], dict[str, Callable]]] = {
+FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
     "mean for sum": ({"loss": "dpo_norm", "options": {"beta": 0.5}}, {}),
-    "reference with dropout": ({"change": tuple}, {"reference_sums": _noisy_references}),
-    "prompts cut apart": ({"change": cut_apart}, {"_check": lambda *_: None}),
-    "EOS left out": ({"change": without_eos}, {}),
+    "reference with dropout": ({"edit": tuple}, {"reference_sums": _noisy_references}),
+    "prompts cut apart": ({"edit": cut_apart}, {"_check": lambda *_: None}),
+    "EOS left out": ({"edit": without_eos}, {}),
 }
 
 
-def _fault_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"fault": fault, "seed": seed} for seed in range(seeds) for fault in FAULTS]
-
-
-def _measure_fault(profile: Profile, point: Point) -> dict[str, float]:
-    (changes, patches), seed = FAULTS[point["fault"]], point["seed"]
-    with patched(preference_loop, patches):
-        return measured(profile, seed, partial(_dpo, profile=profile, seed=seed, **changes))
-
-
-STUDIES = {
-    "dpo_frontier": Study(
-        "how much gold utility does DPO buy per nat of KL?", _frontier_points, _measure_frontier
-    ),
-    "dpo_noise": Study("which loss bears swapped labels?", _noise_points, _measure_noise),
-    "dpo_faults": Study("what do four bugs of DPO do?", _fault_points, _measure_fault),
-}
+@study("dpo_faults", "what do four bugs of DPO do?", fault=tuple(FAULTS))
+def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
+    """DPO with one of `FAULTS`."""
+    with planted_in(preference_loop, FAULTS[fault]) as changes:
+        return measured(profile, seed, _dpo, **changes)

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
-from minialign.course.pipeline import STAGES, stage
+from minialign.course import pipeline
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device
-from minialign.course.studies import Point, Study, reward_modeling
-from minialign.course.studies.verifiable_rewards import curves
+from minialign.course.studies import reward_modeling, study
+from minialign.course.studies.measuring import Start, curves
 from minialign.evaluate.statistics import mean
-from minialign.evaluate.village import judge
 from minialign.rewards.constraints import constraint_kept, constraint_rows
 from minialign.variants.loops.policy_loop import RlConfig, train_rl
-from minialign.world.tasks import instructions
 
 SHARES = ("follows", "stops", "any", "rude", "too_long")
 SAMPLES = 4  # replies that are kept to be read
@@ -41,24 +38,20 @@ CURVES = {
 }  # of a stage's log
 
 
-def _samples(prompts: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> str:
+def _samples(before: pd.DataFrame, after: pd.DataFrame) -> str:
     """A few prompts with replies before and after, as JSON: one cell of a table."""
-    kept = zip(prompts, before["reply"], after["reply"], strict=True)
-    return json.dumps([list(row) for row in islice(kept, SAMPLES)])
+    rows = zip(before["prompt"], before["reply"], after["reply"], strict=True)
+    return json.dumps([list(row) for row in rows][:SAMPLES])
 
 
 def _change(before: pd.DataFrame, after: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
     """Means of columns before and after, and the standard error of their paired difference."""
-    found = {}
+    columns = {}
     for name in names:
         first, then = before[name].astype(float), after[name].astype(float)
-        found |= {f"{name}_before": first.mean(), f"{name}_after": then.mean()}
-        found[f"{name}_error"] = mean((then - first).tolist()).error
-    return found
-
-
-def _stage_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"stage": name, "seed": seed} for seed in range(seeds) for name in CURVES]
+        columns |= {f"{name}_before": first.mean(), f"{name}_after": then.mean()}
+        columns[f"{name}_error"] = mean((then - first).tolist()).error
+    return columns
 
 
 def _log(folder: Path) -> pd.DataFrame:
@@ -66,36 +59,37 @@ def _log(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_csv(part) for part in sorted(folder.glob("history*.csv"))])
 
 
-def _measure_stage(profile: Profile, point: Point) -> dict[str, Any]:
+@study(
+    "real_stages", "what does the course's pipeline change in a real model?", stage=tuple(CURVES)
+)
+def stage_trained(profile: Profile, seed: int, stage: str) -> dict[str, Any]:
     """A stage of the pipeline, trained, and what it changed on held-out phrasings."""
-    name, seed = point["stage"], point["seed"]
-    if STAGES[name].after:
-        stage(STAGES[name].after, profile=profile, seed=seed)  # its minutes are its own
+    this = pipeline.STAGES[stage]
+    if this.after:
+        pipeline.stage(this.after, profile=profile, seed=seed)  # its minutes are its own
     began = time.time()
-    folder = stage(name, profile=profile, seed=seed)
-    found = {
+    folder = pipeline.stage(stage, profile=profile, seed=seed)
+    of_training = {
         "model": profile.model,
         "train_minutes": round((time.time() - began) / 60, 2),
-        "settings": json.dumps(asdict(STAGES[name].config(profile, seed))),
-        **curves(_log(folder), CURVES[name]),
+        "settings": json.dumps(asdict(this.config(profile, seed))),
+        **curves(_log(folder), CURVES[stage]),
     }
-    tuned = stage("sft", profile=profile, seed=seed)
-    if name == "reward":
+    tuned = pipeline.stage("sft", profile=profile, seed=seed)
+    if stage == "reward":
         model = RewardModel.from_pretrained(folder, device=pick_device()).eval()
         _, tokenizer = load_policy(tuned)
-        return {**found, **reward_modeling.examine(model, tokenizer, profile.eval_prompts)}
-    asked = instructions(profile.eval_prompts, "phrasings", seed=5)
-    settings, judged = {"max_new_tokens": profile.max_new_tokens, "seed": 1}, []
-    for path in (profile.model if name == "sft" else tuned, folder):
-        policy, tokenizer = load_policy(path, device=pick_device())
-        judged.append(judge(policy, tokenizer, asked, **settings))
-    before, after = judged
+        return {**of_training, **reward_modeling.examine(model, tokenizer, profile.eval_prompts)}
+    before, after = (
+        Start(*load_policy(path, device=pick_device()), profile, seed).judged()
+        for path in (profile.model if stage == "sft" else tuned, folder)
+    )
     return {
-        **found,
-        "n": float(len(asked)),
+        **of_training,
+        "n": float(len(before)),
         **_change(before, after, (*SHARES, "utility", "tokens")),
         "utility_sd": float(before["utility"].std()),
-        "samples": _samples(list(before["prompt"]), before, after),
+        "samples": _samples(before, after),
     }
 
 
@@ -119,21 +113,17 @@ def _replies(
     rollout = sample(policy, tokenizer, prompts, **settings)
     each = [row for row in rows for _ in range(DRAWS)]
     columns = {name: [row[name] for row in each] for name in ("kind", "value")}
-    kept = constraint_kept(rollout.prompts, rollout.texts, **columns)
-    found = pd.DataFrame({"prompt": rollout.prompts, "kind": columns["kind"], "kept": kept,
-                          "tokens": rollout.lengths.tolist(), "reply": rollout.texts})  # fmt: skip
-    by_prompt = found.groupby("prompt", sort=False)
+    keeps = constraint_kept(rollout.prompts, rollout.texts, **columns)
+    outcome = {"kept": keeps, "tokens": rollout.lengths.tolist(), "reply": rollout.texts}
+    replies = pd.DataFrame({"prompt": rollout.prompts, "kind": columns["kind"], **outcome})
+    by_prompt = replies.groupby("prompt", sort=False)
     means = {"kept": "mean", "tokens": "mean"}
     return by_prompt.agg({"kind": "first", "reply": "first"} | means).reset_index()
 
 
-def _constraint_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"seed": seed} for seed in range(seeds)]
-
-
-def _measure_constraints(profile: Profile, point: Point) -> dict[str, Any]:
+@study("real_constraints", "does a real model learn to keep rules that a program checks?")
+def constraints_rewarded(profile: Profile, seed: int) -> dict[str, Any]:
     """GRPO with the rule as the only reward; held-out words and wordings before and after."""
-    seed = point["seed"]
     config = constraint_config(profile, seed)
     policy, tokenizer = load_policy(profile.model, device=pick_device())
     held_out = constraint_rows(profile.eval_prompts, "test", seed=99)
@@ -156,17 +146,5 @@ def _measure_constraints(profile: Profile, point: Point) -> dict[str, Any]:
         **_change(before, after, ("kept", "tokens")),
         **by_kind,
         **curves(history, ("reward", "signal", "entropy", "length")),
-        "samples": _samples(list(before["prompt"]), before, after),
+        "samples": _samples(before, after),
     }
-
-
-STUDIES = {
-    "real_stages": Study(
-        "what does the course's pipeline change in a real model?", _stage_points, _measure_stage
-    ),
-    "real_constraints": Study(
-        "does a real model learn to keep rules that a program checks?",
-        _constraint_points,
-        _measure_constraints,
-    ),
-}

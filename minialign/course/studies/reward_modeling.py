@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from minialign.algorithms.reward_model import Ranking, train_reward
 from minialign.core.models.heads import RewardModel
-from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
-from minialign.course.pipeline import stage
+from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
-from minialign.course.session import pick_device
 from minialign.course.stages.presets import reward_config
 from minialign.course.stages.recipes import comparison_rows, encode_comparisons
-from minialign.course.studies import Point, Study
+from minialign.course.studies import Point, study
+from minialign.course.studies.measuring import Start
 from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows
 from minialign.variants.reward_losses import average_weights, both_orders, ensemble
 from minialign.world import tasks
-from minialign.world.annotator import accuracy_ceiling, agrees, expected_accuracy, gold_utility
+from minialign.world.annotator import (
+    Annotator,
+    accuracy_ceiling,
+    agrees,
+    expected_accuracy,
+    gold_utility,
+)
 from minialign.world.preferences import CROWD, Comparison, comparisons, rankings
 
 SIZES = (400, 1600)  # comparisons, besides the profile's own number
@@ -36,21 +41,11 @@ MEMBERS = 4  # reward models of an ensemble
 LARGEST = 64  # completions of a prompt in best-of-n
 
 
-def _start(profile: Profile, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    return load_policy(stage("sft", profile=profile, seed=seed), device=pick_device())
-
-
-def fit(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rankings: list[Ranking],
-    profile: Profile,
-    seed: int,
-    head: int | None = None,
-) -> RewardModel:
-    """A reward model from a policy, with the profile's settings; the head's seed may differ."""
-    model = RewardModel.from_policy(policy, seed if head is None else head)
-    train_reward(model, tokenizer, rankings, reward_config(profile, seed))
+def fit(start: Start, rankings: list[Ranking], **changes: Any) -> RewardModel:
+    """A reward model from a policy, with the profile's settings or changed ones."""
+    model = RewardModel.from_policy(start.policy, start.seed)
+    config = replace(reward_config(start.profile, start.seed), **changes)
+    train_reward(model, start.tokenizer, rankings, config)
     return model
 
 
@@ -60,76 +55,83 @@ def clear_pairs(n: int, split: str, seed: int = 11) -> list[Comparison]:
 
 
 def lead(
-    model: RewardModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Comparison]
+    model: RewardModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: list[Comparison],
+    *,
+    at_once: bool = False,
 ) -> np.ndarray:
-    """(N,) score of the reply shown first minus that of the second."""
-    texts = [(c.instruction.prompt, text) for c in pairs for text in (c.first, c.second)]
-    rows = [encode(tokenizer, prompt, text) for prompt, text in texts]
-    return -score_rows(model, tokenizer, rows).view(-1, 2).diff(dim=1)[:, 0].numpy()
+    """(N,) score of each pair's first reply minus that of the second.
 
-
-def lead_of_pairs(
-    model: RewardModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Comparison]
-) -> np.ndarray:
-    """(N,) log-odds that the first beats the second, of a model that reads both at once."""
-    rows = [
-        row
-        for c in pairs
-        for row in both_orders(tokenizer, c.instruction.prompt, c.first, c.second)
-    ]
+    `at_once`: the model reads both replies in one row; then these are log-odds that the first wins.
+    """
+    rows = []
+    for c in pairs:
+        prompt = c.instruction.prompt
+        if at_once:
+            rows.extend(both_orders(tokenizer, prompt, c.first, c.second))
+        else:
+            rows.extend(encode(tokenizer, prompt, text) for text in (c.first, c.second))
     return -score_rows(model, tokenizer, rows).view(-1, 2).diff(dim=1)[:, 0].numpy()
 
 
 def examine(
-    model: RewardModel,
-    tokenizer: PreTrainedTokenizerBase,
-    n: int,
-    leads_of: Callable[..., np.ndarray] = lead,
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, n: int, *, at_once: bool = False
 ) -> dict[str, float]:
     """Accuracy on the crowd's labels, expected over their noise, its ceiling, and against gold.
 
     On held-out phrasings of training contents, and, as test_*, on held-out contents too.
     """
-    found = {}
+    columns = {}
     for split, prefix in (("phrasings", ""), ("test", "test_")):
         pairs = clear_pairs(n, split)
-        gaps, leads = [c.gap for c in pairs], leads_of(model, tokenizer, pairs)
+        gaps, leads = [c.gap for c in pairs], lead(model, tokenizer, pairs, at_once=at_once)
         values = {
             "accuracy": expected_accuracy(leads, gaps, CROWD.temperature),
             "ceiling": accuracy_ceiling(gaps, CROWD.temperature),
             "gold_accuracy": win_rate(leads * np.sign(gaps), np.zeros(len(gaps))).mean,
             "spearman": rank_correlation(leads, gaps),
         }
-        found |= {prefix + name: value for name, value in values.items()}
-    return found
+        columns |= {prefix + name: value for name, value in values.items()}
+    return columns
 
 
-def _data_points(profile: Profile, seeds: int) -> list[Point]:
+def _fit_on_labels(
+    profile: Profile, seed: int, n: int, annotator: Annotator = CROWD
+) -> tuple[RewardModel, PreTrainedTokenizerBase]:
+    """A reward model of `n` comparisons as an annotator labelled them, and its tokenizer."""
+    start = Start.tuned(profile, seed)
+    pairs = comparisons(n, "train", seed, annotator)
+    return fit(start, encode_comparisons(start.tokenizer, pairs)), start.tokenizer
+
+
+def _amounts(profile: Profile) -> list[Point]:
     most = profile.comparisons
     settings = [(n, 1.0) for n in SIZES if n < most] + [(most, noise) for noise in NOISES]
-    return [{"comparisons": n, "noise": t, "seed": s} for s in range(seeds) for n, t in settings]
+    return [{"comparisons": n, "noise": noise} for n, noise in settings]
 
 
-def _measure_data(profile: Profile, point: Point) -> dict[str, float]:
-    policy, tokenizer = _start(profile, point["seed"])
-    annotator = replace(CROWD, temperature=point["noise"])
-    pairs = comparisons(point["comparisons"], "train", point["seed"], annotator)
-    model = fit(policy, tokenizer, encode_comparisons(tokenizer, pairs), profile, point["seed"])
+@study(
+    "reward_data",
+    "how many comparisons does a reward model need, and what does noise cost?",
+    _amounts,
+)
+def amount_of_data(profile: Profile, seed: int, comparisons: int, noise: float) -> dict[str, float]:
+    """A reward model of so many comparisons by annotators of this temperature."""
+    annotator = replace(CROWD, temperature=noise)
+    model, tokenizer = _fit_on_labels(profile, seed, comparisons, annotator)
     return examine(model, tokenizer, TESTS * profile.eval_prompts)
 
 
-def _bias_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"bias": name, "seed": seed} for seed in range(seeds) for name in BIASES]
-
-
-def _measure_bias(profile: Profile, point: Point) -> dict[str, float]:
+@study("reward_bias", "does a reward model learn the annotators' biases?", bias=tuple(BIASES))
+def annotators_bias(profile: Profile, seed: int, bias: str) -> dict[str, float]:
     """What the score pays for a unit of utility, a doubling of the length, and agreement."""
-    policy, tokenizer = _start(profile, point["seed"])
-    pairs = comparisons(profile.comparisons, "train", point["seed"], BIASES[point["bias"]])
-    model = fit(policy, tokenizer, encode_comparisons(tokenizer, pairs), profile, point["seed"])
+    model, tokenizer = _fit_on_labels(profile, seed, profile.comparisons, BIASES[bias])
     tests = comparisons(TESTS * profile.eval_prompts, "phrasings", seed=11)
-    found = examine(model, tokenizer, len(tests))
-    return {**found, **paid(lead(model, tokenizer, tests), tests)}
+    return {
+        **examine(model, tokenizer, len(tests)),
+        **paid(lead(model, tokenizer, tests), tests),
+    }
 
 
 def paid(leads: np.ndarray, pairs: list[Comparison]) -> dict[str, float]:
@@ -146,72 +148,65 @@ def _words(text: str) -> int:
     return max(1, len(text.split()))
 
 
-def _kind_points(profile: Profile, seeds: int) -> list[Point]:
-    kinds = ("pairs", "both at once", "ranking of 4", "split ranking of 4")
-    return [{"kind": kind, "seed": seed} for seed in range(seeds) for kind in kinds]
-
-
-def _measure_kind(profile: Profile, point: Point) -> dict[str, float]:
+@study(
+    "reward_kinds",
+    "do rankings, or reading both replies at once, teach more than pairs?",
+    kind=("pairs", "both at once", "ranking of 4", "split ranking of 4"),
+)
+def kind_of_label(profile: Profile, seed: int, kind: str) -> dict[str, float]:
     """Four ways to spend an annotator's reading of the same number of replies."""
-    kind, seed = point["kind"], point["seed"]
-    policy, tokenizer = _start(profile, seed)
-    n = profile.comparisons // 2
+    start = Start.tuned(profile, seed)
+    tokenizer = start.tokenizer
+    n, changes = profile.comparisons // 2, {}
+    at_once = kind == "both at once"
     if "ranking" in kind:
         ranked = rankings(n // 2, 4, "train", seed)
         rows = [tuple(encode(tokenizer, i.prompt, t) for t in texts) for i, texts in ranked]
-        config = reward_config(profile, seed)
-        loss = "split_pairs" if "split" in kind else "plackett_luce"
-        config = replace(config, loss=loss, batch_size=config.batch_size // 2)
-        model = RewardModel.from_policy(policy, seed)
-        train_reward(model, tokenizer, rows, config)
-        return examine(model, tokenizer, TESTS * profile.eval_prompts)
-    pairs = comparisons(n, "train", seed)
-    if kind == "pairs":
-        model = fit(policy, tokenizer, encode_comparisons(tokenizer, pairs), profile, seed)
-        return examine(model, tokenizer, TESTS * profile.eval_prompts)
-    shown = [both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected) for c in pairs]
-    model = fit(policy, tokenizer, shown, profile, seed)
-    return examine(model, tokenizer, TESTS * profile.eval_prompts, lead_of_pairs)
+        changes["loss"] = "split_pairs" if "split" in kind else "plackett_luce"
+        changes["batch_size"] = reward_config(profile, seed).batch_size // 2
+    elif at_once:
+        rows = [
+            both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected)
+            for c in comparisons(n, "train", seed)
+        ]
+    else:
+        rows = encode_comparisons(tokenizer, comparisons(n, "train", seed))
+    model = fit(start, rows, **changes)
+    return examine(model, tokenizer, TESTS * profile.eval_prompts, at_once=at_once)
 
 
-def _bon_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"seed": seed} for seed in range(seeds)]
-
-
-def _measure_bon(profile: Profile, point: Point) -> dict[str, float]:
+@study(
+    "reward_best_of_n", "does more choice by a proxy make replies better, and do ensembles help?"
+)
+def choice_by_proxy(profile: Profile, seed: int) -> dict[str, float]:
     """Best of n by one reward model, by ensembles and by averaged weights: proxy and gold.
 
     Members share the comparisons and the head's start, so that their weights can be averaged; they
     differ in the order of the data.
     """
-    seed = point["seed"]
-    policy, tokenizer = _start(profile, seed)
+    start = Start.tuned(profile, seed)
+    policy, tokenizer = start.policy, start.tokenizer
     rows = comparison_rows(tokenizer, min(1000, profile.comparisons), seed=seed)
-    members = [
-        fit(policy, tokenizer, rows, profile, 10 * seed + i, head=seed) for i in range(MEMBERS)
-    ]
+    members = [fit(start, rows, seed=10 * seed + i) for i in range(MEMBERS)]
     merged = RewardModel.from_policy(policy)
     merged.load_state_dict(average_weights(members))
-    asked = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
+    held_out = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
     largest = LARGEST if profile.base != "smoke" else 4
     rollout = sample(
         policy,
         tokenizer,
-        [i.prompt for i in asked],
+        [i.prompt for i in held_out],
         group_size=largest,
         max_new_tokens=profile.max_new_tokens,
         generator=torch.Generator(policy.device).manual_seed(seed),
     )
-    scores = torch.tensor(
-        [
-            reward_model_score(m, tokenizer)(rollout.prompts, rollout.texts)
-            for m in [*members, merged]
-        ]
-    ).view(len(members) + 1, -1, largest)
+    scorers = [reward_model_score(model, tokenizer) for model in (*members, merged)]
+    scores = torch.tensor([score(rollout.prompts, rollout.texts) for score in scorers])
+    scores = scores.view(len(scorers), -1, largest)
     scores = (scores - scores.mean(-1, keepdim=True)).flatten(1)  # a prompt's zero means nothing
     proxies = {"single": scores[0], "warm": scores[-1]}
     proxies |= {how: ensemble(scores[:-1], how) for how in ("mean", "worst", "cautious")}
-    texts = zip((i for i in asked for _ in range(largest)), rollout.texts, strict=True)
+    texts = zip((i for i in held_out for _ in range(largest)), rollout.texts, strict=True)
     gold = torch.tensor([gold_utility(i, text) for i, text in texts])
     return best_of_n(proxies, gold, largest)
 
@@ -226,7 +221,7 @@ def best_of_n(
         gold: (P * largest,) gold utilities.
         largest: completions of a prompt, a power of 2.
     """
-    found, n = {}, 1
+    means, n = {}, 1
     truth = gold.view(-1, largest)
     while n <= largest:
         for name, flat in proxies.items():
@@ -235,30 +230,8 @@ def best_of_n(
             groups = (score / score.std()).view(len(score), -1, n)  # disjoint groups: less noise
             best = groups.argmax(-1, keepdim=True)
             picked = truth.view(len(score), -1, n).gather(-1, best)
-            found[f"{name}_proxy_{n}"] = groups.gather(-1, best).mean().item()
-            found[f"{name}_gold_{n}"] = picked.mean().item()
-        found[f"oracle_gold_{n}"] = truth.view(len(truth), -1, n).amax(-1).mean().item()
+            means[f"{name}_proxy_{n}"] = groups.gather(-1, best).mean().item()
+            means[f"{name}_gold_{n}"] = picked.mean().item()
+        means[f"oracle_gold_{n}"] = truth.view(len(truth), -1, n).amax(-1).mean().item()
         n *= 2
-    return found
-
-
-STUDIES = {
-    "reward_data": Study(
-        "how many comparisons does a reward model need, and what does noise cost?",
-        _data_points,
-        _measure_data,
-    ),
-    "reward_bias": Study(
-        "does a reward model learn the annotators' biases?", _bias_points, _measure_bias
-    ),
-    "reward_kinds": Study(
-        "do rankings, or reading both replies at once, teach more than pairs?",
-        _kind_points,
-        _measure_kind,
-    ),
-    "reward_best_of_n": Study(
-        "does more choice by a proxy make replies better, and do ensembles help?",
-        _bon_points,
-        _measure_bon,
-    ),
-}
+    return means

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -18,58 +15,51 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.sft import train_sft
 from minialign.core.history import History
-from minialign.core.models import frozen_reference
 from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import sample
+from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import ppo_config, rl_config, sft_config
 from minialign.course.stages.recipes import rl_problems
-from minialign.course.studies import Point, Study, patched
+from minialign.course.studies import study
+from minialign.course.studies.measuring import (
+    Fault,
+    Learn,
+    Start,
+    curves,
+    planted_in,
+)
 from minialign.course.studies.policy_optimisation import without_eos
-from minialign.course.studies.preference_optimisation import start
 from minialign.evaluate.problems import pass_rate, solve
-from minialign.evaluate.village import judge
 from minialign.rewards import Reward
 from minialign.rewards.verifiers import careless_answer, right_answer, step_rewards
 from minialign.variants import methods, policy_loop
 from minialign.variants.group_advantages import GROUP_ADVANTAGES, group_centred
 from minialign.world.problems import problem_rows
-from minialign.world.tasks import instructions
-
-Policy = PreTrainedModel
-Tokenizer = PreTrainedTokenizerBase
-Learn = Callable[[Policy, Tokenizer, Profile, int], History]
 
 LEVELS = (2, 3, 4)  # of the problems, unless a study is about them
 DRAWS = 8  # solutions of each held-out problem
-PARTS = 12  # parts of a run whose means are recorded as its curve
 ROUNDING = 1e-6  # between rewards of a group that should be equal
 CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
 METHODS = [method.name for method in methods.REGISTRY.values() if method.loop == "train_rl"]
 
 
-def held_out(profile: Profile, split: str = "train") -> list[policy_loop.Data]:
-    """Problems that no run sees: of known templates, or for split "test" of unseen ones."""
-    return problem_rows(max(6, profile.eval_prompts // 3), LEVELS, split, seed=99)
-
-
-def examine(
-    policy: Policy, tokenizer: Tokenizer, reference: Policy, profile: Profile
-) -> dict[str, float]:
+def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     """Held-out problems of known and of new templates, and held-out instructions.
 
     pass@1 and pass@8; shares of solutions in the right format and that stop, of sound steps; tokens
     of right and of wrong solutions; KL in nats per solution; the share of instructions followed.
     """
-    limits = {"group_size": DRAWS, "max_new_tokens": profile.max_new_tokens, "seed": 1}
-    solved = solve(policy, tokenizer, held_out(profile), reference=reference, **limits)
-    new = solve(policy, tokenizer, held_out(profile, "test"), **limits)
-    asked = instructions(max(6, profile.eval_prompts // 3), "phrasings", seed=5)
-    judged = judge(policy, tokenizer, asked, max_new_tokens=profile.max_new_tokens, seed=1)
+    prompts = max(6, start.profile.eval_prompts // 3)
+    known, new = (problem_rows(prompts, LEVELS, split, seed=99) for split in ("train", "test"))
+    limits = {"group_size": DRAWS, "max_new_tokens": start.profile.max_new_tokens, "seed": 1}
+    solved = solve(start.policy, start.tokenizer, known, reference=reference, **limits)
+    solved_new = solve(start.policy, start.tokenizer, new, **limits)
+    judged = start.judged(prompts)
     right = solved["right"]
     return {
         **{f"pass_{k}": pass_rate(solved, k).mean for k in (1, DRAWS)},
-        **{f"new_pass_{k}": pass_rate(new, k).mean for k in (1, DRAWS)},
+        **{f"new_pass_{k}": pass_rate(solved_new, k).mean for k in (1, DRAWS)},
         **solved[["format", "sound", "stops", "tokens", "kl"]].mean().to_dict(),
         "tokens_right": float(solved["tokens"][right].mean()),
         "tokens_wrong": float(solved["tokens"][~right].mean()),
@@ -77,39 +67,22 @@ def examine(
     }
 
 
-def curves(history: History | pd.DataFrame, names: tuple[str, ...]) -> dict[str, float]:
-    """Means of the parts of a run: reward_0, reward_1, ..."""
-    return {
-        f"{name}_{k}": float(part.mean())
-        for name in names
-        for k, part in enumerate(np.array_split(history[name], min(PARTS, len(history))))
-    }
-
-
 def measured(
-    profile: Profile, seed: int, learn: Learn, names: tuple[str, ...] = CURVES
+    profile: Profile, seed: int, learn: Learn, names: Sequence[str] = CURVES, **changes: Any
 ) -> dict[str, float]:
-    """Let a tuned policy learn, then examine it; train_minutes are those of learning."""
-    policy, tokenizer = start(profile, seed)
-    reference = frozen_reference(policy)
-    began = time.time()
-    history = learn(policy, tokenizer, profile, seed)
-    minutes = (time.time() - began) / 60
-    found = examine(policy, tokenizer, reference, profile)
-    return {**found, "train_minutes": minutes, **curves(history, names)}
+    """Let a tuned policy learn, then examine it; with the named curves of its history."""
+    examined, history = Start.tuned(profile, seed).learn(learn, examine, **changes)
+    return {**examined, **curves(history, names)}
 
 
-def brief(profile: Profile, seed: int) -> policy_loop.RlConfig:
+def brief(start: Start) -> policy_loop.RlConfig:
     """Settings of a run that is long enough to tell variants apart."""
-    base = rl_config(profile, seed)
+    base = rl_config(start.profile, start.seed)
     return replace(base, steps=max(2, base.steps // 2))
 
 
 def _rl(
-    policy: Policy,
-    tokenizer: Tokenizer,
-    profile: Profile,
-    seed: int,
+    start: Start,
     *,
     rows: list[policy_loop.Data] | None = None,
     reward: Reward = right_answer,
@@ -117,66 +90,62 @@ def _rl(
     **changes: Any,
 ) -> History:
     """`train_rl` for half of the stage's steps, with changed settings."""
-    config = replace(brief(profile, seed), **changes)
-    steps = partial(_step_rewards, tokenizer) if config.advantage == "process" else None
-    rows = rows or rl_problems(profile, seed)
-    return policy_loop.train_rl(policy, tokenizer, rows, reward, config, steps=steps, watch=watch)
+    config = replace(brief(start), **changes)
+    hooks = {"watch": watch}
+    if config.advantage == "process":
+        hooks["steps"] = partial(_step_rewards, start.tokenizer)
+    rows = rows or rl_problems(start.profile, start.seed)
+    return policy_loop.train_rl(start.policy, start.tokenizer, rows, reward, config, **hooks)
 
 
 def _step_rewards(
-    tokenizer: Tokenizer, rollout: policy_loop.Rollout, rows: list[policy_loop.Data]
+    tokenizer: PreTrainedTokenizerBase, rollout: policy_loop.Rollout, rows: list[policy_loop.Data]
 ) -> Tensor:
     numbers = [row["numbers"] for row in rows for _ in range(rollout.group_size)]
     return step_rewards(tokenizer, rollout, numbers)
 
 
-def _imitate(policy: Policy, tokenizer: Tokenizer, profile: Profile, seed: int) -> History:
+def _imitate(start: Start) -> History:
     """Supervised tuning on reference solutions of the same problems, which GRPO never sees."""
-    rows = [encode(tokenizer, row["prompt"], row["solution"]) for row in rl_problems(profile, seed)]
-    steps = 10 * brief(profile, seed).steps  # about the time of GRPO
-    config = replace(sft_config(profile, seed), steps=steps, learning_rate=1e-4)
-    return train_sft(policy, tokenizer, rows, config)
+    problems = rl_problems(start.profile, start.seed)
+    rows = [encode(start.tokenizer, row["prompt"], row["solution"]) for row in problems]
+    steps = 10 * brief(start).steps  # about the time of GRPO
+    config = replace(sft_config(start.profile, start.seed), steps=steps, learning_rate=1e-4)
+    return train_sft(start.policy, start.tokenizer, rows, config)
 
 
-def _ppo(
-    policy: Policy, tokenizer: Tokenizer, profile: Profile, seed: int, *, share: float = 1.0
-) -> History:
+def _ppo(start: Start, *, share: float = 1.0) -> History:
     """PPO with the verifier's reward at the end and a critic that starts from the policy.
 
     `share` is that of the steps of GRPO; a step takes 2.5 times as long.
     """
-    rows, config = rl_problems(profile, seed), brief(profile, seed)
-    answers = {row["prompt"]: row["answer"] for row in rows}
-    asked = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
+    config = brief(start)
+    answers = {row["prompt"]: row["answer"] for row in rl_problems(start.profile, start.seed)}
+    prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
     settings = replace(
-        ppo_config(profile, seed),
+        ppo_config(start.profile, start.seed),
         steps=max(2, round(share * config.steps)),
         prompts=config.prompts * config.group_size,
         beta=0.01,
         missing_eos=None,
     )
-    critic = ValueModel.from_policy(policy, seed)
-    return train_ppo(policy, critic, tokenizer, asked, right_answer, settings)
+    critic = ValueModel.from_policy(start.policy, start.seed)
+    return train_ppo(start.policy, critic, start.tokenizer, prompts, right_answer, settings)
 
 
-def _method(
-    name: str, policy: Policy, tokenizer: Tokenizer, profile: Profile, seed: int
-) -> History:
+def _registered(start: Start, *, method: str) -> History:
     """A row of the registry; where it sets the group, there are more prompts instead."""
-    settings = dict(methods.method(name).settings)
-    base = brief(profile, seed)
+    settings = dict(methods.method(method).settings)
+    base = brief(start)
     if "group_size" in settings:
         settings["prompts"] = base.prompts * base.group_size // settings["group_size"]
-    return _rl(policy, tokenizer, profile, seed, **{"beta": 0.0, **settings})
+    return _rl(start, **{"beta": 0.0, **settings})
 
 
-def _seed_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"seed": seed} for seed in range(seeds)]
-
-
-def _measure_seed(profile: Profile, point: Point) -> dict[str, float]:
+@study("rl_seeds", "does GRPO work with every seed?")
+def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run."""
-    return measured(profile, point["seed"], partial(_rl, steps=rl_config(profile).steps))
+    return measured(profile, seed, _rl, steps=rl_config(profile).steps)
 
 
 OTHERS: dict[str, Learn] = {
@@ -187,26 +156,18 @@ OTHERS: dict[str, Learn] = {
 }
 
 
-def _method_points(profile: Profile, seeds: int) -> list[Point]:
-    names = (*OTHERS, *METHODS)
-    return [{"method": name, "seed": seed} for seed in range(seeds) for name in names]
+@study("rl_methods", "how do the methods differ on the same problems?", method=(*OTHERS, *METHODS))
+def method_of_training(profile: Profile, seed: int, method: str) -> dict[str, float]:
+    """A method of the registry with its curves, or one of `OTHERS`."""
+    if method in OTHERS:
+        return measured(profile, seed, OTHERS[method], ())
+    return measured(profile, seed, _registered, method=method)
 
 
-def _measure_method(profile: Profile, point: Point) -> dict[str, float]:
-    name = point["method"]
-    learn = OTHERS[name] if name in OTHERS else partial(_method, name)
-    return measured(profile, point["seed"], learn, CURVES if name in METHODS else ())
-
-
-BETAS = (0.0, 0.01, 0.04, 0.16)  # reward per nat
-
-
-def _kl_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"beta": beta, "seed": seed} for seed in range(seeds) for beta in BETAS]
-
-
-def _measure_kl(profile: Profile, point: Point) -> dict[str, float]:
-    return measured(profile, point["seed"], partial(_rl, beta=point["beta"]))
+@study("rl_kl", "how much does the leash matter?", beta=(0.0, 0.01, 0.04, 0.16))  # reward per nat
+def leash(profile: Profile, seed: int, beta: float) -> dict[str, float]:
+    """A brief run at this beta."""
+    return measured(profile, seed, _rl, beta=beta)
 
 
 # What a run is asked: levels, one part of the run after another.
@@ -219,44 +180,36 @@ DIFFICULTY: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 
 
-def _difficulty_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"levels": name, "seed": seed} for seed in range(seeds) for name in DIFFICULTY]
-
-
-def _in_parts(
-    parts: tuple[tuple[int, ...], ...],
-    policy: Policy,
-    tokenizer: Tokenizer,
-    profile: Profile,
-    seed: int,
-) -> History:
+def _in_parts(start: Start, *, parts: tuple[tuple[int, ...], ...]) -> History:
     """Runs of equal length one after another, on problems of each part's levels."""
-    steps = max(1, brief(profile, seed).steps // len(parts))
+    steps = max(1, brief(start).steps // len(parts))
     histories = []
     for i, levels in enumerate(parts):
-        rows = problem_rows(profile.comparisons // 4, levels, seed=seed)
-        learn = partial(_rl, rows=rows, steps=steps)
-        histories.append(learn(policy, tokenizer, profile, seed + 1000 * i))
-    rows = list(chain.from_iterable(history.to_rows() for history in histories))
+        rows = problem_rows(start.profile.comparisons // 4, levels, seed=start.seed)
+        part = replace(start, seed=start.seed + 1000 * i)
+        histories.append(_rl(part, rows=rows, steps=steps))
+    rows = chain.from_iterable(history.to_rows() for history in histories)
     return History.from_rows([{**row, "step": i} for i, row in enumerate(rows)])
 
 
-def _measure_difficulty(profile: Profile, point: Point) -> dict[str, float]:
-    return measured(profile, point["seed"], partial(_in_parts, DIFFICULTY[point["levels"]]))
+@study("rl_difficulty", "which problems teach most?", levels=tuple(DIFFICULTY))
+def difficulty(profile: Profile, seed: int, levels: str) -> dict[str, float]:
+    """A brief run on problems of these levels."""
+    return measured(profile, seed, _in_parts, parts=DIFFICULTY[levels])
 
 
-def _hacking_points(profile: Profile, seeds: int) -> list[Point]:
-    verifiers = ("careful", "careless")
-    return [{"verifier": name, "seed": seed} for seed in range(seeds) for name in verifiers]
-
-
-def _measure_hacking(profile: Profile, point: Point) -> dict[str, float]:
+@study(
+    "rl_hacking",
+    "does a policy find the loophole of a careless verifier?",
+    verifier=("careful", "careless"),
+)
+def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
-    reward = right_answer if point["verifier"] == "careful" else careless_answer
+    reward = right_answer if verifier == "careful" else careless_answer
     watch = {"right": right_answer, "careless": careless_answer}
     steps = rl_config(profile).steps
-    learn = partial(_rl, reward=reward, watch=watch, beta=0.0, steps=steps)
-    return measured(profile, point["seed"], learn, (*CURVES, *watch))
+    settings = {"reward": reward, "watch": watch, "beta": 0.0, "steps": steps}
+    return measured(profile, seed, _rl, (*CURVES, *watch), **settings)
 
 
 def _wrong(*args: Any, **columns: Any) -> list[float]:
@@ -269,8 +222,7 @@ def _without_epsilon(rewards: Tensor) -> Tensor:
     return group_centred(rewards) / rewards.std(1, keepdim=True)
 
 
-# Fault -> (settings of `_rl`, names of the loop's module and what replaces them).
-FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
     "deviation of a tied group": (
         {}, {"GROUP_ADVANTAGES": {**GROUP_ADVANTAGES, "zscore": _without_epsilon}}
@@ -281,27 +233,8 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def _fault_points(profile: Profile, seeds: int) -> list[Point]:
-    return [{"fault": fault, "seed": seed} for seed in range(seeds) for fault in FAULTS]
-
-
-def _measure_fault(profile: Profile, point: Point) -> dict[str, float]:
-    changes, patches = FAULTS[point["fault"]]
-    with patched(policy_loop, patches):
-        return measured(profile, point["seed"], partial(_rl, **changes))
-
-
-STUDIES = {
-    "rl_seeds": Study("does GRPO work with every seed?", _seed_points, _measure_seed),
-    "rl_methods": Study(
-        "how do the methods differ on the same problems?", _method_points, _measure_method
-    ),
-    "rl_kl": Study("how much does the leash matter?", _kl_points, _measure_kl),
-    "rl_difficulty": Study("which problems teach most?", _difficulty_points, _measure_difficulty),
-    "rl_hacking": Study(
-        "does a policy find the loophole of a careless verifier?",
-        _hacking_points,
-        _measure_hacking,
-    ),
-    "rl_faults": Study("what do four bugs of GRPO do?", _fault_points, _measure_fault),
-}
+@study("rl_faults", "what do four bugs of GRPO do?", fault=tuple(FAULTS))
+def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
+    """A brief run with one of `FAULTS`."""
+    with planted_in(policy_loop, FAULTS[fault]) as changes:
+        return measured(profile, seed, _rl, **changes)

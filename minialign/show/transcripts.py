@@ -34,8 +34,8 @@ def transcript(items: Sequence[Item], *, title: str | None = None, rows: int = 4
     items = list(items)
     if not items or rows < 1:
         raise ValueError(f"{len(items)} items in tables of {rows} rows; give at least 1 of each")
-    shown, rest = items[:rows], items[rows:]
-    html = tokens.table(shown, title=title)
+    rest = items[rows:]
+    html = tokens.table(items[:rows], title=title)
     if rest:
         html += f"<details><summary>{len(rest)} more</summary>{tokens.table(rest)}</details>"
     return html
@@ -55,10 +55,10 @@ def browser(items: Sequence[Item]) -> ipywidgets.VBox:
     )
     panel = ipywidgets.HTML()
 
-    def show(_change: object = None) -> None:
+    def turn_to_example(_change: object = None) -> None:
         item = items[slider.value - 1]
         panel.value = tokens.table([{"": name, " ": text} for name, text in item.items()])
 
-    slider.observe(show, names="value")
-    show()
+    slider.observe(turn_to_example, names="value")
+    turn_to_example()
     return ipywidgets.VBox([slider, panel])

@@ -19,6 +19,11 @@ from torch import Tensor
 Function = Callable[..., Tensor]
 
 
+def drawn(seed: int) -> torch.Generator:
+    """A generator for the arguments of one exercise."""
+    return torch.Generator().manual_seed(seed)
+
+
 @dataclass(frozen=True)
 class Exercise:
     """What is asked, the right function, arguments to try, and the mistakes that are recognised."""
@@ -58,18 +63,18 @@ class Exercise:
         return f"gives {_short(answers[i])} where {_short(wanted[i])} is right (case {i + 1})"
 
 
-def same_code(shown: Callable, ours: Callable) -> None:
+def same_code(above: Callable, ours: Callable) -> None:
     """Say that a function shown in a notebook is the package's own; docstrings are left out.
 
     Raises:
         AssertionError: if they differ.
     """
-    if _syntax(shown) != _syntax(ours):
+    if _syntax(above) != _syntax(ours):
         raise AssertionError(
-            f"{shown.__name__} above differs from {ours.__module__}.{ours.__name__}; "
+            f"{above.__name__} above differs from {ours.__module__}.{ours.__name__}; "
             "undo the change, or leave this check out while you experiment"
         )
-    print(f"checked: {shown.__name__} above is the package's own code")
+    print(f"checked: {above.__name__} above is the package's own code")
 
 
 def _syntax(function: Callable) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from minialign.course import studies
-from minialign.show import recorded_runs
+from minialign.course.studies import recorded_runs
 
 
 def test_every_run_that_is_promised_is_recorded():
@@ -39,14 +39,14 @@ def close_figures():
 
 
 @pytest.mark.parametrize("model", ["tiny-base", "smollm2-135m-instruct"])
-@pytest.mark.parametrize("stage", recorded_runs.SHOWN)
+@pytest.mark.parametrize("stage", recorded_runs.MEASURES)
 def test_a_stage_is_shown_beside_a_notebooks_own(stage: str, model: str, capsys):
-    judged = pd.DataFrame({name: [True, False] for name in recorded_runs.SHOWN[stage]})
+    judged = pd.DataFrame({name: [True, False] for name in recorded_runs.MEASURES[stage]})
     recorded_runs.show_stage(stage, judged, judged, model)
     assert "recorded: smollm2-135m-instruct, x86_64" in capsys.readouterr().out
     bars, curves = (plt.figure(number) for number in plt.get_fignums())
     assert "Real model, " in bars.axes[0].get_title() and len(curves.axes) >= 1
-    assert len(bars.axes[0].patches) == 4 * len(recorded_runs.SHOWN[stage])
+    assert len(bars.axes[0].patches) == 4 * len(recorded_runs.MEASURES[stage])
 
 
 def test_a_reward_model_and_rules_are_shown(capsys):

@@ -24,11 +24,11 @@ NEW_TOKENS = 48  # of the sample
 
 @dataclass(frozen=True)
 class Check:
-    """One finding; only a needed thing that is bad makes the doctor fail."""
+    """The finding of one check; only a needed thing that is bad makes the doctor fail."""
 
     what: str
     state: str  # ok, note, old, missing, low, broken
-    found: str
+    text: str  # what is there
     repair: str = ""
 
     @property
@@ -37,60 +37,62 @@ class Check:
         return self.state not in ("ok", "note")
 
     def __str__(self) -> str:
-        return f"{self.state:<8} {self.what:<14} {self.found}"
+        return f"{self.state:<8} {self.what:<14} {self.text}"
 
 
 def check_python(running: tuple[int, int] = sys.version_info[:2]) -> Check:
     """Python is new enough, and not newer than what is tested."""
-    span = ".".join(map(str, OLDEST)) + " to " + ".".join(map(str, NEWEST))
-    found = f"{running[0]}.{running[1]}, {sys.executable}"
+    span = " to ".join(".".join(map(str, version)) for version in (OLDEST, NEWEST))
+    text = f"{running[0]}.{running[1]}, {sys.executable}"
     if running < OLDEST:
         repair = f"make an environment with Python {span}, as with conda or uv"
-        return Check("python", "old", found, repair)
+        return Check("python", "old", text, repair)
     if running > NEWEST:
-        return Check("python", "note", f"{found}; tested with {span}")
-    return Check("python", "ok", found)
+        return Check("python", "note", f"{text}; tested with {span}")
+    return Check("python", "ok", text)
 
 
 def requirements() -> list[str]:
     """What minialign needs, such as "torch>=2.13": from a clone's pyproject.toml, else installed.
 
-    Raises FileNotFoundError if there is neither.
+    Raises:
+        FileNotFoundError: if there is neither.
     """
     project = _PACKAGE.parent / "pyproject.toml"
     if project.is_file():
         return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
     try:
-        listed = metadata.requires("minialign") or []
+        lines = metadata.requires("minialign") or []
     except metadata.PackageNotFoundError as error:
         raise FileNotFoundError(
             f"neither a pyproject.toml beside {_PACKAGE} nor an installed minialign; "
             "clone minialign, or install it with pip"
         ) from error
-    return [text for text in listed if "extra ==" not in text]
+    return [line for line in lines if "extra ==" not in line]
 
 
-def check_requirement(text: str) -> Check:
+def check_requirement(line: str) -> Check:
     """One dependency's installed version against its lower bound; it is not imported."""
     from packaging.requirements import Requirement
 
-    needed = Requirement(text)
-    repair = f'python -m pip install --upgrade "{text}"'
+    requirement = Requirement(line)
+    name, bound = requirement.name, requirement.specifier
+    repair = f'python -m pip install --upgrade "{line}"'
     try:
-        installed = metadata.version(needed.name)
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Check(needed.name, "missing", f"not installed; needs {needed.specifier}", repair)
-    if not needed.specifier.contains(installed, prereleases=True):
-        return Check(needed.name, "old", f"{installed}; needs {needed.specifier}", repair)
-    return Check(needed.name, "ok", installed)
+        return Check(name, "missing", f"not installed; needs {bound}", repair)
+    if not bound.contains(version, prereleases=True):
+        return Check(name, "old", f"{version}; needs {bound}", repair)
+    return Check(name, "ok", version)
 
 
-def check_memory(found: tuple[float, float] | None) -> Check:
+def check_memory(memory: tuple[float, float] | None) -> Check:
     """Main memory: (all, available) in GiB, or None where it is unknown."""
-    if found is None:
+    if memory is None:
         return Check("memory", "note", "unknown")
-    text = f"{found[0]:.1f} GiB, {found[1]:.1f} available"
-    if found[1] < MEMORY:
+    text = f"{memory[0]:.1f} GiB, {memory[1]:.1f} available"
+    if memory[1] < MEMORY:
         return Check("memory", "note", f"{text}; below {MEMORY:g}, so close other programs first")
     return Check("memory", "ok", text)
 
@@ -99,11 +101,11 @@ def check_load(load: float | None, cores: int) -> Check:
     """Other work on this machine: processes that ran or waited over the last minute."""
     if load is None:
         return Check("load", "note", "unknown")
-    found = f"{load:.1f} processes at work, yours among them, on {cores} cores"
+    text = f"{load:.1f} processes at work, yours among them, on {cores} cores"
     if load > cores / 2:
         slower = "trainings take about twice as long; close other programs, or wait"
-        return Check("load", "note", f"{found}: {slower}")
-    return Check("load", "ok", found)
+        return Check("load", "note", f"{text}: {slower}")
+    return Check("load", "ok", text)
 
 
 def check_disk(free: float) -> Check:
@@ -141,15 +143,14 @@ def check_device() -> Check:
     from minialign.core.models import fast_matmul
     from minialign.course.session import pick_device
 
-    device = pick_device()
+    device, card = pick_device(), hardware.graphics()
     native = isinstance(fast_matmul(device), torch.autocast)
-    card = hardware.graphics()
     name = f"{card[0]}, {card[1]:.1f} GiB" if card else hardware.processor()
-    found = f"{device.type}: {name}; {hardware.cores()} cores, {torch.get_num_threads()} threads"
-    found += f", bfloat16 {'native' if native else 'not used'}"
+    text = f"{device.type}: {name}; {hardware.cores()} cores, {torch.get_num_threads()} threads"
+    text += f", bfloat16 {'native' if native else 'not used'}"
     if torch.version.cuda and not torch.cuda.is_available():
-        return Check("device", "note", f"{found}; torch is for CUDA but finds no card")
-    return Check("device", "ok", found)
+        return Check("device", "note", f"{text}; torch is for CUDA but finds no card")
+    return Check("device", "ok", text)
 
 
 def recommend(
@@ -195,10 +196,9 @@ def sample_once() -> str:
     policy, tokenizer = load_policy(session.model, device=session.device)
     prompt = instructions(1, "test", 0)[0].prompt
     sample(policy, tokenizer, [prompt], max_new_tokens=2)  # the first call is slow
+    settings = {"max_new_tokens": NEW_TOKENS, "generator": session.generator}
     began = time.perf_counter()
-    rollout = sample(
-        policy, tokenizer, [prompt], max_new_tokens=NEW_TOKENS, generator=session.generator
-    )
+    rollout = sample(policy, tokenizer, [prompt], **settings)
     if session.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
@@ -213,7 +213,7 @@ def run() -> int:
     print(f"minialign {minialign.__version__} in {_PACKAGE}")
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("python", check_python),
-        *((text, partial(check_requirement, text)) for text in _listed()),
+        *((line, partial(check_requirement, line)) for line in _known_requirements()),
         ("device", check_device),
         ("memory", lambda: check_memory(hardware.memory())),
         ("load", lambda: check_load(hardware.load(), hardware.cores())),
@@ -235,7 +235,7 @@ def run() -> int:
     return 1 if problems else 0
 
 
-def _listed() -> list[str]:
+def _known_requirements() -> list[str]:
     """The requirements, or minialign itself where they are not known: it is not installed then."""
     try:
         return requirements()
@@ -248,8 +248,6 @@ def _guarded(what: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except Exception as error:  # whatever a broken installation throws is what we look for
-        found = one_line(f"{type(error).__name__}: {error}")
-        repair = (
-            "mend what is named above, or `python -m pip install --upgrade -r requirements.txt`"
-        )
-        return Check(what, "broken", found, repair)
+        text = one_line(f"{type(error).__name__}: {error}")
+        mend = "mend what is named above, or `python -m pip install --upgrade -r requirements.txt`"
+        return Check(what, "broken", text, mend)

@@ -11,10 +11,10 @@ from minialign.core.history import History
 from minialign.course.studies import recorded
 from minialign.evaluate.problems import pass_rate
 from minialign.evaluate.statistics import Estimate, half_width, share, wilson
+from minialign.show.axes import spoken
 from minialign.show.curves import compare, curves, show
-from minialign.show.drawing import spoken
 
-SHOWN = {
+MEASURES = {
     "sft": ("follows", "stops", "any", "too_long"),
     "dpo": ("any", "rude", "too_long", "follows"),
     "ppo": ("any", "rude", "too_long", "follows"),
@@ -41,12 +41,12 @@ def runs(study: str, **where: str) -> pd.DataFrame:
 
 def changes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Before, after and change of each measure; the interval is over prompts, not over seeds."""
-    found = []
+    table = []
     for name in names:
         before, after = rows[f"{name}_before"], rows[f"{name}_after"]
         moved, half = after - before, half_width(rows[f"{name}_error"].mean(), _prompts(rows, name))
         low, high = moved.mean() - half, moved.mean() + half
-        found.append(
+        table.append(
             {
                 "measure": _label(name),
                 "before": before.mean(),
@@ -55,13 +55,13 @@ def changes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
                 "by seed": " ".join(f"{x:+.2f}" for x in moved),
             }
         )
-    return pd.DataFrame(found).round(2)
+    return pd.DataFrame(table).round(2)
 
 
 def samples(rows: pd.DataFrame) -> list[dict[str, str]]:
     """A few prompts of the first seed with replies before and after, as rows of a table."""
-    kept = json.loads(rows["samples"].iloc[0])
-    return [dict(zip(("prompt", "before", "after"), row, strict=True)) for row in kept]
+    replies = json.loads(rows["samples"].iloc[0])
+    return [dict(zip(("prompt", "before", "after"), row, strict=True)) for row in replies]
 
 
 def _label(name: str) -> str:
@@ -92,6 +92,13 @@ def draw_curves(rows: pd.DataFrame, *names: str) -> None:
     curves(histories, *names, smooth=1, titles=[spoken(name) for name in names])
 
 
+def _show_change(rows: pd.DataFrame, measures: Sequence[str], *curve_names: str) -> None:
+    """The curves of recorded runs, what they changed, and some replies."""
+    draw_curves(rows, *curve_names)
+    show(changes(rows, measures), INTERVAL)
+    show(samples(rows), "its replies, before and after")
+
+
 def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str) -> None:
     """A stage's change of a real model beside the one that was judged here.
 
@@ -101,18 +108,16 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
         after: and after.
         model: that wrote them.
     """
-    names, rows = SHOWN[stage], runs("real_stages", stage=stage)
+    names, rows = MEASURES[stage], runs("real_stages", stage=stage)
     judged = {f"here: {model}, before": before, f"here: {model}, after": after}
-    groups = {who: [share(found[name]) for name in names] for who, found in judged.items()}
+    groups = {who: [share(replies[name]) for name in names] for who, replies in judged.items()}
     for when in ("before", "after"):
-        means = [_shares(rows, name)[when] for name in names]
-        groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = means
-    change = [rows[f"{HEADLINE[stage]}_{when}"].mean() for when in ("before", "after")]
-    title = f"Real model, {_label(HEADLINE[stage])}: {change[0]:.2f} before, {change[1]:.2f} after"
+        shares = [_shares(rows, name)[when] for name in names]
+        groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = shares
+    was, is_now = (rows[f"{HEADLINE[stage]}_{when}"].mean() for when in ("before", "after"))
+    title = f"Real model, {_label(HEADLINE[stage])}: {was:.2f} before, {is_now:.2f} after"
     compare([_label(name) for name in names], groups, form="{:.0%}", title=title)
-    draw_curves(rows, *CURVES[stage])
-    show(changes(rows, [*names, "utility", "tokens"]), INTERVAL)
-    show(samples(rows), "its replies, before and after")
+    _show_change(rows, [*names, "utility", "tokens"], *CURVES[stage])
 
 
 def show_reward(accuracy: float, gold: float, model: str) -> None:
@@ -122,8 +127,8 @@ def show_reward(accuracy: float, gold: float, model: str) -> None:
     real = f"recorded: {rows['model'].iloc[0]}"
     groups = {f"here: {model}": [accuracy, gold], real: [rows[name].mean() for name in names]}
     spread = [(rows[name].min(), rows[name].max()) for name in names]
-    compare(list(names.values()), groups, {real: spread}, form="{:.0%}",
-            title="Accuracy on held-out comparisons; lines: lowest and highest seed")  # fmt: skip
+    title = "Accuracy on held-out comparisons; lines: lowest and highest seed"
+    compare(list(names.values()), groups, {real: spread}, form="{:.0%}", title=title)
     columns = ["accuracy", "ceiling", "gold_accuracy", "test_accuracy", "test_gold_accuracy"]
     show(rows[["seed", *columns]].round(3), "the real model; test: unseen contents")
 
@@ -140,11 +145,9 @@ def show_constraints(before: pd.DataFrame, after: pd.DataFrame, model: str) -> N
     kinds = ["kept", "lower case", "items", "mentions", "length"]
     real = [_shares(rows, kind) for kind in kinds]
     solved = {"before": pass_rate(before, 1), "after": pass_rate(after, 1)}
-    groups = {w: [first, *(x[w] for x in real)] for w, first in solved.items()}
+    groups = {when: [own, *(each[when] for each in real)] for when, own in solved.items()}
     labels = [f"here: {model}, problems solved", "recorded: its rule kept", *kinds[1:]]
     title = f"{rows['model'].iloc[0]} keeps its rule in {real[0]['before'].mean:.0%}, then "
     title += f"{real[0]['after'].mean:.0%} of replies"
     compare(labels, groups, form="{:.0%}", title=title)
-    draw_curves(rows, "reward", "entropy", "length")
-    show(changes(rows, [*kinds, "tokens"]), INTERVAL)
-    show(samples(rows), "its replies, before and after")
+    _show_change(rows, [*kinds, "tokens"], "reward", "entropy", "length")

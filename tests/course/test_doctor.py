@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from minialign.__main__ import main
-from minialign.course import pipeline
-from minialign.system import chat, doctor
+from minialign.course import chat, doctor, pipeline
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ def test_python_versions(running, state):
 def test_versions_against_the_lower_bound(monkeypatch, installed, state):
     monkeypatch.setattr(metadata, "version", lambda name: installed)
     finding = doctor.check_requirement("torch>=2.13")
-    assert finding.state == state and installed in finding.found
+    assert finding.state == state and installed in finding.text
     assert ("torch>=2.13" in finding.repair) == finding.bad
 
 
@@ -70,7 +69,7 @@ def test_the_profile_that_fits(card, cores, memory, expected):
 
 
 def test_a_healthy_machine(monkeypatch, capsys):
-    monkeypatch.setattr(doctor.machine, "free_disk", lambda folder: 50.0)
+    monkeypatch.setattr(doctor.hardware, "free_disk", lambda folder: 50.0)
     monkeypatch.setattr(doctor, "sample_once", lambda: "tiny-base, 9 tokens")
     monkeypatch.setattr(doctor, "requirements", lambda: ["numpy>=1"])
     assert main(["doctor"]) == 0
@@ -108,7 +107,7 @@ def test_the_sample_is_plain_text(monkeypatch):
 def test_the_command_line_needs_no_package_before_a_command_is_known():
     heavy = "{'torch', 'numpy', 'pandas', 'transformers', 'papermill'}"
     checked = (
-        "import sys, minialign.__main__, minialign.system.doctor; "
+        "import sys, minialign.__main__, minialign.course.doctor; "
         f"sys.exit({heavy} & {{*sys.modules}})"
     )
     ran = subprocess.run([sys.executable, "-c", checked], capture_output=True, text=True)

@@ -1,8 +1,8 @@
-"""How much memory an update needs, before it is tried: weights, their training, activations.
+"""How much memory the activations of an update need, before it is tried.
 
 A model of what autograd keeps of a decoder with gated feed-forward layers (Llama, SmolLM2, Qwen,
 Gemma), counted as in Korthikanti et al. 2022, arXiv:2205.05198, section 4. The tests hold it to
-measured peaks within a tenth. What CUDA itself takes (half a GiB, and fragments) is not in it.
+measured peaks within a tenth.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from minialign.core.logprobs import MAX_CHUNK
-from minialign.course.profiles import Profile
 
 GIB = 2**30
 PART_BYTES = 3 * GIB  # of activations that RL's backward pass keeps: beside weights, fits 8 GB
 ENDS = 14  # bytes per width outside the layers
-ADAM = 8  # bytes of a trained parameter: two averages in float32
 # Bytes per element that autograd keeps: in float32, and under bfloat16 autocast, where norms and
 # the residual stream stay float32. Of the vocabulary: log-softmax, and logits or their gradient;
 # `chunk` are those of logits in hand, of which there are MAX_CHUNK at most.
 KEPT = {
     torch.float32: {
-        "hidden": 32, "keys": 8, "inner": 16, "scores": 8, "vocabulary": 8, "chunk": 4, "copy": 0
+        "hidden": 32, "keys": 8, "inner": 16, "scores": 8, "vocabulary": 8, "chunk": 4
     },
     torch.bfloat16: {
-        "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 8, "copy": 2
+        "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 8
     },
 }  # fmt: skip
 
@@ -46,12 +44,12 @@ class Shape:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Shape:
-        """That of a loaded model."""
+        """The shape of a loaded model."""
         return cls.of_config(model.config, sum(p.numel() for p in model.parameters()))
 
     @classmethod
     def of_config(cls, config: PreTrainedConfig, parameters: int) -> Shape:
-        """That of a configuration, whose parameters are counted elsewhere.
+        """The shape that a configuration gives, whose parameters are counted elsewhere.
 
         Of a composite model the language model counts; a layer without heads counts as one head.
         """
@@ -86,64 +84,7 @@ def token_bytes(shape: Shape, dtype: torch.dtype, *, length: int = 0, head: bool
     return shape.layers * layer + ends
 
 
-def update_bytes(
-    shape: Shape,
-    tokens: int,
-    *,
-    dtype: torch.dtype = torch.float32,
-    length: int = 0,
-    head: bool = True,
-    trained: int | None = None,
-    frozen: int = 0,
-) -> dict[str, float]:
-    """Bytes at the peak of an update, by what they are for.
-
-    Args:
-        shape: of the model that is trained, with weights in float32.
-        tokens: in one backward pass, padding included.
-        dtype: as in `token_bytes`, and length and head likewise.
-        length: see there.
-        head: see there.
-        trained: parameters that are trained; None is all (LoRA trains few).
-        frozen: other models of this size that are held, such as a reference.
-    """
-    trained = shape.parameters if trained is None else trained
-    in_hand = KEPT[dtype]["chunk"] * min(MAX_CHUNK, tokens * shape.vocabulary) * head
-    return {
-        "weights": 4.0 * shape.parameters * (1 + frozen),
-        "gradients": 4.0 * trained,
-        "optimizer": float(ADAM * trained),
-        "copies": float(KEPT[dtype]["copy"] * shape.parameters),
-        "activations": in_hand + tokens * token_bytes(shape, dtype, length=length, head=head),
-    }
-
-
 def tokens_that_fit(budget: float, shape: Shape, dtype: torch.dtype, **where: int | bool) -> int:
     """Tokens of one backward pass whose activations take at most `budget` bytes; at least 1."""
     left = budget - KEPT[dtype]["chunk"] * MAX_CHUNK
     return max(1, int(left / token_bytes(shape, dtype, **where)))
-
-
-def stage_bytes(
-    stage: str, profile: Profile, shape: Shape, length: int, dtype: torch.dtype = torch.float32
-) -> float:
-    """At most the bytes at a stage's peak, on a device where attention keeps no scores.
-
-    Args:
-        stage: "sft", "reward", "ppo", "dpo" or "grpo".
-        profile: whose batches.
-        shape: of its model.
-        length: of the longest row, in tokens; every row is taken to be as long.
-        dtype: of the multiplications.
-    """
-    size, given = profile.batch_size, {"dtype": dtype}
-
-    def peak(rows: float, **which: int | bool) -> float:
-        return sum(update_bytes(shape, int(rows * length), **given, **which).values())
-
-    if stage == "grpo":  # its update is cut into parts
-        return peak(0, frozen=1) + PART_BYTES
-    if stage == "ppo":  # policy and critic learn; reference and scorer are held; four minibatches
-        return peak(2 * size / 4, frozen=2) + peak(2 * size / 4, head=False)
-    pairs = {"reward": {"head": False, "frozen": 1}, "dpo": {"frozen": 2}}  # policy; ref., scorer
-    return peak(2 * size, **pairs[stage]) if stage in pairs else peak(size)

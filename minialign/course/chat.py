@@ -12,6 +12,7 @@ from minialign.core.models.architecture import text_config
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
 from minialign.core.tokens import Messages, prompt_ids
+from minialign.course import pipeline
 from minialign.course.session import start
 from minialign.system.terminal import plain
 
@@ -31,9 +32,7 @@ def load(model: str, device: torch.device) -> tuple[PreTrainedModel, PreTrainedT
         ValueError: if it cannot be loaded.
     """
     if model in POLICIES:
-        from minialign.course.pipeline import stage
-
-        model = str(stage(model))
+        model = str(pipeline.stage(model))
     try:
         policy, tokenizer = load_policy(model, device=device)
     except OSError as error:

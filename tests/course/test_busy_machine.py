@@ -10,7 +10,8 @@ import pytest
 from slowness import slow_but
 
 import minialign
-from minialign.system import doctor, hardware
+from minialign.course import doctor
+from minialign.system import hardware
 
 NAMES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
@@ -69,6 +70,6 @@ def test_importing_the_package_loads_nothing():
 
 def test_the_doctor_says_that_other_work_is_there():
     quiet, busy = doctor.check_load(0.3, 2), doctor.check_load(2.1, 2)
-    assert quiet.state == "ok" and busy.state == "note" and "close other programs" in busy.found
+    assert quiet.state == "ok" and busy.state == "note" and "close other programs" in busy.text
     assert not busy.bad and doctor.check_load(None, 2).state == "note"
     assert hardware.load() is None or hardware.load() >= 0

@@ -9,48 +9,16 @@ import tempfile
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from typing import IO
 
-import nbformat
-
-from minialign.course.page import write_page
-from minialign.course.runner import Plan, environment_for, numbered
+from minialign.course.execution.outcome import Run, run_of_copy
+from minialign.course.execution.plan import Plan, environment_for, numbered
+from minialign.course.execution.report import write_page
 from minialign.system import hardware
 from minialign.system.terminal import StatusLine, clock, one_line
 
-ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of papermill's own cells
 REDRAW = 0.5  # seconds between two states of the progress line
 PATIENCE = 20  # seconds that a stopped notebook has to put its kernel away
-
-
-@dataclass
-class Run:
-    """One notebook's run; its thread writes it, the others read it."""
-
-    notebook: Path
-    output: Path  # the executed copy
-    label: str  # "[2/6] 01_instruction_tuning"
-    status: str = "not run"  # running, passed, failed, stopped
-    cell: int = 0  # the running one, counted from 1
-    cells: int = 0
-    error: dict[str, str | int] = field(default_factory=dict)  # cell, name, message, source
-    began: float = 0.0
-    seconds: float = 0.0
-    when: str = ""  # of a run before this course
-    process: subprocess.Popen | None = None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds, of a run that is going on as well."""
-        return time.monotonic() - self.began if self.status == "running" else self.seconds
-
-    @property
-    def failure(self) -> str:
-        """Where and how it failed, on one line that is safe to print."""
-        cell = f"cell {self.error['cell']}: " if self.error["cell"] else ""
-        return cell + one_line(f"{self.error['name']}: {self.error['message']}")
 
 
 class Course:
@@ -92,37 +60,35 @@ class Course:
 
     def _run(self, run: Run) -> None:
         """One notebook from start to end, in a thread of the pool."""
-        for left in (run.output, run.output.with_suffix(".html")):
-            left.unlink(missing_ok=True)  # of an earlier run
+        for old in (run.output, run.output.with_suffix(".html")):
+            old.unlink(missing_ok=True)  # of an earlier run
         run.began, run.status = time.monotonic(), "running"
         with tempfile.TemporaryFile() as errors:
-            job = {
-                "notebook": str(run.notebook),
-                "output": str(run.output),
-                "parameters": self.plan.parameters[run.notebook],
-            }
-            if not self._start(run, job, errors):
+            if not self._start(run, errors):
                 run.status = "not run"
                 return
-            for report in run.process.stdout:
-                _hear(run, json.loads(report))
+            for line in run.process.stdout:
+                report = json.loads(line)
+                run.cell, run.cells = report.get("cell", run.cell), report.get("cells", run.cells)
+                run.error = report.get("error", run.error)
             code = run.process.wait()
             errors.seek(0)
-            said = errors.read().decode(errors="replace").strip()
+            words = errors.read().decode(errors="replace").strip().splitlines()
         run.seconds = time.monotonic() - run.began
-        if code and not run.error and not self.stopping:
-            last = said.splitlines()[-1] if said else "it said nothing"
-            message = f"the process ended with status {code}; {last}"
-            run.error = {"cell": run.cell, "name": "Crash", "message": message, "source": ""}
         run.status = "passed" if not code else "stopped" if self.stopping else "failed"
+        if run.status == "failed" and not run.error:
+            last = words[-1] if words else "it said nothing"
+            run.fail(run.cell, "Crash", f"the process ended with status {code}; {last}")
 
-    def _start(self, run: Run, job: dict, errors) -> bool:
-        command = [sys.executable, "-m", "minialign.course.worker", json.dumps(job)]
+    def _start(self, run: Run, errors: IO[bytes]) -> bool:
+        """Start a notebook's process, unless the course is stopping; whether it was started."""
+        parameters = self.plan.parameters[run.notebook]
+        job = {"notebook": str(run.notebook), "output": str(run.output), "parameters": parameters}
         with self.lock:
             if self.stopping:
                 return False
             run.process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "minialign.course.execution.worker", json.dumps(job)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -147,13 +113,6 @@ class Course:
                 process.kill()
 
 
-def _hear(run: Run, report: dict) -> None:
-    if "error" in report:
-        run.error = report["error"]
-    else:
-        run.cell, run.cells = report["cell"], report["cells"]
-
-
 def _progress(run: Run) -> str:
     where = f"cell {run.cell}/{run.cells}" if run.cells else "starting"
     return f"{run.label}  {where}  {clock(run.elapsed)}"
@@ -167,13 +126,17 @@ def _last_line(run: Run) -> str:
 
 
 def execute(plan: Plan) -> int:
-    """Run the plan and write its page; 0 if all passed, 1 if one failed, 130 if stopped."""
+    """Run the plan and write its page; 0 if all passed, 1 if one failed, 130 if stopped.
+
+    The page shows runs before this one as well, whose executed copies still lie in its folder.
+    """
     plan.out.mkdir(parents=True, exist_ok=True)
     course, line = Course(plan), StatusLine()
     began = time.monotonic()
     finished = course.run(line)
-    shown = sorted([*course.runs, *earlier(plan)], key=lambda run: run.notebook.name)
-    page = write_page(plan, shown)
+    planned = {path.name for path in plan.notebooks}
+    earlier = [run_of_copy(copy) for copy in numbered(plan.out) if copy.name not in planned]
+    page = write_page(plan, [*course.runs, *earlier])
     failed = [run for run in course.runs if run.status == "failed"]
     passed = sum(run.status == "passed" for run in course.runs)
     took = clock(time.monotonic() - began)
@@ -183,31 +146,3 @@ def execute(plan: Plan) -> int:
         for row in str(run.error["source"]).splitlines()[:1]:
             line.say(f"    the cell begins: {one_line(row, 80)}")
     return 130 if not finished else 1 if failed else 0
-
-
-def earlier(plan: Plan) -> list[Run]:
-    """The runs before this one whose executed copies still lie in the folder of the page."""
-    planned = {path.name for path in plan.notebooks}
-    return [_read(copy) for copy in numbered(plan.out) if copy.name not in planned]
-
-
-def _read(copy: Path) -> Run:
-    """A run as its executed copy tells it."""
-    when = f"{datetime.fromtimestamp(copy.stat().st_mtime):%Y-%m-%d %H:%M}"
-    run = Run(copy, copy, "", "passed", when=when)
-    try:
-        cells = nbformat.read(copy, as_version=4).cells
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
-        said = {"name": type(error).__name__, "message": str(error), "source": ""}
-        run.status, run.error = "failed", {"cell": 0, **said}
-        return run
-    own = [cell for cell in cells if not ADDED & set(cell.metadata.get("tags", []))]
-    for number, cell in enumerate(own, start=1):
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                said = {"name": output.ename, "message": output.evalue, "source": cell.source}
-                run.status, run.error = "failed", {"cell": number, **said}
-                return run
-        if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count:
-            run.status = "stopped"
-    return run

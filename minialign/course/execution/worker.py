@@ -12,19 +12,18 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
-import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill import execute_notebook
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from minialign.course import profiles, saved
-from minialign.course.notebook_page import write_html
+from minialign.course import profiles
+from minialign.course.execution import notebooks as files
+from minialign.course.execution.report import page_of
 
-_SHOWN = {key: saved.KERNEL[key] for key in ("display_name", "language")}
-INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 PATIENCE = 120  # seconds for a kernel to start or answer on a busy machine
 
 
@@ -34,8 +33,9 @@ class ThisPython(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """The command that starts ipykernel here."""
+        name = files.KERNEL["display_name"]
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=command, **_SHOWN)
+        return KernelSpec(argv=command, display_name=name, language="python")
 
 
 def engine(tell: Callable[[int, int], None]) -> type[NBClientEngine]:
@@ -48,7 +48,7 @@ def engine(tell: Callable[[int, int], None]) -> type[NBClientEngine]:
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **settings):
             start = nb_man.cell_start
-            own = [INJECTED not in cell.metadata.get("tags", []) for cell in nb_man.nb.cells]
+            own = [files.INJECTED not in cell.metadata.get("tags", []) for cell in nb_man.nb.cells]
 
             def cell_start(cell, cell_index=None, **more):
                 tell(sum(own[: cell_index + 1]), sum(own))
@@ -108,24 +108,22 @@ def main(job: dict) -> int:
 
 def finish(copy: Path, parameters: dict, *, cut_short: bool = False) -> None:
     """Still the executed copy, note its profile in it, and write its page beside it."""
-    notebook = saved.stilled(nbformat.read(copy, as_version=4), cut_short=cut_short)
+    notebook = files.stilled(files.read(copy), cut_short=cut_short)
     named = parameters.get("PROFILE") or os.environ.get(profiles.ENVIRONMENT) or profiles.DEFAULT
     notebook.metadata["minialign"] = {"profile": str(named)}
-    saved.write(notebook, copy)
-    write_html(notebook, copy.with_suffix(".html"))
+    files.write(notebook, copy)
+    files.write_whole(page_of(notebook, copy.stem), copy.with_suffix(".html"))
 
 
 def _no_fields(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")  # papermill formats paths
 
 
-def _report(error: Exception, cell: int, reports) -> None:
-    name, message = type(error).__name__, str(error)
-    source = ""
+def _report(error: Exception, cell: int, reports: TextIO) -> None:
+    report = {"cell": cell, "name": type(error).__name__, "message": str(error), "source": ""}
     if isinstance(error, PapermillExecutionError):
-        name, message, source = error.ename, error.evalue, error.source
-    found = {"cell": cell, "name": name, "message": message, "source": source}
-    print(json.dumps({"error": found}), file=reports)
+        report |= {"name": error.ename, "message": error.evalue, "source": error.source}
+    print(json.dumps({"error": report}), file=reports)
 
 
 if __name__ == "__main__":

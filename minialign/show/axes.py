@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,53 +25,13 @@ COLOURS = {
 INK, FAINT = "#222222", "#666666"
 FREE = ("policy", "value", "reward", "kl", "chosen", "rejected")  # for labels that name no role
 
-
-DEFAULTS = {
-    "figure.dpi": 100,
-    "savefig.dpi": 100,
-    "figure.figsize": (6.4, 3.4),
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "axes.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.05,
-    "figure.constrained_layout.wspace": 0.04,
-    "figure.constrained_layout.hspace": 0.06,
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#999999",
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "figure.titlesize": 12,
-    "figure.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "axes.prop_cycle": plt.cycler(color=list(COLOURS.values())),
-    "lines.linewidth": 2,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-}
+STYLE = Path(__file__).with_name("course.mplstyle")
+DASHES = ("-", "--", ":", "-.")  # of groups, in turn
 
 
 def style() -> None:
-    """Set matplotlib's defaults for the course: call it once, in a notebook's first code cell.
-
-    100 dots per inch keep a notebook of a dozen figures far below a megabyte.
-    """
-    plt.rcParams.update(DEFAULTS)
+    """Set matplotlib's defaults for the course: call it once, in a notebook's first code cell."""
+    plt.style.use(STYLE)
 
 
 def role(name: str) -> str:
@@ -82,6 +44,11 @@ def role(name: str) -> str:
     words |= {"reference"} if words & {"ref", "base", "before"} else set()
     order = ("chosen", "rejected", "kl", "value", "reward", "reference")
     return next((word for word in order if word in words), "policy")
+
+
+def colour_of(name: str) -> str:
+    """A key of COLOURS as its colour; any other colour as it is."""
+    return COLOURS.get(name, name)
 
 
 def distinct(labels: Sequence[str]) -> dict[str, str]:
@@ -101,6 +68,19 @@ def set_title(ax: Axes, title: str) -> None:
     size = plt.rcParams["axes.titlesize"]
     points = 0.64 * (size if isinstance(size, int | float) else plt.rcParams["font.size"])
     ax.set_title(textwrap.fill(title, max(12, int(inches * 72 / points))))
+
+
+def write_beside(ax: Axes, text: str, height: float, **style: Any) -> None:
+    """Write at the right edge of a panel, at a height of its data."""
+    place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "xytext": (5, 0)}
+    style = {"fontsize": 9, "va": "center", "annotation_clip": False, **style}
+    ax.annotate(text, (1, height), **place, **style)
+
+
+def dashed_line(ax: Axes, place: float, *, upright: bool = False, **style: Any) -> None:
+    """A faint dashed line across a panel, as of a baseline."""
+    draw = ax.axvline if upright else ax.axhline
+    draw(place, color=FAINT, linewidth=1.2, **{"linestyle": "--", **style})
 
 
 def new_panels(n: int) -> tuple[Figure, np.ndarray]:
@@ -128,4 +108,5 @@ def frame(figure: Figure, title: str | None, note: str | None) -> None:
 
 
 def spoken(name: str) -> str:
+    """A metric's name as it is said."""
     return name.replace("_", " ")

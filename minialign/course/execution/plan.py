@@ -1,17 +1,18 @@
-"""The whole course without a screen: papermill runs the notebooks, one page shows what came out."""
+"""What of the course is run, and how: notebooks, their parameters, and where copies go."""
 
 from __future__ import annotations
 
 import ast
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from minialign.course import profiles
+from minialign.course.execution import notebooks as files
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[2]
 Value = int | float | bool | str | None
 
 
@@ -43,21 +44,15 @@ def notebook_folder() -> Path:
                 "notebooks of a clone of minialign, or unset it"
             )
         return folder
-    for folder in _places():
+    here = Path.cwd()
+    around = [folder / "notebooks" for folder in (here, *here.parents)]
+    for folder in (_PACKAGE.parent / "notebooks", *around, here / "minialign" / "notebooks"):
         if numbered(folder):
             return folder
     raise FileNotFoundError(
-        f"no folder of notebooks (00_....ipynb) beside {_PACKAGE}, nor in or above {Path.cwd()}; "
+        f"no folder of notebooks (00_....ipynb) beside {_PACKAGE}, nor in or above {here}; "
         "work in a clone of minialign"
     )
-
-
-def _places() -> Iterator[Path]:
-    yield _PACKAGE.parent / "notebooks"
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        yield folder / "notebooks"
-    yield here / "minialign" / "notebooks"
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -95,12 +90,12 @@ def plan(
     out = out.expanduser().resolve()
     if out in {path.resolve().parent for path in notebooks}:
         raise ValueError(f"--out is {out}, the notebooks' own folder; name another for the copies")
-    given = dict(map(_setting, settings))
+    values = dict(map(_setting, settings))
     if profile is not None:
         profiles.get(profile)
-        if "PROFILE" in given:
+        if "PROFILE" in values:
             raise ValueError("PROFILE is given by --profile and by --set; give it once")
-    parameters = {path: _parameters(path, given, profile) for path in notebooks}
+    parameters = {path: _parameters(path, values, profile) for path in notebooks}
     return Plan(notebooks, parameters, profile, jobs, out)
 
 
@@ -143,41 +138,29 @@ def known_parameters(notebook: Path) -> list[str]:
 
     Raises ValueError if the file is no notebook or the cell no Python; nothing is executed.
     """
-    import nbformat
-
     try:
-        cells = nbformat.read(notebook, as_version=4).cells
-        tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])][:1]
-        statements = [s for cell in tagged for s in ast.parse(cell.source).body]
-    except (SyntaxError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        cells = files.tagged(files.read(notebook), "parameters")[:1]
+        statements = [s for cell in cells for s in ast.parse(cell.source).body]
+    except (SyntaxError, *files.UNREADABLE) as error:
         raise ValueError(f"the parameters of {notebook.name} cannot be read: {error}") from error
-    targets = [
-        target
-        for s in statements
-        for target in (s.targets if isinstance(s, ast.Assign) else [getattr(s, "target", None)])
-    ]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+    targets = [getattr(s, "targets", None) or [getattr(s, "target", None)] for s in statements]
+    return [target.id for each in targets for target in each if isinstance(target, ast.Name)]
 
 
-def _parameters(notebook: Path, given: dict[str, Value], profile: str | None) -> dict[str, Value]:
+def _parameters(notebook: Path, values: dict[str, Value], profile: str | None) -> dict[str, Value]:
     """What papermill puts into a notebook; one without PROFILE has the profile's environment."""
     known = known_parameters(notebook)
-    for name in given:
+    for name in values:
         if name not in known:
             raise ValueError(
                 f"{notebook.stem} has no parameter {name!r}; it has {', '.join(known) or 'none'}. "
                 "Set one of them, or name the notebooks that have it by their numbers"
             )
-    return {"PROFILE": profile, **given} if profile and "PROFILE" in known else given
+    return {"PROFILE": profile, **values} if profile and "PROFILE" in known else values
 
 
 def environment_for(plan: Plan, cores: int) -> dict[str, str]:
-    """The environment of the processes that run the notebooks.
-
-    Args:
-        plan: its profile and jobs count.
-        cores: of the processor, which jobs share.
-    """
+    """The environment of the processes that run a plan's notebooks and share the cores."""
     environment = dict(os.environ)
     environment.setdefault("TQDM_MININTERVAL", "1")  # s; a bar's messages go through the kernel
     environment.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else each kernel warns

@@ -1,0 +1,1 @@
+"""What makes the repository's notebooks; nobody who takes the course needs it."""
