@@ -16,6 +16,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from minialign.core.checkpoint import identity
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import model_path
 from minialign.course import profiles
@@ -39,6 +40,7 @@ class Stage:
     examples: str  # the field of a profile that counts its rows
     after: str | None = None  # the stage that it starts from; None is the profile's model
     shipped: str | None = None  # the file that holds its first rows
+    loss: Callable | None = None  # where it is no part of the settings
     judged: bool = False  # annotators had a say, so it depends on what they like
 
 
@@ -48,8 +50,8 @@ STAGES: dict[str, Stage] = {
         recipes.reward, presets.reward_config, "comparisons", "sft", "preferences", judged=True
     ),
     "ppo": Stage(recipes.ppo, presets.ppo_config, "comparisons", "reward"),
-    "dpo": Stage(recipes.dpo, presets.own_config, "comparisons", "reward"),
-    "grpo": Stage(recipes.grpo, presets.rl_config, "comparisons", "sft", "problems"),
+    "dpo": Stage(recipes.dpo, presets.own_config, "comparisons", "reward", loss=presets.OWN_LOSS),
+    "grpo": Stage(recipes.grpo, presets.grpo_config, "comparisons", "sft", "problems"),
 }
 
 
@@ -92,6 +94,8 @@ def settings_of(name: str, profile: Profile, seed: int) -> dict[str, Any]:
         "world_version": WORLD_VERSION,
         **asdict(this.config(profile, seed)),
     }
+    if this.loss:
+        settings["loss"] = identity(this.loss)
     if this.judged:
         settings["taste"] = TASTE
     if this.shipped and seed == recipes.SHIPPED_SEED:  # an edited file trains the stage again

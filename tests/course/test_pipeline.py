@@ -202,5 +202,5 @@ def test_a_learners_own_data_take_the_place_of_the_worlds(tmp_path: Path):
     own = written({"prompt": "Name a dog.", "chosen": "Rex.", "rejected": "No."})
     assert recipes.comparison_rows(tokenizer, 9, dataset=own)[0][0] == asked
     own = written({"question": "How many?", "answer": "#### 7"})
-    (problem,) = recipes.rl_problems(TINY, dataset=own)
+    (problem,) = recipes.grpo_problems(TINY, dataset=own)
     assert problem["answer"] == "7"

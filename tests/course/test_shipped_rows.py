@@ -70,16 +70,16 @@ def test_the_world_goes_on_beyond_a_file(n: int):
         TOKENIZER, comparisons(n)
     )
     n += 400  # of problems, a file holds more
-    assert recipes.rl_problems(replace(SMOKE, comparisons=4 * n)) == problem_rows(n)
+    assert recipes.grpo_problems(replace(SMOKE, comparisons=4 * n)) == problem_rows(n)
 
 
 def test_other_seeds_and_splits_read_no_file(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recipes, "shipped", lambda *args, **kwargs: pytest.fail("a file was read"))
     assert len(recipes.demonstration_rows(TOKENIZER, 2, seed=1)) == 2
     assert len(recipes.comparison_rows(TOKENIZER, 2, split="phrasings")) == 2
-    assert recipes.rl_problems(SMOKE, 1) == problem_rows(SMOKE.comparisons // 4, seed=1)
+    assert recipes.grpo_problems(SMOKE, 1) == problem_rows(SMOKE.comparisons // 4, seed=1)
     with pytest.raises(pytest.fail.Exception, match="a file was read"):
-        recipes.rl_problems(SMOKE, 0)
+        recipes.grpo_problems(SMOKE, 0)
 
 
 @pytest.mark.parametrize("name", ROWS_OF)
@@ -104,9 +104,9 @@ def test_a_split_of_a_file_can_be_asked_for():
 
 def test_the_path_of_the_shipped_problems_gives_the_same_problems(capsys):
     """They are read as public ones are: the prompt says where the answer goes."""
-    own = recipes.rl_problems(SMOKE, dataset=str(shipped_file("problems")))
+    own = recipes.grpo_problems(SMOKE, dataset=str(shipped_file("problems")))
     assert [(row["prompt"].split("\n\n")[0], int(row["answer"])) for row in own] == [
-        (row["prompt"], row["answer"]) for row in recipes.rl_problems(SMOKE)
+        (row["prompt"], row["answer"]) for row in recipes.grpo_problems(SMOKE)
     ]
 
 
@@ -123,7 +123,7 @@ def test_an_edited_row_is_trained_on(copy: Path):
         assert pipeline.settings_of(name, SMOKE, 0) != settings[name]
     assert pipeline.settings_of("sft", SMOKE, 1) == other
     edit(copy / "problems.jsonl", 1, lambda row: {**row, "answer": "99"})
-    assert recipes.rl_problems(SMOKE)[0]["answer"] == 99
+    assert recipes.grpo_problems(SMOKE)[0]["answer"] == 99
 
 
 def test_only_the_stages_of_an_edited_file_are_trained_again(copy: Path):
@@ -148,6 +148,6 @@ def test_a_row_edited_badly_is_named_by_its_line(copy: Path, name, change, messa
     edit(copy / f"{name}.jsonl", 3, change)
     with pytest.raises(ValueError, match=rf"^{name}\.jsonl {message}"):
         if name == "problems":
-            recipes.rl_problems(SMOKE)
+            recipes.grpo_problems(SMOKE)
         else:
             ROWS_OF[name](TOKENIZER, 9)

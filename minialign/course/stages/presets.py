@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from minialign.algorithms.dpo import DpoConfig
+from minialign.algorithms.grpo import GrpoConfig
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig
 from minialign.course.profiles import Profile
-from minialign.variants.loops.policy_loop import RlConfig
 from minialign.variants.loops.preference_loop import PreferenceConfig
+from minialign.variants.preference import logistic_loss
 
 
 @dataclass(frozen=True)
@@ -73,24 +76,28 @@ def ppo_config(profile: Profile, seed: int = 0) -> PpoConfig:
     )
 
 
-def dpo_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
-    """The settings of DPO in a profile."""
-    common = _common("dpo", profile, seed)
-    return PreferenceConfig(**common, batch_size=profile.batch_size, options={"beta": 0.5})
+def dpo_config(profile: Profile, seed: int = 0) -> DpoConfig:
+    """The settings of DPO on written comparisons in a profile."""
+    return DpoConfig(**_common("dpo", profile, seed), batch_size=profile.batch_size, beta=0.5)
 
 
 def own_config(profile: Profile, seed: int = 0) -> PreferenceConfig:
-    """Those of DPO on own replies: a pair counts as much as the policy would still write it (WPO).
+    """The settings of DPO on own replies, whose loss is `OWN_LOSS`.
 
-    Such pairs grow old as the policy learns; written ones were never its own. A reward model's
-    choices are consistent, so the leash is shorter than for those of people.
+    A pair counts as much as the policy would still write it (WPO): such pairs grow old as the
+    policy learns; written ones were never its own.
     """
-    return replace(dpo_config(profile, seed), weigh=True, options={"beta": 1.0})
+    common = _common("dpo", profile, seed)
+    return PreferenceConfig(**common, batch_size=profile.batch_size, weigh=True)
 
 
-def rl_config(profile: Profile, seed: int = 0) -> RlConfig:
+# A reward model's choices are consistent, so the leash is shorter than for those of people.
+OWN_LOSS = partial(logistic_loss, beta=1.0)
+
+
+def grpo_config(profile: Profile, seed: int = 0) -> GrpoConfig:
     """The settings of GRPO in a profile."""
-    return RlConfig(
+    return GrpoConfig(
         **_common("grpo", profile, seed),
         prompts=profile.batch_size // 2,
         beta=0.04,

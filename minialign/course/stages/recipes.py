@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from minialign.algorithms.grpo import train_grpo
 from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.reward_model import train_reward
 from minialign.algorithms.sft import train_sft
@@ -31,7 +32,6 @@ from minialign.data.shipped import shipped, shipped_problem
 from minialign.data.training_rows import comparisons_of, demonstrations_of, problems_of
 from minialign.rewards.learnt import reward_model_score, set_zero
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.loops.policy_loop import train_rl
 from minialign.variants.loops.rounds import by_reward, train_on_own_replies
 from minialign.world.demonstrations import demonstrations
 from minialign.world.preferences import Comparison, comparisons
@@ -82,7 +82,7 @@ def encode_comparisons(
     ]
 
 
-def rl_problems(
+def grpo_problems(
     profile: Profile, seed: int = 0, dataset: str | None = None
 ) -> list[dict[str, Any]]:
     """What GRPO's policy is asked, with the columns that verifiers read: of the world, or yours."""
@@ -142,11 +142,11 @@ def ppo(profile: Profile, seed: int, work: Path, folder_of: FolderOf) -> Trained
     policy, tokenizer, scorer = load_policy_and_scorer(folder_of)
     history = train_ppo(
         policy,
-        ValueModel.from_reward_model(scorer),
         tokenizer,
-        [i.prompt for i in ppo_prompts(profile, seed)],
+        [{"prompt": i.prompt} for i in ppo_prompts(profile, seed)],
         reward_model_score(scorer, tokenizer),
         presets.ppo_config(profile, seed),
+        value_model=ValueModel.from_reward_model(scorer),
         checkpoint_dir=work / "checkpoint",
     )
     history.to_csv(work / "history.csv")
@@ -162,6 +162,7 @@ def dpo(profile: Profile, seed: int, work: Path, folder_of: FolderOf) -> Trained
         dpo_prompts(profile, seed),
         by_reward(reward_model_score(scorer, tokenizer)),
         presets.own_config(profile, seed),
+        loss=presets.OWN_LOSS,
         max_new_tokens=profile.max_new_tokens,
         checkpoint_dir=work / "checkpoint",
     )
@@ -173,9 +174,9 @@ def dpo(profile: Profile, seed: int, work: Path, folder_of: FolderOf) -> Trained
 def grpo(profile: Profile, seed: int, work: Path, folder_of: FolderOf) -> Trained:
     """The tuned policy, on problems whose answers are verified."""
     policy, tokenizer = load_policy(folder_of("sft"), device=pick_device())
-    rows = rl_problems(profile, seed)
-    config = presets.rl_config(profile, seed)
+    rows = grpo_problems(profile, seed)
+    config = presets.grpo_config(profile, seed)
     checkpoint = work / "checkpoint"
-    history = train_rl(policy, tokenizer, rows, right_answer, config, checkpoint_dir=checkpoint)
+    history = train_grpo(policy, tokenizer, rows, right_answer, config, checkpoint_dir=checkpoint)
     history.to_csv(work / "history.csv")
     return policy, tokenizer

@@ -19,8 +19,8 @@ from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import ppo_config, rl_config, sft_config
-from minialign.course.stages.recipes import rl_problems
+from minialign.course.stages.presets import ppo_config, grpo_config, sft_config
+from minialign.course.stages.recipes import grpo_problems
 from minialign.course.studies import study
 from minialign.course.studies.measuring import (
     Fault,
@@ -77,7 +77,7 @@ def measured(
 
 def brief(start: Start) -> policy_loop.RlConfig:
     """Settings of a run that is long enough to tell variants apart."""
-    base = rl_config(start.profile, start.seed)
+    base = grpo_config(start.profile, start.seed)
     return replace(base, steps=max(2, base.steps // 2))
 
 
@@ -94,7 +94,7 @@ def _rl(
     hooks = {"watch": watch}
     if config.advantage == "process":
         hooks["steps"] = partial(_step_rewards, start.tokenizer)
-    rows = rows or rl_problems(start.profile, start.seed)
+    rows = rows or grpo_problems(start.profile, start.seed)
     return policy_loop.train_rl(start.policy, start.tokenizer, rows, reward, config, **hooks)
 
 
@@ -107,7 +107,7 @@ def _step_rewards(
 
 def _imitate(start: Start) -> History:
     """Supervised tuning on reference solutions of the same problems, which GRPO never sees."""
-    problems = rl_problems(start.profile, start.seed)
+    problems = grpo_problems(start.profile, start.seed)
     rows = [encode(start.tokenizer, row["prompt"], row["solution"]) for row in problems]
     steps = 10 * brief(start).steps  # about the time of GRPO
     config = replace(sft_config(start.profile, start.seed), steps=steps, learning_rate=1e-4)
@@ -120,7 +120,7 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
     `share` is that of the steps of GRPO; a step takes 2.5 times as long.
     """
     config = brief(start)
-    answers = {row["prompt"]: row["answer"] for row in rl_problems(start.profile, start.seed)}
+    answers = {row["prompt"]: row["answer"] for row in grpo_problems(start.profile, start.seed)}
     prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
     settings = replace(
         ppo_config(start.profile, start.seed),
@@ -145,7 +145,7 @@ def _registered(start: Start, *, method: str) -> History:
 @study("rl_seeds", "does GRPO work with every seed?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run."""
-    return measured(profile, seed, _rl, steps=rl_config(profile).steps)
+    return measured(profile, seed, _rl, steps=grpo_config(profile).steps)
 
 
 OTHERS: dict[str, Learn] = {
@@ -207,7 +207,7 @@ def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
     reward = right_answer if verifier == "careful" else careless_answer
     watch = {"right": right_answer, "careless": careless_answer}
-    steps = rl_config(profile).steps
+    steps = grpo_config(profile).steps
     settings = {"reward": reward, "watch": watch, "beta": 0.0, "steps": steps}
     return measured(profile, seed, _rl, (*CURVES, *watch), **settings)
 
