@@ -13,6 +13,7 @@ import torch
 from loop_inputs import PROMPTS, TOKENIZER, brevity, critic, small, stop_at
 from minialign.variants.critic import adapt_beta
 from same_weights import same, weights
+from slowness import slow_but
 from tiny_models import gpt2_with_dropout, tiny_llama
 
 from minialign.algorithms import ppo
@@ -176,6 +177,7 @@ def test_training_earns_more_reward():
     assert history["explained_variance"][-5:].mean() > history["explained_variance"][:2].mean()
 
 
+@pytest.mark.slow
 def test_the_leash_holds():
     loose, tight = (
         trained(settings(steps=30, prompts=16, learning_rate=1e-3, beta=beta))[2]["kl"][-5:].mean()
@@ -315,7 +317,9 @@ def test_the_fault_of_a_masked_eos_takes_the_last_token_out(monkeypatch):
     assert (found.completion_mask <= rollout.completion_mask).all()
 
 
-@pytest.mark.parametrize("fault", [name for name in FAULTS if "EOS" not in name])
+@pytest.mark.parametrize(
+    "fault", slow_but([f for f in FAULTS if "EOS" not in f], "healthy", "KL with the wrong sign")
+)
 def test_a_planted_fault_changes_the_run_and_is_gone_afterwards(fault: str):
     def steps():
         with planted(fault) as changes:

@@ -97,7 +97,7 @@ def test_an_unknown_stage_is_refused():
         pipeline.stage("x")
 
 
-@pytest.mark.parametrize("name", slow_but(sorted(studies.NAMES), "sft_seeds", "dpo_noise"))
+@pytest.mark.parametrize("name", slow_but(sorted(studies.NAMES), "sft_seeds"))
 def test_a_study_runs_at_two_steps_and_only_what_is_missing(name: str, tmp_path: Path, capsys):
     study = studies.get(name)
     point = study.points(TINY, 1)[-1]

@@ -138,11 +138,11 @@ def test_without_exceptions_dpo_runs_away_and_ipo_does_not():
     for kind, loss in (("dpo", p.dpo_loss), ("ipo", partial(p.ipo_loss, per_token=False))):
         policy = exact.TabularPolicy(vocab_size=2, max_length=1, seed=0, scale=0.0).double()
         optimizer = torch.optim.SGD(policy.parameters(), lr=1.0)
-        for step in range(2000):
+        for step in range(600):
             optimizer.zero_grad()
             all_pairs(policy, reference, wins, partial(loss, beta=0.5)).backward()
             optimizer.step()
-            if step in (999, 1999):
+            if step in (299, 599):
                 logprobs = exact.sequence_logprobs(policy).detach()
                 margins[kind].append((logprobs[0] - logprobs[1]).item())
     assert margins["ipo"] == pytest.approx([1.0, 1.0], abs=1e-6)

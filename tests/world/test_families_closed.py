@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slowness import slow_but
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world import checking
@@ -324,7 +325,7 @@ TEXT = st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=10).map(" ".joi
 
 @settings(max_examples=250, deadline=None)
 @given(text=TEXT)
-@pytest.mark.parametrize("row", range(len(TABLE)))
+@pytest.mark.parametrize("row", slow_but(range(len(TABLE)), 0, 7, 13))
 def test_checkers_never_raise(row: int, text: str):
     name, slots, accepted, _ = TABLE[row]
     check = FAMILIES[name].check
