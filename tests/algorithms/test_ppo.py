@@ -318,7 +318,7 @@ def test_the_fault_of_a_masked_eos_takes_the_last_token_out(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "fault", slow_but([f for f in FAULTS if "EOS" not in f], "healthy", "KL with the wrong sign")
+    "fault", slow_but([f for f in FAULTS if "EOS" not in f], "healthy", "KL sign")
 )
 def test_a_planted_fault_changes_the_run_and_is_gone_afterwards(fault: str):
     def steps():
