@@ -130,7 +130,7 @@ def test_two_steps_log_the_metrics_and_leave_the_reference_alone(monkeypatch):
 
 
 def test_the_critic_learns_returns_from_before_the_whitening(monkeypatch):
-    """Traps 17 and 18; trap 21: Adam's eps is 1e-5."""
+    """Traps 17 and 18: whitened advantages plus values are no returns; trap 21: Adam's eps."""
     given, real = [], ppo.update
     monkeypatch.setattr(ppo, "update", lambda *args: given.append(args) or real(*args))
     trained(settings(steps=1))
@@ -187,7 +187,7 @@ def test_the_leash_holds():
 
 
 def test_the_score_goes_to_the_last_token_and_the_penalty_to_each():
-    """Traps 7 and 14."""
+    """Traps 7 and 14: a sum over tokens, and no column too early."""
     kl = torch.tensor([[9.0, 1.0, 2.0, 9.0], [9.0, 9.0, 3.0, 4.0]])
     mask = torch.tensor([[0, 1, 1, 0], [0, 0, 1, 1]])
     found = token_rewards(torch.tensor([10.0, 20.0]), kl, mask, 0.5)
@@ -199,7 +199,7 @@ def test_the_score_goes_to_the_last_token_and_the_penalty_to_each():
 
 
 def test_a_cut_completion_gets_the_fixed_low_score():
-    """Trap 11."""
+    """Trap 11: in place of its own score."""
     rollout = sample(tiny_llama(), TOKENIZER, PROMPTS, max_new_tokens=3)
     finished = torch.tensor([True, False, True, False, True])
     rollout = replace(rollout, finished=finished)

@@ -77,7 +77,7 @@ def test_the_policy_keeps_its_own_weights():
 
 @pytest.mark.parametrize("lora", [False, True])
 def test_saving_keeps_the_head_and_the_adapters(tmp_path, lora: bool):
-    """Trap 48."""
+    """Trap 48: adapters alone would come back with a new head."""
     scorer = model()
     if lora:
         scorer.body = add_lora(scorer.body, rank=2)

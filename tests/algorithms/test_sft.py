@@ -17,7 +17,7 @@ from tiny_models import tiny_llama
 from torch import nn
 
 from minialign.algorithms.sft import SftConfig, cross_entropy, loss_mask, train_sft
-from minialign.core.batching import Batch, Row, collate
+from minialign.core.batching import Row, collate
 from minialign.core.logprobs import token_logprobs
 from minialign.core.optim import linear_schedule, make_optimizer
 from minialign.core.sampling import sample
@@ -69,32 +69,6 @@ def test_masks_of_completion_and_all():
     assert batch.attention_mask[0, 0] == 1  # the batch itself is not changed
 
 
-def gradient(model: nn.Module, parts: list[list[Row]], divide) -> torch.Tensor:
-    """Gradient accumulated over micro-batches whose loss is divided by `divide(batch)`."""
-    model.zero_grad()
-    for rows in parts:
-        batch = collate(rows, TOKENIZER.pad_token_id)
-        logprobs = token_logprobs(model, batch.input_ids, batch.attention_mask)
-        (cross_entropy(logprobs, batch.completion_mask).sum() / divide(batch)).backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters()])
-
-
-def test_accumulated_gradients_equal_the_big_batch():
-    """Traps 31 and 52: sums over all tokens of the batch; a mean per micro-batch differs."""
-    model = tiny_llama()
-    short, long = ROWS[6], encode(TOKENIZER, "the cat", "sat on the mat and ran to the house")
-    total = len(short.completion_ids) + len(long.completion_ids)
-    big = gradient(model, [[short, long]], lambda batch: total)
-    split = gradient(model, [[short], [long]], lambda batch: total)
-    torch.testing.assert_close(split, big, atol=1e-5, rtol=1e-4)
-
-    def own_mean(batch: Batch) -> float:
-        return 2 * float(batch.completion_mask.sum())
-
-    naive = gradient(model, [[short], [long]], own_mean)
-    assert (naive - big).norm() > 0.1 * big.norm()
-
-
 # --- the loop
 
 
@@ -110,7 +84,7 @@ def test_two_steps_log_the_metrics():
 
 
 def test_the_loss_is_the_token_mean_of_the_batch(monkeypatch):
-    """The first loss, before any update, in exact float32."""
+    """Traps 31 and 52: before any update, and not the mean of the rows' own means."""
     exact = contextlib.nullcontext()
     monkeypatch.setattr("minialign.algorithms.sft.fast_matmul", lambda device: exact)
     model = tiny_llama()
@@ -123,6 +97,8 @@ def test_the_loss_is_the_token_mean_of_the_batch(monkeypatch):
         config = settings(steps=1, batch_size=len(ROWS), loss_on=loss_on)
         history = train_sft(tiny_llama(), TOKENIZER, ROWS, config)
         assert history["loss"][0] == pytest.approx(expected, abs=1e-4)
+        by_row = -float(((logprobs * mask).sum(1) / mask.sum(1)).mean())
+        assert abs(by_row - expected) > 1e-2
         assert history["tokens"][0] == int(mask.sum())
 
 

@@ -172,7 +172,7 @@ def test_rrhf_costs_nothing_for_a_ranking_that_holds():
 
 
 def test_the_reference_point_is_clamped_after_the_mean_and_is_a_constant():
-    """Trap 44."""
+    """Trap 44: KTO's, from rows whose completion belongs to another prompt."""
     logratios = torch.tensor([4.0, -2.0], requires_grad=True)
     kl = mismatched_kl(logratios)
     assert kl.item() == 1.0 and not kl.requires_grad
