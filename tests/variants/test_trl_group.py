@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import textwrap
 from collections import defaultdict
 from functools import partial
 from types import SimpleNamespace
@@ -112,12 +115,39 @@ def same(w: SimpleNamespace, a: Tensor, b: Tensor) -> None:
     assert slopes[0].abs().max() > 1e-4
 
 
-def test_advantages_equal_trl_formulas():
-    """TRL's are lines of a method that samples; their formulas, on (P * G,) rewards, are these."""
+def advantages_of_trl(method, start: str, rewards: Tensor, **settings) -> Tensor:
+    """(P, G) advantages by TRL's own lines, cut out of a method that samples before them."""
+    source = inspect.getsource(method)
+    lines = source[source.index(start) : source.index("advantages = torch.nan_to_num(")]
+    indent = source[: source.index(start)].rpartition("\n")[2]
+    trainer = SimpleNamespace(
+        reward_weights=torch.ones(1), reward_funcs=[None], normalize_advantages=False, **settings
+    )
+    names = vars(sys.modules[method.__module__]) | {
+        "self": trainer, "device": "cpu", "num_generations": rewards.shape[1],
+        "rewards": rewards.flatten(), "rewards_per_func": rewards.view(-1, 1),
+        "unscorable_mask": torch.zeros(rewards.numel(), dtype=torch.bool),
+    }  # fmt: skip
+    exec(textwrap.dedent(indent + lines), names)
+    return names["advantages"].view_as(rewards)
+
+
+SCALES = {"group": g.group_zscore, "none": g.group_centred}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_advantages_equal_those_of_grpo(scale: str):
     rewards = torch.randn(3, 4, dtype=torch.float64)
-    flat = rewards.flatten()
-    mean = flat.view(-1, 4).mean(1).repeat_interleave(4)
-    std = flat.view(-1, 4).std(1).repeat_interleave(4)
-    torch.testing.assert_close(g.group_zscore(rewards).flatten(), (flat - mean) / (std + 1e-4))
-    others = (flat.view(-1, 4).sum(1).repeat_interleave(4) - flat) / 3
-    torch.testing.assert_close(g.leave_one_out(rewards).flatten(), flat - others)
+    theirs = advantages_of_trl(
+        GRPOTrainer._generate_and_score_completions, "if self.multi_objective_aggregation ==",
+        rewards, multi_objective_aggregation="sum_then_normalize", scale_rewards=scale,
+    )  # fmt: skip
+    torch.testing.assert_close(SCALES[scale](rewards), theirs)
+
+
+def test_advantages_equal_those_of_rloo():
+    rewards = torch.randn(3, 4, dtype=torch.float64)
+    theirs = advantages_of_trl(
+        RLOOTrainer._generate_and_score_completions, "grouped_rewards = rewards.view", rewards
+    )
+    torch.testing.assert_close(g.leave_one_out(rewards), theirs)
