@@ -38,13 +38,14 @@ def test_the_reference_moves_by_its_share_after_each_round(monkeypatch, share: f
 
 
 @pytest.mark.parametrize("name", methods.table("train_stepwise").index)
-def test_every_method_of_the_registry_trains(name: str):
+def test_every_method_of_the_registry_widens_the_margin(name: str):
     policy = tiny_llama()
     before = weights(policy)
     rounds = [PAIRS[:2], PAIRS[2:]]
     given = methods.method(name).settings
-    histories = train_stepwise(policy, TOKENIZER, rounds, settings(steps=2), **given)
+    histories = train_stepwise(policy, TOKENIZER, rounds, settings(steps=4), **given)
     assert len(histories) == 2 and not same(before, weights(policy))
+    assert histories[0]["margin"][-1] > histories[0]["margin"][0] == pytest.approx(0, abs=1e-3)
 
 
 def test_an_interrupted_run_goes_on_in_its_round(tmp_path):
