@@ -149,7 +149,9 @@ def test_one_seed_gives_one_result_and_another_seed_another():
     assert not same(weights(*first[:2]), weights(*other[:2]))
 
 
-@pytest.mark.parametrize("changes", [{}, {"rewards": "clipped", "target_kl": 0.5}, {"ptx": 0.5}])
+@pytest.mark.parametrize(
+    "changes", slow_but([{}, {"rewards": "clipped", "target_kl": 0.5}, {"ptx": 0.5}], {})
+)
 def test_an_interrupted_run_ends_bit_equal(tmp_path, changes):
     shown = [encode(TOKENIZER, "the cat", "sat on the mat")] if "ptx" in changes else []
     whole = trained(settings(**changes), demonstrations=shown)
@@ -170,6 +172,7 @@ def test_every_variant_of_the_registry_runs(name: str):
     assert len(history) == 2 and not same(weights(tiny_llama()), policy.parameters())
 
 
+@pytest.mark.slow
 def test_training_earns_more_reward():
     _, _, history = trained(settings(steps=30, prompts=16, learning_rate=3e-3, beta=0.0))
     early, late = history["reward"][:5].mean(), history["reward"][-5:].mean()
@@ -233,6 +236,7 @@ def test_the_adaptive_penalty_follows_its_target_within_a_fifth():
         assert after == pytest.approx(adapt_beta(before, kl, 1e-6, 16))
 
 
+@pytest.mark.slow
 def test_ptx_pulls_towards_the_demonstrations():
     shown = [encode(TOKENIZER, "the cat", "sat on the mat")]
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from model_matrix import MODELS, save
 from safetensors.torch import load_file, save_file
+from slowness import slow_but
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
@@ -66,7 +67,7 @@ def test_the_weights_of_rwkv_do_not_change_with_its_mode(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("name", slow_but(RECURRENT, *sorted(RECURRENT)[:3]))
 def test_recurrent_models_are_known_and_read_no_padding(name, monkeypatch):
     policy, masks = model(name), []
     assert is_recurrent(policy) and can_cache(policy) == (name not in WITHOUT_CACHE)
@@ -220,9 +221,11 @@ def test_a_prompt_that_just_fits_is_sampled():
 
 # --- sizes
 
+LOADED = [name for name, entry in MODELS.items() if "load" not in entry.refused]
+
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [n for n, e in MODELS.items() if "load" not in e.refused])
+@pytest.mark.parametrize("name", slow_but(LOADED, "Llama", "GPT-2", "Mamba"))
 def test_every_model_has_a_shape(name):
     shape = Shape.of(model(name))
     assert min(vars(shape).values()) > 0 and shape.parameters == model(name).num_parameters()

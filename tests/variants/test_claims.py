@@ -25,6 +25,7 @@ from loop_inputs import (
     vowels,
 )
 from same_weights import same, weights
+from slowness import slow_but
 from tiny_models import tiny_llama
 from torch import Tensor
 
@@ -288,7 +289,7 @@ LOOPS = {
 }
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", slow_but(LOOPS, "train_sft", "train_unpaired"))
 def test_every_row_trains_something_of_its_own_or_names_its_function(loop: str):
     """No two rows of a loop reach the same weights, and one at most the default's."""
     rows = {row.name: row for row in methods.REGISTRY.values() if row.loop == loop}

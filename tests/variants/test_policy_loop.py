@@ -10,6 +10,7 @@ import torch
 from loop_inputs import PROMPT_ROWS as ROWS
 from loop_inputs import TOKENIZER, small, stop_at, vowels
 from same_weights import same, weights
+from slowness import slow_but
 from tiny_models import tiny_llama
 
 from minialign.core.sampling import sample
@@ -66,7 +67,7 @@ def test_the_loss_is_near_0_while_its_gradient_is_not():
     assert abs(history["loss"][0]) < 1e-5 and history["grad_norm"][0] > 1e-2
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("sign", slow_but([1.0, -1.0], 1.0))
 def test_it_learns_what_is_rewarded(sign: float):
     def reward(prompts, completions, **columns):
         return [sign * value for value in vowels(prompts, completions)]

@@ -29,7 +29,7 @@ def family(request: pytest.FixtureRequest) -> Family:
     return OPEN[request.param]
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", slow_but(["train", "test"], "train"))
 def test_right_replies_pass_and_wrong_ones_fail(family: Family, split: str):
     rng = Random(3)
     for _ in range(120):
