@@ -24,7 +24,7 @@ def test_files_are_regenerated_byte_for_byte(stem: str):
     assert path.read_bytes() == "".join(build.lines(stem)).encode()
 
 
-@pytest.mark.parametrize("stem", slow_but(sorted(build.WRITERS), "problems"))
+@pytest.mark.parametrize("stem", sorted(build.WRITERS))
 def test_splits_share_no_prompt(stem: str):
     prompts: dict[str, set[str]] = {}
     for row in rows(stem):
