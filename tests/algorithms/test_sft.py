@@ -21,7 +21,6 @@ from minialign.core.batching import Row, collate
 from minialign.core.logprobs import token_logprobs
 from minialign.core.optim import linear_schedule, make_optimizer
 from minialign.core.sampling import sample
-from minialign.core.tokens import encode
 from minialign.variants.loops.offline_loop import embedding_noise
 
 settings = partial(small, SftConfig)

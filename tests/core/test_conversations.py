@@ -9,10 +9,10 @@ from loop_runs import LIKED, PROMPTS, RUNS, TOKENIZER
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
-from minialign.algorithms.iterative_dpo import by_reward, own_rankings
-from minialign.core.batching import encode, prompt_ids
-from minialign.core.models.loading import RewardModel
-from minialign.variants.preference_loop import PreferenceConfig, train_preference
+from minialign.core.models.heads import RewardModel
+from minialign.core.tokens import encode, prompt_ids
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.rounds import by_reward, own_rankings
 
 
 def one_turn(prompt: str) -> list[dict]:

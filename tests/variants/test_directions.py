@@ -11,14 +11,15 @@ from contextlib import nullcontext
 import pytest
 import torch
 from loop_inputs import PAIRS, PROMPT_ROWS, TOKENIZER, TRIPLES, small, vowels
-from minialign.variants.policy_loop import RlConfig, train_rl
-from minialign.variants.preference_loop import LISTWISE, PreferenceConfig, train_preference
 from tiny_models import tiny_llama
 from torch import Tensor
 
-from minialign.core.batching import Row, collate, prompt_ids
+from minialign.core.batching import Row, collate
 from minialign.core.logprobs import masked_sum, token_logprobs
+from minialign.core.tokens import prompt_ids
 from minialign.variants import methods
+from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.preference_loop import LISTWISE, PreferenceConfig, train_preference
 
 SHRINKS_FIRST = {"discopop"}  # its authors say so: see test_preference_losses.py
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from minialign.algorithms.grpo import group_zscore
 from minialign.core.kl import k3
 from minialign.variants import group_advantages as g
 from minialign.variants import policy as o
@@ -132,7 +133,7 @@ def advantages_of_trl(method, start: str, rewards: Tensor, **settings) -> Tensor
     return names["advantages"].view_as(rewards)
 
 
-SCALES = {"group": g.group_zscore, "none": g.group_centred}
+SCALES = {"group": group_zscore, "none": g.group_centred}
 
 
 @pytest.mark.parametrize("scale", SCALES)
