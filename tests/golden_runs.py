@@ -334,9 +334,6 @@ IN_GENERAL: dict[str, Callable] = {
     "bradley_terry": partial(reward, train=train_rankings),
     "ppo": ppo_in_general,
     "ppo_missing_eos": partial(ppo_in_general, critic={"missing_eos": -1.0}),
-    "ppo_one_minibatch": partial(
-        ppo_in_general, critic={"lam": 1.0}, minibatches=1, clip=0.1, seed=1
-    ),
     "dpo_own_reference": partial(preference, train=train_preference, own_reference=True, seed=1),
     "grpo": partial(groups, name="grpo", general=True),
     "grpo_one_epoch": partial(groups, name="grpo", general=True, epochs=1),
