@@ -1,4 +1,4 @@
-"""What the policy loop, GRPO and PPO do in a world that can be enumerated: gradients and KLs, exact.
+"""What the policy loop and PPO do in a world that can be enumerated: gradients and KLs, exact.
 
 The model is a real one; its samples are many, and what they should average to is a finite sum.
 """
