@@ -115,12 +115,20 @@ def _check(row: Method) -> None:
     takes = set(inspect.signature(loop).parameters)
     for kind, keys in (("arguments", row.arguments), ("functions", row.functions)):
         _subset(row.name, f"{row.loop} for its {kind}", keys, takes)
-    _subset(row.name, f"{row.loop} for its needs", row.needs, takes | set(MADE_OF.values()))
+    made_of = {MADE_OF[key] for key in row.functions if key in MADE_OF}
+    _subset(row.name, f"{row.loop} for its needs", row.needs, takes | made_of)
+    if missing := sorted(made_of - set(row.needs)):
+        raise ValueError(f"row {row.name} is made of {missing[0]}; add it to needs")
     config = _config_of(loop)
     _subset(row.name, config.__name__, row.config, config.__dataclass_fields__)
     if row.made_by:
         _looked_up(row.name, "made_by", row.made_by)
     for key, entry in row.functions.items():
+        if not isinstance(entry, str | dict):
+            raise ValueError(
+                f"row {row.name}: {key} is {entry!r}; name a function of variants, or give a table "
+                "of one and its settings"
+            )
         path = entry if isinstance(entry, str) else entry.get("function", "")
         function = _looked_up(row.name, key, f"variants.{path}")
         settings = {} if isinstance(entry, str) else set(entry) - {"function"}

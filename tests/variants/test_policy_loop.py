@@ -195,6 +195,7 @@ def test_data_that_cannot_be_trained_on_are_refused():
     [
         ({"group_size": 1}, {}, "group_size is 1, and group_zscore compares"),
         ({"group_size": 1}, {"advantage": leave_one_out}, "leave_one_out compares a prompt's"),
+        ({"group_size": 1, "greedy": True}, {}, "group_zscore compares a prompt's"),
         ({"kl": "reward", "beta": 0.1}, {"step_rewards": each_token}, "use kl='loss', or beta=0"),
         ({}, {"critic": {}}, "a critic with kl='loss': PPO pays its penalty"),
         ({"kl": "reward"}, {"critic": {"target_kl": 6.0}}, "use beta above 0"),

@@ -280,7 +280,7 @@ def _check(
     critic: Critic | None,
     step_rewards: StepRewards | None,
 ) -> None:
-    alone = critic is None and step_rewards is None and not config.greedy
+    alone = critic is None and step_rewards is None
     if alone and config.group_size < 2 and getattr(advantage, "compares", False):
         raise ValueError(
             f"group_size is {config.group_size}, and {advantage.__name__} compares a prompt's "
