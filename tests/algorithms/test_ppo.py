@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from loop_cases import ASK, PROMPTS, TOKENIZER, brevity, critic, small, stop_at
+from loop_inputs import ASK, PROMPTS, TOKENIZER, brevity, critic, small, stop_at
 from same_weights import same, weights
 from tiny_models import gpt2_with_dropout, tiny_llama
 from torch.optim.optimizer import register_optimizer_step_pre_hook

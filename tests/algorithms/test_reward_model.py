@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from loop_cases import small, stop_at
+from loop_inputs import small, stop_at
 from same_weights import same, weights
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 

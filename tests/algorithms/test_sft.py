@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from loop_cases import DEMO_TEXTS as PAIRS
-from loop_cases import DEMOS as ROWS
-from loop_cases import TOKENIZER, small, stop_at
+from loop_inputs import DEMO_TEXTS as PAIRS
+from loop_inputs import DEMOS as ROWS
+from loop_inputs import TOKENIZER, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 from torch import nn

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from loop_cases import ASK, PROMPTS, TOKENIZER, brevity, critic, small
+from loop_inputs import ASK, PROMPTS, TOKENIZER, brevity, critic, small
 from tiny_models import tiny_llama
 
 from minialign.algorithms.ppo import PpoConfig, train_ppo

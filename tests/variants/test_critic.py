@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import torch
-from loop_cases import ASK, DEMOS, PROMPTS, TOKENIZER, brevity, critic, small, stop_at
+from loop_inputs import ASK, DEMOS, PROMPTS, TOKENIZER, brevity, critic, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from loop_cases import DEMOS, PAIRS, PROMPT_ROWS, TOKENIZER
+from loop_inputs import DEMOS, PAIRS, PROMPT_ROWS, TOKENIZER
 from tiny_models import tiny_llama
 
 import minialign

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pytest
 import torch
-from loop_cases import (
+from loop_inputs import (
     ASK,
     ASKED,
     DEMOS,

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 import torch
-from loop_cases import PROMPT_ROWS as ROWS
-from loop_cases import TOKENIZER, critic, each_token, small, stop_at, vowels
+from loop_inputs import PROMPT_ROWS as ROWS
+from loop_inputs import TOKENIZER, critic, each_token, small, stop_at, vowels
 from same_weights import same, weights
 from tiny_models import tiny_llama
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from loop_cases import PAIRS, TOKENIZER, small, stop_at
+from loop_inputs import PAIRS, TOKENIZER, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 

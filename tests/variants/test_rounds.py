@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from loop_cases import ASKED, PAIRS, TOKENIZER, small, stop_at
+from loop_inputs import ASKED, PAIRS, TOKENIZER, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 

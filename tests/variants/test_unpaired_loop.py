@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 import torch
-from loop_cases import FEEDBACK as ROWS
-from loop_cases import LIKED, TOKENIZER, small, stop_at
+from loop_inputs import FEEDBACK as ROWS
+from loop_inputs import LIKED, TOKENIZER, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
