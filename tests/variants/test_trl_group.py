@@ -17,7 +17,7 @@ from minialign.algorithms.grpo import group_zscore
 from minialign.core.kl import k3
 from minialign.variants import group_advantages as g
 from minialign.variants import policy as o
-from minialign.variants.averages import AVERAGES
+from minialign.variants.averages import fixed_length, sequence_mean, sequence_sum, token_mean
 
 pytest.importorskip("trl")
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -74,27 +74,27 @@ def theirs(w: SimpleNamespace, trainer_class: type = GRPOTrainer, **settings) ->
     return trainer_class._compute_loss(trainer, None, inputs)
 
 
-def ours(w: SimpleNamespace, objective, average: str, beta: float = 0.0, **options) -> Tensor:
+def ours(w: SimpleNamespace, objective, average, beta: float = 0.0, **options) -> Tensor:
     advantages = w.advantages[:, None].expand(B, T)
     gain = objective(w.logprobs, w.old, advantages, w.mask, **options)
-    return AVERAGES[average](beta * k3(w.logprobs, w.ref) - gain, w.mask, LIMIT)
+    return (average(w.mask, LIMIT) * (beta * k3(w.logprobs, w.ref) - gain)).sum()
 
 
 CASES = {
-    "grpo": ({"loss_type": "grpo"}, o.clipped, "sequence", {}),
-    "clip-higher": ({"loss_type": "grpo", "epsilon_high": 0.28}, o.clipped, "sequence",
+    "grpo": ({"loss_type": "grpo"}, o.clipped, sequence_mean, {}),
+    "clip-higher": ({"loss_type": "grpo", "epsilon_high": 0.28}, o.clipped, sequence_mean,
                     {"clip_high": 0.28}),
-    "kl": ({"loss_type": "grpo", "beta": 0.04}, o.clipped, "sequence", {"beta": 0.04}),
-    "bnpo": ({"loss_type": "bnpo"}, o.clipped, "token", {}),
-    "dapo": ({"loss_type": "dapo"}, o.clipped, "token", {}),
-    "dr_grpo": ({"loss_type": "dr_grpo"}, o.clipped, "fixed", {}),
-    "cispo": ({"loss_type": "cispo", "epsilon_high": 1.1}, o.cispo, "token", {"cap": 1.1}),
-    "sapo": ({"loss_type": "sapo"}, o.sapo, "sequence", {}),
+    "kl": ({"loss_type": "grpo", "beta": 0.04}, o.clipped, sequence_mean, {"beta": 0.04}),
+    "bnpo": ({"loss_type": "bnpo"}, o.clipped, token_mean, {}),
+    "dapo": ({"loss_type": "dapo"}, o.clipped, token_mean, {}),
+    "dr_grpo": ({"loss_type": "dr_grpo"}, o.clipped, fixed_length, {}),
+    "cispo": ({"loss_type": "cispo", "epsilon_high": 1.1}, o.cispo, token_mean, {"cap": 1.1}),
+    "sapo": ({"loss_type": "sapo"}, o.sapo, sequence_mean, {}),
     "gspo": ({"importance_sampling_level": "sequence", "epsilon_low": 0.05, "epsilon_high": 0.06},
-             o.gspo, "sequence", {"clip": 0.05, "clip_high": 0.06}),
-    "luspo": ({"loss_type": "luspo", "importance_sampling_level": "sequence"}, o.gspo, "sum",
+             o.gspo, sequence_mean, {"clip": 0.05, "clip_high": 0.06}),
+    "luspo": ({"loss_type": "luspo", "importance_sampling_level": "sequence"}, o.gspo, sequence_sum,
               {"clip": 0.2, "clip_high": 0.2}),
-    "vespo": ({"loss_type": "vespo"}, o.vespo, "token", {}),
+    "vespo": ({"loss_type": "vespo"}, o.vespo, token_mean, {}),
 }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_value_and_gradient_equal_trl(world, name: str):
 
 
 def test_rloo_clips_the_ratio_of_the_whole(world):
-    found = ours(world, o.gspo, "sequence", clip=0.2, clip_high=0.2, per_token=False)
+    found = ours(world, o.gspo, sequence_mean, clip=0.2, clip_high=0.2, per_token=False)
     same(world, theirs(world, RLOOTrainer), found)
 
 
