@@ -8,12 +8,14 @@ import torch
 from tiny_models import small_tokenizer
 from torch import Tensor
 
+from minialign.algorithms.dpo import DpoConfig
+from minialign.algorithms.grpo import GrpoConfig
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.tokens import encode
-from minialign.variants.loops.policy_loop import RlConfig
+from minialign.variants.loops.policy_loop import PolicyConfig
 from minialign.variants.loops.preference_loop import PreferenceConfig
 from minialign.variants.loops.unpaired_loop import UnpairedConfig
 from minialign.world.tasks import instructions
@@ -59,7 +61,14 @@ SMALL = {
     UnpairedConfig: {
         "steps": 4, "batch_size": 4, "warmup": 1, "save_every": 2, "learning_rate": 1e-3,
     },
-    RlConfig: {
+    DpoConfig: {
+        "steps": 4, "batch_size": 2, "warmup": 1, "save_every": 2, "learning_rate": 1e-3,
+    },
+    GrpoConfig: {
+        "steps": 2, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "save_every": 2,
+        "learning_rate": 1e-3,
+    },
+    PolicyConfig: {
         "steps": 2, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "save_every": 2,
         "learning_rate": 1e-3,
     },
