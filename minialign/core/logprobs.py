@@ -17,9 +17,7 @@ from tqdm.auto import tqdm
 
 from minialign.core.batching import RowRanking, collate, stacked
 from minialign.core.models import evaluating, fast_matmul
-from minialign.core.models.architecture import (
-    inputs_for,
-)
+from minialign.core.models.architecture import inputs_for
 
 MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
 MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
@@ -116,21 +114,6 @@ def masked_mean(values: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
     if dim is None:
         return kept.sum() / mask.sum().clamp(min=1)
     return kept.sum(dim) / mask.sum(dim).clamp(min=1)
-
-
-def by_length(
-    compute: Callable[[Tensor, Tensor], Tensor], ids: Tensor, mask: Tensor, size: int = 32
-) -> Tensor:
-    """compute(ids, mask) -> (B, T) for rows padded on the right, without most of the padding.
-
-    Rows of like length are computed together, cut to the longest of them; the rest is 0.
-    """
-    lengths = mask.sum(1)
-    found = torch.zeros(ids.shape, device=ids.device)
-    for rows in lengths.argsort().split(size):
-        width = int(lengths[rows].max())
-        found[rows, :width] = compute(ids[rows, :width], mask[rows, :width]).float()
-    return found
 
 
 def bounded_exp(
