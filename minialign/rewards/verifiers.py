@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from minialign.core.checkpoint import identity
 from minialign.core.sampling import Rollout
 from minialign.core.tokens import pieces
 from minialign.rewards import Completions, Reward, by_column, numbers_or_none, texts_of
