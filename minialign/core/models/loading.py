@@ -18,7 +18,7 @@ from transformers import (
 from minialign.core.models import merged
 from minialign.core.models.architecture import base_of, disable_dropout, rounding, without_adapters
 from minialign.core.tokens import declare_ends, ids_of
-from minialign.data.shipped import data_folder
+from minialign.system.folders import data_folder
 from minialign.system.hub import is_cached, is_name, require_hub
 from minialign.system.offline_models import WHEELS, offline_model
 
