@@ -16,7 +16,6 @@ from slowness import slow_but
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
-from minialign.core import sampling
 from minialign.core.batching import Row
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.architecture import is_recurrent, position_limit, window
@@ -24,7 +23,7 @@ from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy, model_path
 from minialign.core.models.memory import Shape
 from minialign.core.packing import pack
-from minialign.core.sampling import sample
+from minialign.core.sampling import fast, sample
 from minialign.core.sampling.fast import can_cache
 from minialign.rewards.learnt import set_zero
 from minialign.system import hub
@@ -77,7 +76,7 @@ def test_recurrent_models_are_known_and_read_no_padding(name, monkeypatch):
     drawn = sample(policy, small_tokenizer(), ASKED, group_size=2, max_new_tokens=5)
     handle.remove()
     assert all(mask.all() for mask in masks)
-    monkeypatch.setattr(sampling, "can_cache", lambda policy: False)
+    monkeypatch.setattr(fast, "can_cache", lambda policy: False)
     whole = sample(policy, small_tokenizer(), ASKED, group_size=2, max_new_tokens=5)
     assert drawn.texts == whole.texts
     torch.testing.assert_close(drawn.logprobs, whole.logprobs, atol=1e-3, rtol=1e-3)

@@ -216,7 +216,8 @@ def policy_update(
             sums = [
                 masked_sum(x.detach(), tokens).sum() for x in (off, (off > clip).float(), error)
             ]
-            seen += torch.tensor([run.backward(loss, logprobs=logprobs), *sums])
+            made_of = {"advantages": advantages[part], "logprobs": logprobs}
+            seen += torch.tensor([run.backward(loss, **made_of), *sums])
         run.update()
         seen[1:] /= mask[rows].sum().cpu()
         updates.append(seen)
