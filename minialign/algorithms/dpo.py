@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.core.batching import RowPair, collate, require_rankings, stacked
+from minialign.core.batching import RowPair, collate, length_batches, require_rankings, stacked
 from minialign.core.history import History
-from minialign.core.logprobs import completion_logprobs, masked_sum, token_logprobs
+from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models import fast_matmul, training
-from minialign.core.run import Run, length_batches, require_settings
+from minialign.core.references import completion_logprobs
+from minialign.core.run import Run, require_settings
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,8 @@ def train_dpo(
     require_rankings(comparisons, 2, one_prompt=True)
     # The reference is frozen, so it is read once: (N, 2) summed logprobs, before the first update.
     ref_logprobs = completion_logprobs(policy, comparisons, tokenizer.pad_token_id)
-    run = Run(
-        "dpo", config, policy, data=comparisons, reference=policy, on_step=on_step,
-        checkpoint_dir=checkpoint_dir,
-    )  # fmt: skip
+    saved = {"reference": policy, "checkpoint_dir": checkpoint_dir}
+    run = Run("dpo", config, policy, data=comparisons, on_step=on_step, **saved)
     longest = [max(pair, key=len) for pair in comparisons]
     with training(policy):
         for step, indices in run.batches(length_batches(longest, config.batch_size, run.order)):

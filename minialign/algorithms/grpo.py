@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,10 +46,9 @@ class GrpoConfig:
     def __post_init__(self) -> None:
         require_settings(self, whole=["prompts", "epochs", "max_new_tokens"])
         if self.group_size < 2 or not 0 < self.clip < 1 or self.beta < 0:
-            raise ValueError(
-                f"group_size={self.group_size}, clip={self.clip}, beta={self.beta}: use 2 or more, "
-                "since a group is compared; between 0 and 1; at least 0"
-            )
+            given = f"group_size={self.group_size}, clip={self.clip}, beta={self.beta}"
+            rule = "use 2 or more, since a group is compared; between 0 and 1; at least 0"
+            raise ValueError(f"{given}: {rule}")
 
 
 def group_zscore(rewards: Tensor) -> Tensor:
@@ -73,31 +71,24 @@ def grpo_loss(
 ) -> Tensor:  # fmt: skip
     """-min(ratio A, clipped ratio A) + beta k3: (B, T) each to (B, T), to minimise.
 
-    ratio = exp(logprobs - old_logprobs) of the policy now and the one that sampled. There is no
-    gradient once it has passed the clip the way A pulls it, and the full one the other way. A = 1
-    at ratio 2 is cut to 1.2; A = -1 is not cut:
+    ratio = exp(logprobs - old_logprobs). Once it has passed the clip the way A pulls it there is no
+    gradient, and the full one the other way. A = 1 at ratio 2 is cut to 1.2; A = -1 is not cut:
 
     >>> zero, twice = torch.zeros(1, 2), torch.full((1, 2), 0.69315)
     >>> grpo_loss(twice, zero, twice, torch.tensor([[1.0, -1.0]]))
     tensor([[-1.2000,  2.0000]])
     """
     ratio = bounded_exp(logprobs - old_logprobs)
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    gain = torch.minimum(ratio * advantages, clipped * advantages)
+    gain = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
     return beta * k3(logprobs, ref_logprobs) - gain
 
 
 def train_grpo(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Mapping[str, Any]],
-    reward: Callable,
-    config: GrpoConfig | None = None,
-    *,
-    watch: Mapping[str, Callable] | None = None,
-    on_step: Callable[[dict[str, float]], None] | None = None,
-    checkpoint_dir: Path | None = None,
-) -> History:
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Mapping], reward: Callable, config: GrpoConfig | None = None,
+    *, watch: Mapping[str, Callable] | None = None,
+    on_step: Callable[[dict[str, float]], None] | None = None, checkpoint_dir: Path | None = None,
+) -> History:  # fmt: skip
     """Train the policy in place so that its completions earn more.
 
     Args:
@@ -154,8 +145,6 @@ def train_grpo(
             # 4. Watch.
             kl = masked_sum(rollout.logprobs - ref_logprobs, mask).mean()
             signal = (rewards.amax(1) - rewards.amin(1) > 1e-6).float().mean()
-            run.log(
-                step, reward=rewards.mean(), signal=signal, kl=kl, **rollout.summary(), loss=loss,
-                **watched(watch, rollout, batch),
-            )  # fmt: skip
+            seen = rollout.summary() | watched(watch, rollout, batch)
+            run.log(step, reward=rewards.mean(), signal=signal, kl=kl, loss=loss, **seen)
     return run.history

@@ -3,7 +3,7 @@
 Schulman et al. 2017, arXiv:1707.06347, as Ziegler et al. 2019, arXiv:1909.08593, and Ouyang et al.
 2022, arXiv:2203.02155, use it for language: one completion is one episode, a token one action, the
 score comes with the last token and a penalty on log pi - log pi_ref with every token. Which details
-of Huang et al. 2024, arXiv:2403.17031, are done, and which are not: `variants.critic`.
+of Huang et al. 2024, arXiv:2403.17031, are done, and which are not: `variants.loops.critic`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,10 +45,9 @@ class PpoConfig:
     def __post_init__(self) -> None:
         require_settings(self, whole=["prompts", "epochs", "minibatches", "max_new_tokens"])
         if self.minibatches > self.prompts or self.beta < 0 or not 0 < self.clip < 1:
-            raise ValueError(
-                f"minibatches={self.minibatches} of {self.prompts} prompts, beta={self.beta}, clip="
-                f"{self.clip}: fill each minibatch, and use at least 0, and between 0 and 1"
-            )
+            given = f"minibatches={self.minibatches} of {self.prompts} prompts, beta={self.beta}"
+            rule = "fill each minibatch, and use at least 0, and between 0 and 1"
+            raise ValueError(f"{given}, clip={self.clip}: {rule}")
 
 
 def policy_loss(ratio: Tensor, advantages: Tensor, *, clip: float = 0.2) -> Tensor:
@@ -83,26 +81,19 @@ def value_loss(
 
 
 def train_ppo(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Mapping[str, Any]],
-    reward: Callable,
-    config: PpoConfig | None = None,
-    *,
-    value_model: torch.nn.Module,
-    watch: Mapping[str, Callable] | None = None,
-    on_step: Callable[[dict[str, float]], None] | None = None,
-    checkpoint_dir: Path | None = None,
-) -> History:
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Mapping], reward: Callable, config: PpoConfig | None = None,
+    *, value_model: torch.nn.Module, watch: Mapping[str, Callable] | None = None,
+    on_step: Callable[[dict[str, float]], None] | None = None, checkpoint_dir: Path | None = None,
+) -> History:  # fmt: skip
     """Train policy and critic in place so that completions earn more reward, near the start.
 
     Arguments are those of `train_grpo`, and value_model: (input_ids, attention_mask) to (B, T)
     values of the prefix before each token, such as a `ValueModel` made from the reward model.
 
     Returns:
-        A history of reward (mean score), kl (nats per completion), entropy, length and stops
-        (`Rollout.summary`), clip_fraction, value_loss, explained_variance, grad_norm,
-        learning_rate, and one column for each of `watch`.
+        A history of reward (mean score), kl (nats per completion), `Rollout.summary`, value_loss,
+        clip_fraction, explained_variance, grad_norm, learning_rate, one column for each of `watch`.
     """
     config = config or PpoConfig()
     reference, device = frozen_reference(policy), policy.device

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from transformers import PreTrainedTokenizerBase
 
-from minialign.core.batching import RowPair, collate, require_rankings, stacked
+from minialign.core.batching import RowPair, collate, length_batches, require_rankings, stacked
 from minialign.core.history import History
 from minialign.core.models import fast_matmul, training
 from minialign.core.models.heads import RewardModel
-from minialign.core.run import Run, length_batches, require_settings
+from minialign.core.run import Run, require_settings
 
 
 @dataclass(frozen=True)

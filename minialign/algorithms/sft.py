@@ -15,11 +15,11 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.core.batching import Row, collate, require_encoded
+from minialign.core.batching import Row, collate, length_batches, require_encoded
 from minialign.core.history import History
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models import fast_matmul, training
-from minialign.core.run import Run, length_batches, require_settings
+from minialign.core.run import Run, require_settings
 
 
 @dataclass(frozen=True)

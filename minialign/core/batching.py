@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
+from random import Random
 
 import torch
 from torch import Tensor
@@ -116,3 +117,18 @@ def collate(rows: Sequence[Row], pad_id: int, side: str = "right") -> Batch:
         attention[i, start:end] = 1
         completion[i, start + len(row.prompt_ids) : end] = 1
     return Batch(ids, attention, completion)
+
+
+def length_batches(rows: Sequence[Sized], size: int, rng: Random) -> Iterator[list[int]]:
+    """Endless batches of indices, `size` rows of like length each, a new order in every epoch.
+
+    Rows are sorted by length with a little noise, cut into batches, and the batches shuffled:
+    little is padding, and every row comes once per epoch (a last short batch is kept).
+    """
+    if not rows or size < 1:
+        raise ValueError(f"{len(rows)} rows in batches of {size}: give at least one row and size 1")
+    while True:
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]) + 8 * rng.random())
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        rng.shuffle(groups)
+        yield from groups

@@ -8,15 +8,12 @@ counted from the attention mask, so left padding changes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
-from tqdm.auto import tqdm
 
-from minialign.core.batching import RowRanking, collate, stacked
-from minialign.core.models import evaluating, fast_matmul
 from minialign.core.models.architecture import inputs_for
 
 MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
@@ -66,15 +63,10 @@ def token_logprobs(
     Raises:
         ValueError: as `inputs_for` says.
     """
-    logits = _logits(model, input_ids, attention_mask)
+    logits = model(**inputs_for(model, input_ids, attention_mask)).logits  # of the token after
     # The shift is of the ids: a slice of the logits would be copied when it is flattened.
     found = gather_logprobs(logits, input_ids.roll(-1, 1), temperature)
     return of_tokens(found, attention_mask)
-
-
-def _logits(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """(B, T, V): column t is about the token after t."""
-    return model(**inputs_for(model, input_ids, attention_mask)).logits
 
 
 def of_tokens(found: Tensor, attention_mask: Tensor) -> Tensor:
@@ -132,39 +124,3 @@ def bounded_exp(
     tensor([0.0000e+00, 1.0000e+00, 4.8517e+08, 9.7033e+08])
     """
     return exp(log_ratio.clamp(max=most)) + math.exp(most) * torch.relu(log_ratio - most)
-
-
-@torch.no_grad()
-def completion_logprobs(
-    model: torch.nn.Module,
-    rankings: Sequence[RowRanking],
-    pad_id: int,
-    *,
-    total: Callable[[Tensor, Tensor], Tensor] | None = None,
-    size: int = 128,
-) -> Tensor:
-    """(N, K) summed logprobs of all completions of N rankings, such as a reference's.
-
-    Rankings of like length share a batch of `size` completions. Under bfloat16 a sum is off by 0.05
-    nats on average: little beside margins of several nats.
-
-    Args:
-        model: a causal language model; its mode is restored.
-        rankings: K encoded completions each.
-        pad_id: of the tokenizer.
-        total: (B, T) logprobs and mask to (B,); None is `masked_sum`.
-        size: completions in a batch.
-    """
-    k, total = len(rankings[0]), total or masked_sum
-    device = next(model.parameters()).device
-    sums = torch.zeros(len(rankings), k, device=device)
-    order = sorted(range(len(rankings)), key=lambda i: max(map(len, rankings[i])))
-    step = max(1, size // k)
-    with evaluating(model):
-        for start in tqdm(range(0, len(order), step), "reference", leave=False):
-            indices = order[start : start + step]
-            batch = collate(stacked(rankings, indices), pad_id).to(device)
-            with fast_matmul(device):
-                logprobs = token_logprobs(model, batch.input_ids, batch.attention_mask)
-            sums[indices] = total(logprobs, batch.completion_mask).view(-1, k)
-    return sums

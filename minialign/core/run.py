@@ -13,7 +13,7 @@ for a long time is here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -69,19 +69,11 @@ class Run:
     """
 
     def __init__(
-        self,
-        loop: str,
-        config: Any,
-        model: torch.nn.Module,
-        *,
-        data: Any,
-        reference: torch.nn.Module | None = None,
-        rewards: Mapping[str, Callable] | None = None,
-        functions: Mapping[str, Callable] | None = None,
-        eps: float = 1e-8,
-        on_step: OnStep | None = None,
-        checkpoint_dir: Path | None = None,
-    ) -> None:
+        self, loop: str, config: Any, model: torch.nn.Module, *, data: Any,
+        reference: torch.nn.Module | None = None, rewards: Mapping[str, Callable] | None = None,
+        functions: Mapping[str, Callable] | None = None, eps: float = 1e-8,
+        on_step: OnStep | None = None, checkpoint_dir: Path | None = None,
+    ) -> None:  # fmt: skip
         self.loop, self.config, self.model = loop, config, model
         self.on_step, self.folder = on_step, checkpoint_dir
         decay = getattr(config, "weight_decay", 0.0)
@@ -175,21 +167,6 @@ class Run:
         self.bar.set_postfix({name: f"{row[name]:.2f}" for name in list(row)[:2]})
         if self.on_step is not None:
             self.on_step(row)
-
-
-def length_batches(rows: Sequence[Sized], size: int, rng: Random) -> Iterator[list[int]]:
-    """Endless batches of indices, `size` rows of like length each, a new order in every epoch.
-
-    Rows are sorted by length with a little noise, cut into batches, and the batches shuffled:
-    little is padding, and every row comes once per epoch (a last short batch is kept).
-    """
-    if not rows or size < 1:
-        raise ValueError(f"{len(rows)} rows in batches of {size}: give at least one row and size 1")
-    while True:
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]) + 8 * rng.random())
-        groups = [order[i : i + size] for i in range(0, len(order), size)]
-        rng.shuffle(groups)
-        yield from groups
 
 
 def prompt_batches(

@@ -13,22 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from minialign.core.sampling import Rollout
-from minialign.rewards import (
-    Completions,
-    Data,
-    Reward,
-    as_float32,
-    columns_of,
-    copied,
-    place_of,
-    refuse_unknown_arguments,
-    reward_name,
-    short,
-)
+from minialign.rewards import Data, Reward, call_reward, columns_of, place_of, reward_name
 
 LOGGED = {
     "reward", "signal", "kl", "entropy", "length", "stops", "loss", "grad_norm", "off", "beta",
@@ -54,57 +42,10 @@ def paid_by(reward: Reward, watch: Mapping[str, Reward] | None) -> dict[str, Rew
     return {"reward": reward, **(watch or {})}
 
 
-def call_reward(
-    reward: Reward,
-    prompts: Sequence,
-    completions: Completions,
-    numbers: Sequence[int] | None = None,
-    /,
-    **columns: Sequence,
-) -> Tensor:
-    """(B,) float32 rewards, nan where the reward does not apply: None, as in TRL.
-
-    The reward gets copies, so that one that changes what it is given changes no row.
-
-    Args:
-        reward: any function that keeps the contract.
-        prompts: B texts or messages.
-        completions: B texts or messages.
-        numbers: B numbers of rows, for an error.
-        columns: B values each; `completion_ids` among them where tokens were sampled.
-
-    Raises:
-        TypeError: if the reward takes no such arguments, or returns what is no row of numbers.
-        ValueError: if it returns another count of numbers, or one that is not finite in float32.
-        The message names the reward, the completion and its prompt, and the repair.
-    """
-    given = {"prompts": prompts, "completions": completions, **columns}
-    given = {key: copied(values) for key, values in given.items()}
-    name = reward_name(reward)
-    refuse_unknown_arguments(reward, name, given)
-    found = reward(**given)
-    single = not hasattr(found, "__iter__") or getattr(found, "ndim", 1) == 0
-    if single or isinstance(found, str | bytes | Mapping):
-        raise TypeError(
-            f"reward {name} returned {short(found)}, but must return a list, one number per "
-            "completion, and not be async"
-        )
-    values = list(found)
-    if len(values) != len(prompts):
-        raise ValueError(
-            f"reward {name} returned {len(values)} numbers for {len(prompts)} completions; return "
-            "exactly one for each, None where it does not apply"
-        )
-    places = [place_of(i, prompts, numbers) for i in range(len(values))]
-    return torch.tensor([as_float32(v, name, p) for v, p in zip(values, places, strict=True)])
-
-
 def rewards_of(
-    reward: Reward,
-    rollout: Rollout,
-    rows: Sequence[Data] | None = None,
+    reward: Reward, rollout: Rollout, rows: Sequence[Data] | None = None,
     numbers: Sequence[int] | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """(B,) float32 rewards of a rollout, on its device.
 
     Args:

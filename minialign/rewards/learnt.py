@@ -13,8 +13,7 @@ from minialign.core.models import evaluating
 from minialign.core.models.heads import RewardModel
 from minialign.core.tokens import Messages, prompt_ids
 from minialign.core.tokens import completion_ids as ids_of
-from minialign.rewards import Completions, Reward, numbers_or_none, texts_of
-from minialign.rewards.contract import call_reward
+from minialign.rewards import Completions, Reward, call_reward, numbers_or_none, texts_of
 from minialign.variants.reward_losses import ensemble
 
 

@@ -19,8 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from minialign.core.checkpoint import identity
 from minialign.core.sampling import Rollout
 from minialign.core.tokens import pieces
-from minialign.rewards import Completions, Reward, by_column, numbers_or_none, texts_of
-from minialign.rewards.contract import call_reward
+from minialign.rewards import Completions, Reward, by_column, call_reward, numbers_or_none, texts_of
 from minialign.rewards.equations import MAX_CHARS, equation_ends
 from minialign.rewards.solutions import has_format, verify_outcome, verify_steps
 

@@ -13,10 +13,9 @@ from tiny_models import small_tokenizer
 from tokenizers import processors
 from transformers import AutoTokenizer
 
-from minialign.core.batching import Row, collate
+from minialign.core.batching import Row, collate, length_batches
 from minialign.core.models.loading import model_path
 from minialign.core.packing import pack
-from minialign.core.run import length_batches
 from minialign.core.tokens import completion_ids, encode, prompt_ids
 
 PAIRS = [

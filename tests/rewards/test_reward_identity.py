@@ -21,8 +21,8 @@ from minialign.algorithms.grpo import GrpoConfig, group_zscore
 from minialign.core.checkpoint import identity
 from minialign.core.models.heads import RewardModel
 from minialign.core.sampling import sample
-from minialign.rewards import reward_name
-from minialign.rewards.contract import call_reward, rewards_of, watched
+from minialign.rewards import call_reward, reward_name
+from minialign.rewards.contract import rewards_of, watched
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.rewards.verifiers import weighted
 from minialign.variants.group_advantages import batch_scaled, group_centred, leave_one_out

@@ -93,16 +93,10 @@ class Rollout:
 
 @torch.no_grad()
 def sample(
-    policy: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str | Messages],
-    *,
-    group_size: int = 1,
-    max_new_tokens: int = 64,
-    temperature: float = 1.0,
-    generator: torch.Generator | None = None,
-    fast: bool = True,
-) -> Rollout:
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str | Messages],
+    *, group_size: int = 1, max_new_tokens: int = 64, temperature: float = 1.0,
+    generator: torch.Generator | None = None, fast: bool = True,
+) -> Rollout:  # fmt: skip
     """Sample `group_size` completions of each prompt.
 
     Args:
@@ -144,12 +138,9 @@ def sample(
 
 
 def read_anew(
-    policy: PreTrainedModel,
-    prompts: Sequence[list[int]],
-    group_size: int,
-    max_new_tokens: int,
+    policy: PreTrainedModel, prompts: Sequence[list[int]], group_size: int, max_new_tokens: int,
     draw: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]],
-) -> tuple[list[list[int]], list[list[float]]]:
+) -> tuple[list[list[int]], list[list[float]]]:  # fmt: skip
     """The reference: at every step all unfinished texts are read from their first token on.
 
     Returns the tokens and the logprobs of B completions; `draw` is `draw_tokens`.
@@ -209,13 +200,9 @@ def gaps_filled(going: Tensor) -> Tensor:
 
 
 def _rollout(
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[tuple[str | Messages, list[int]]],
-    tokens: list[list[int]],
-    logprobs: list[list[float]],
-    ends: Tensor,
-    group_size: int,
-) -> Rollout:
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[tuple[str | Messages, list[int]]],
+    tokens: list[list[int]], logprobs: list[list[float]], ends: Tensor, group_size: int,
+) -> Rollout:  # fmt: skip
     """Prompts (words and ids) and what was sampled after them as one padded batch."""
     rows = [Row(ids, sampled) for (_, ids), sampled in zip(prompts, tokens, strict=True)]
     batch = collate(rows, tokenizer.pad_token_id)

@@ -23,6 +23,7 @@ from minialign.core.batching import (
     Row,
     RowRanking,
     collate,
+    length_batches,
     require_encoded,
     require_rankings,
     stacked,
@@ -31,7 +32,7 @@ from minialign.core.history import History
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models import fast_matmul, training
 from minialign.core.models.heads import RewardModel
-from minialign.core.run import Run, length_batches
+from minialign.core.run import Run
 
 Metrics = dict[str, Tensor | float]
 # (batch, indices of its rows) to a scalar loss, what to log, and what the loss was made of, by name
