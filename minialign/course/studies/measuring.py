@@ -20,7 +20,7 @@ from minialign.core.models.loading import load_policy
 from minialign.course.pipeline import stage
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device
-from minialign.evaluate.village import judge
+from minialign.evaluate.village import judge, summary
 from minialign.world.tasks import instructions
 
 # (settings of the run, names of the loop's module and what replaces them)
@@ -52,23 +52,32 @@ class Start:
         settings = {"max_new_tokens": self.profile.max_new_tokens, "seed": 1, **reference}
         return judge(self.policy, self.tokenizer, held_out, **settings)
 
-    def learn(
-        self,
-        learn: Learn,
-        examine: Callable[[Start, PreTrainedModel], dict[str, float]],
-        **changes: Any,
-    ) -> tuple[dict[str, float], Any]:
-        """Let the policy learn, then examine it beside a frozen copy of what it was.
 
-        Returns:
-            What `examine` found with the minutes of learning as train_minutes, and what `learn`
-            returned.
-        """
-        reference = frozen_reference(self.policy)
-        began = time.time()
-        made = learn(self, **changes)
-        minutes = (time.time() - began) / 60
-        return {**examine(self, reference), "train_minutes": minutes}, made
+def learnt(
+    profile: Profile,
+    seed: int,
+    learn: Learn,
+    examine: Callable[[Start, PreTrainedModel], dict[str, float]],
+    **changes: Any,
+) -> tuple[dict[str, float], Any]:
+    """Let a tuned policy learn, then examine it beside a frozen copy of what it was.
+
+    Returns:
+        What `examine` found with the minutes of learning as train_minutes, and what `learn`
+        returned.
+    """
+    start = Start.tuned(profile, seed)
+    reference = frozen_reference(start.policy)
+    began = time.time()
+    made = learn(start, **changes)
+    minutes = (time.time() - began) / 60
+    return {**examine(start, reference), "train_minutes": minutes}, made
+
+
+def shares(judged: pd.DataFrame) -> dict[str, float]:
+    """Means of `SHARES`, gold utility and tokens, and the spread of utility."""
+    means = summary(judged, SHARES).to_dict()
+    return {**means, "utility_sd": float(judged["utility"].std())}
 
 
 def curves(history: History | pd.DataFrame, names: Sequence[str]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from minialign.algorithms.grpo import GrpoConfig, train_grpo
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
@@ -25,7 +26,6 @@ from minialign.course.studies import reward_modeling, study
 from minialign.course.studies.measuring import Start, curves
 from minialign.evaluate.statistics import mean
 from minialign.rewards.constraints import constraint_kept, constraint_rows
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 SHARES = ("follows", "stops", "any", "rude", "too_long")
 SAMPLES = 4  # replies that are kept to be read
@@ -93,19 +93,23 @@ def stage_trained(profile: Profile, seed: int, stage: str) -> dict[str, Any]:
     }
 
 
-def constraint_config(profile: Profile, seed: int = 0) -> RlConfig:
-    """Settings of GRPO on constraints."""
-    return RlConfig(
+def constraint_config(profile: Profile, seed: int = 0) -> GrpoConfig:
+    """Settings of GRPO on constraints, without a leash."""
+    return GrpoConfig(
         steps=max(2, profile.steps // 4),
         prompts=profile.batch_size // 2,
         learning_rate=1e-4 if profile.model == "tiny-base" else 3e-5,
+        beta=0.0,
         max_new_tokens=min(48, profile.max_new_tokens),
         seed=seed,
     )
 
 
 def _replies(
-    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[dict], config: RlConfig
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: list[dict],
+    config: GrpoConfig,
 ) -> pd.DataFrame:
     """A row per prompt: the share of its replies that keep its rule, their mean length, and one."""
     prompts = [row["prompt"] for row in rows]
@@ -130,7 +134,7 @@ def constraints_rewarded(profile: Profile, seed: int) -> dict[str, Any]:
     before = _replies(policy, tokenizer, held_out, config)
     began = time.time()
     rows = constraint_rows(profile.comparisons, seed=seed)
-    history = train_rl(policy, tokenizer, rows, constraint_kept, config)
+    history = train_grpo(policy, tokenizer, rows, constraint_kept, config)
     minutes = (time.time() - began) / 60
     after = _replies(policy, tokenizer, held_out, config)
     by_kind = {}

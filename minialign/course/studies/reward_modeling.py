@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from minialign.algorithms.reward_model import Ranking, train_reward
+from minialign.core.batching import RowRanking
 from minialign.core.models.heads import RewardModel
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode
@@ -21,6 +21,7 @@ from minialign.course.studies import Point, study
 from minialign.course.studies.measuring import Start
 from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows
+from minialign.variants import methods
 from minialign.variants.reward_losses import average_weights, both_orders, ensemble
 from minialign.world import tasks
 from minialign.world.annotator import (
@@ -41,11 +42,13 @@ MEMBERS = 4  # reward models of an ensemble
 LARGEST = 64  # completions of a prompt in best-of-n
 
 
-def fit(start: Start, rankings: list[Ranking], **changes: Any) -> RewardModel:
-    """A reward model from a policy, with the profile's settings or changed ones."""
+def fit(
+    start: Start, rankings: list[RowRanking], method: str = "bradley_terry", **changes: Any
+) -> RewardModel:
+    """A reward model from a policy by a method of the registry, with the profile's settings."""
     model = RewardModel.from_policy(start.policy, start.seed)
     config = replace(reward_config(start.profile, start.seed), **changes)
-    train_reward(model, start.tokenizer, rankings, config)
+    methods.method(method).trainer()(model, start.tokenizer, rankings, config)
     return model
 
 
@@ -148,30 +151,36 @@ def _words(text: str) -> int:
     return max(1, len(text.split()))
 
 
+# Kind of label -> the method of the registry that learns from it.
+KINDS = {
+    "pairs": "bradley_terry",
+    "both at once": "pairwise",
+    "ranking of 4": "plackett_luce",
+    "split ranking of 4": "split_pairs",
+}
+
+
 @study(
     "reward_kinds",
     "do rankings, or reading both replies at once, teach more than pairs?",
-    kind=("pairs", "both at once", "ranking of 4", "split ranking of 4"),
+    kind=tuple(KINDS),
 )
 def kind_of_label(profile: Profile, seed: int, kind: str) -> dict[str, float]:
     """Four ways to spend an annotator's reading of the same number of replies."""
     start = Start.tuned(profile, seed)
-    tokenizer = start.tokenizer
-    n, changes = profile.comparisons // 2, {}
+    tokenizer, batch_size = start.tokenizer, profile.batch_size
+    n = profile.comparisons // 2
     at_once = kind == "both at once"
     if "ranking" in kind:
         ranked = rankings(n // 2, 4, "train", seed)
         rows = [tuple(encode(tokenizer, i.prompt, t) for t in texts) for i, texts in ranked]
-        changes["loss"] = "split_pairs" if "split" in kind else "plackett_luce"
-        changes["batch_size"] = reward_config(profile, seed).batch_size // 2
+        batch_size //= 2
     elif at_once:
-        rows = [
-            both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected)
-            for c in comparisons(n, "train", seed)
-        ]
+        pairs = comparisons(n, "train", seed)
+        rows = [both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected) for c in pairs]
     else:
         rows = encode_comparisons(tokenizer, comparisons(n, "train", seed))
-    model = fit(start, rows, **changes)
+    model = fit(start, rows, KINDS[kind], batch_size=batch_size)
     return examine(model, tokenizer, TESTS * profile.eval_prompts, at_once=at_once)
 
 
@@ -193,13 +202,10 @@ def choice_by_proxy(profile: Profile, seed: int) -> dict[str, float]:
     held_out = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
     largest = LARGEST if profile.base != "smoke" else 4
     rollout = sample(
-        policy,
-        tokenizer,
-        [i.prompt for i in held_out],
-        group_size=largest,
+        policy, tokenizer, [i.prompt for i in held_out], group_size=largest,
         max_new_tokens=profile.max_new_tokens,
         generator=torch.Generator(policy.device).manual_seed(seed),
-    )
+    )  # fmt: skip
     scorers = [reward_model_score(model, tokenizer) for model in (*members, merged)]
     scores = torch.tensor([score(rollout.prompts, rollout.texts) for score in scorers])
     scores = scores.view(len(scorers), -1, largest)

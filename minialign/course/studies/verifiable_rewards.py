@@ -1,9 +1,12 @@
-"""Studies of GRPO and its relatives on word problems whose answers a program verifies."""
+"""Studies of GRPO and its relatives on word problems whose answers a program verifies.
+
+All of them take the general loop, GRPO too: it also logs how far ratios are off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -16,32 +19,27 @@ from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.sft import train_sft
 from minialign.core.history import History
 from minialign.core.models.heads import ValueModel
-from minialign.core.sampling import sample
+from minialign.core.sampling import Rollout, sample
 from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import ppo_config, grpo_config, sft_config
+from minialign.course.stages.presets import grpo_config, ppo_config, sft_config
 from minialign.course.stages.recipes import grpo_problems
 from minialign.course.studies import study
-from minialign.course.studies.measuring import (
-    Fault,
-    Learn,
-    Start,
-    curves,
-    planted_in,
-)
+from minialign.course.studies.measuring import Fault, Learn, Start, curves, learnt, planted_in
 from minialign.course.studies.policy_optimisation import without_eos
 from minialign.evaluate.problems import pass_rate, solve
-from minialign.rewards import Reward
+from minialign.rewards import Data, Reward
 from minialign.rewards.verifiers import careless_answer, right_answer, step_rewards
-from minialign.variants import methods, policy_loop
-from minialign.variants.group_advantages import GROUP_ADVANTAGES, group_centred
+from minialign.variants import methods
+from minialign.variants.group_advantages import group_centred
+from minialign.variants.loops import policy_loop
 from minialign.world.problems import problem_rows
 
 LEVELS = (2, 3, 4)  # of the problems, unless a study is about them
 DRAWS = 8  # solutions of each held-out problem
 ROUNDING = 1e-6  # between rewards of a group that should be equal
 CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
-METHODS = [method.name for method in methods.REGISTRY.values() if method.loop == "train_rl"]
+METHODS = [one.name for one in methods.registry().values() if one.notebook == 5]
 
 
 def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
@@ -71,36 +69,33 @@ def measured(
     profile: Profile, seed: int, learn: Learn, names: Sequence[str] = CURVES, **changes: Any
 ) -> dict[str, float]:
     """Let a tuned policy learn, then examine it; with the named curves of its history."""
-    examined, history = Start.tuned(profile, seed).learn(learn, examine, **changes)
+    examined, history = learnt(profile, seed, learn, examine, **changes)
     return {**examined, **curves(history, names)}
 
 
-def brief(start: Start) -> policy_loop.RlConfig:
-    """Settings of a run that is long enough to tell variants apart."""
-    base = grpo_config(start.profile, start.seed)
-    return replace(base, steps=max(2, base.steps // 2))
+def brief(start: Start) -> policy_loop.PolicyConfig:
+    """The stage's settings for half of its steps, long enough to tell variants apart."""
+    base = asdict(grpo_config(start.profile, start.seed))
+    del base["clip"]  # the objective's
+    return policy_loop.PolicyConfig(**base | {"steps": max(2, base["steps"] // 2)})
 
 
 def _rl(
     start: Start,
     *,
-    rows: list[policy_loop.Data] | None = None,
+    rows: list[Data] | None = None,
     reward: Reward = right_answer,
-    watch: Mapping[str, Reward] | None = None,
+    functions: dict[str, Any] | None = None,
     **changes: Any,
 ) -> History:
-    """`train_rl` for half of the stage's steps, with changed settings."""
+    """GRPO for half of the stage's steps, with changed settings or arguments of the loop."""
     config = replace(brief(start), **changes)
-    hooks = {"watch": watch}
-    if config.advantage == "process":
-        hooks["steps"] = partial(_step_rewards, start.tokenizer)
     rows = rows or grpo_problems(start.profile, start.seed)
-    return policy_loop.train_rl(start.policy, start.tokenizer, rows, reward, config, **hooks)
+    policy, tokenizer = start.policy, start.tokenizer
+    return policy_loop.train_policy(policy, tokenizer, rows, reward, config, **functions or {})
 
 
-def _step_rewards(
-    tokenizer: PreTrainedTokenizerBase, rollout: policy_loop.Rollout, rows: list[policy_loop.Data]
-) -> Tensor:
+def _step_rewards(tokenizer: PreTrainedTokenizerBase, rollout: Rollout, rows: list[Data]) -> Tensor:
     numbers = [row["numbers"] for row in rows for _ in range(rollout.group_size)]
     return step_rewards(tokenizer, rollout, numbers)
 
@@ -123,23 +118,25 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
     answers = {row["prompt"]: row["answer"] for row in grpo_problems(start.profile, start.seed)}
     prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
     settings = replace(
-        ppo_config(start.profile, start.seed),
-        steps=max(2, round(share * config.steps)),
-        prompts=config.prompts * config.group_size,
-        beta=0.01,
-        missing_eos=None,
-    )
+        ppo_config(start.profile, start.seed), steps=max(2, round(share * config.steps)),
+        prompts=config.prompts * config.group_size, beta=0.01, missing_eos=None,
+    )  # fmt: skip
     critic = ValueModel.from_policy(start.policy, start.seed)
-    return train_ppo(start.policy, critic, start.tokenizer, prompts, right_answer, settings)
+    policy, tokenizer = start.policy, start.tokenizer
+    return train_ppo(policy, tokenizer, prompts, right_answer, settings, value_model=critic)
 
 
 def _registered(start: Start, *, method: str) -> History:
     """A row of the registry; where it sets the group, there are more prompts instead."""
-    settings = dict(methods.method(method).settings)
+    if method == "grpo":
+        return _rl(start)
+    this = methods.method(method)
+    needs = {"step_rewards": partial(_step_rewards, start.tokenizer)} if this.needs else {}
+    settings = {"beta": 0.0, **this.config}
     base = brief(start)
     if "group_size" in settings:
         settings["prompts"] = base.prompts * base.group_size // settings["group_size"]
-    return _rl(start, **{"beta": 0.0, **settings})
+    return _rl(start, functions=this.trainer(**needs).keywords, **settings)
 
 
 @study("rl_seeds", "does GRPO work with every seed?")
@@ -207,9 +204,8 @@ def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
     reward = right_answer if verifier == "careful" else careless_answer
     watch = {"right": right_answer, "careless": careless_answer}
-    steps = grpo_config(profile).steps
-    settings = {"reward": reward, "watch": watch, "beta": 0.0, "steps": steps}
-    return measured(profile, seed, _rl, (*CURVES, *watch), **settings)
+    settings = {"beta": 0.0, "steps": grpo_config(profile).steps, "functions": {"watch": watch}}
+    return measured(profile, seed, _rl, (*CURVES, *watch), reward=reward, **settings)
 
 
 def _wrong(*args: Any, **columns: Any) -> list[float]:
@@ -224,13 +220,11 @@ def _without_epsilon(rewards: Tensor) -> Tensor:
 
 FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
-    "deviation of a tied group": (
-        {}, {"GROUP_ADVANTAGES": {**GROUP_ADVANTAGES, "zscore": _without_epsilon}}
-    ),
+    "deviation of a tied group": ({"functions": {"advantage": _without_epsilon}}, {}),
     "stop token masked": ({}, {"sample": without_eos}),
     "temperature mismatch": ({}, {"sample": partial(sample, temperature=0.6)}),
     "wrong sign": ({"reward": _wrong}, {}),
-}  # fmt: skip
+}
 
 
 @study("rl_faults", "what do four bugs of GRPO do?", fault=tuple(FAULTS))
