@@ -26,6 +26,7 @@ from minialign.world.tasks import instructions
 # (settings of the run, names of the loop's module and what replaces them)
 Fault = tuple[dict[str, Any], dict[str, Any]]
 Learn = Callable[..., Any]  # (start, **changes) -> whatever the training returns
+Examine = Callable[..., dict[str, float]]  # (start, its frozen copy) -> columns
 
 SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
 PARTS = 12  # parts of a run whose means are recorded as its curve
@@ -54,17 +55,12 @@ class Start:
 
 
 def learnt(
-    profile: Profile,
-    seed: int,
-    learn: Learn,
-    examine: Callable[[Start, PreTrainedModel], dict[str, float]],
-    **changes: Any,
+    profile: Profile, seed: int, learn: Learn, examine: Examine, **changes: Any
 ) -> tuple[dict[str, float], Any]:
     """Let a tuned policy learn, then examine it beside a frozen copy of what it was.
 
     Returns:
-        What `examine` found with the minutes of learning as train_minutes, and what `learn`
-        returned.
+        What `examine` found, with train_minutes of learning, and what `learn` returned.
     """
     start = Start.tuned(profile, seed)
     reference = frozen_reference(start.policy)

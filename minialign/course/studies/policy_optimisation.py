@@ -22,15 +22,8 @@ from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import ppo_config
 from minialign.course.stages.recipes import ppo_prompts
-from minialign.course.studies import study
-from minialign.course.studies.measuring import (
-    Fault,
-    Start,
-    attention_dropout,
-    curves,
-    planted_in,
-    shares,
-)
+from minialign.course.studies import measuring, study
+from minialign.course.studies.measuring import Fault, Start, attention_dropout
 from minialign.rewards.learnt import reward_model_score
 from minialign.variants.averages import token_mean
 from minialign.variants.loops.critic import Critic
@@ -58,13 +51,9 @@ DETAILS: dict[str, dict[str, Any]] = {
 
 
 def optimise(
-    profile: Profile,
-    seed: int,
-    *,
-    critic: str | dict[str, Any] = "reward",
-    brief: bool = False,
+    profile: Profile, seed: int, *, critic: str | dict[str, Any] = "reward", brief: bool = False,
     **changes: Any,
-) -> tuple[dict[str, float], History]:
+) -> tuple[dict[str, float], History]:  # fmt: skip
     """What `examine` finds after PPO from the stages of a seed, and the history of the run.
 
     The critic starts from the "reward" model or the "policy"; with settings of `Critic`, from the
@@ -97,7 +86,7 @@ def examine(start: Start, scorer: RewardModel) -> dict[str, float]:
     judged = start.judged()
     texts = [judged[column].tolist() for column in ("prompt", "reply")]
     score = float(np.mean(reward_model_score(scorer, start.tokenizer)(*texts)))
-    return {**shares(judged), "score": score}
+    return {**measuring.shares(judged), "score": score}
 
 
 def _with_ends(examined: dict[str, float], history: History) -> dict[str, float]:
@@ -156,15 +145,11 @@ class _KlTurned(Rollout):
         return 2 * self.logprobs - super().logprobs_under(model)
 
 
-def _turned(*args: Any, **named: Any) -> Rollout:
-    return _KlTurned(**vars(sample(*args, **named)))
-
-
 FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
     "EOS outside the mask": ({}, {"sample": without_eos}),
     "no whitening": ({}, {"whiten": lambda values, mask: values * mask}),
-    "KL sign": ({}, {"sample": _turned}),
+    "KL sign": ({}, {"sample": lambda *args, **named: _KlTurned(**vars(sample(*args, **named)))}),
     "dropout on": ({}, {"token_logprobs": _with_dropout}),
     "value collapse": ({}, {"value_loss": lambda values, *_, clip: values.square()}),
     "temperature mismatch": ({}, {"sample": partial(sample, temperature=0.6)}),
@@ -175,7 +160,7 @@ FAULTS: dict[str, Fault] = {
 
 def planted(fault: str) -> AbstractContextManager[dict[str, Any]]:
     """A context in which the loop has one fault of `FAULTS`; its value is the settings to take."""
-    return planted_in(ppo, FAULTS[fault])
+    return measuring.planted_in(ppo, FAULTS[fault])
 
 
 @study("ppo_faults", "which curves does each planted fault draw?", fault=tuple(FAULTS))
@@ -183,4 +168,4 @@ def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """A brief run with one of `FAULTS`, and its curves."""
     with planted(fault) as changes:
         examined, history = optimise(profile, seed, brief=True, **changes)
-    return {**examined, **curves(history, CURVES)}
+    return {**examined, **measuring.curves(history, CURVES)}

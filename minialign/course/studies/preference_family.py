@@ -21,7 +21,7 @@ from minialign.course.studies.preference_optimisation import (
     known_logprobs,
     measured,
     pairs_from,
-)
+)  # fmt: skip
 from minialign.variants import methods
 from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
 from minialign.variants.loops.unpaired_loop import balanced
@@ -61,17 +61,12 @@ def _stepwise(start: Start, *, method: methods.Method, steps: int) -> None:
 
 
 def _unpaired(
-    start: Start,
-    *,
-    method: methods.Method | None = None,
-    keep: float = 1.0,
-    balance: bool = False,
+    start: Start, *, method: methods.Method, keep: float = 1.0, balance: bool = False,
     **changes: Any,
-) -> None:
-    """A method, or else KTO, on the completions of the pairs; KTO with other weights as well."""
+) -> None:  # fmt: skip
+    """A method on the completions of the pairs; KTO with other weights as well."""
     pairs, _ = pairs_from(PAIRS, start.profile, start.seed)
     rows, liked = feedback(pairs, start.seed, keep)
-    method = method or methods.method("kto")
     settings = common(start) | changes
     config = method.settings(**settings | {"batch_size": 2 * settings["batch_size"]})
     train = method.trainer()
@@ -86,13 +81,9 @@ def feedback(
 ) -> tuple[list[Row], list[bool]]:
     """The completions of comparisons, and which were liked; of these only a share is kept."""
     rng = Random(f"feedback {seed}")
-    rows = [
-        (row, liked)
-        for pair in pairs
-        for row, liked in zip(pair, (True, False), strict=True)
-        if not liked or rng.random() < keep
-    ]
-    return [row for row, _ in rows], [liked for _, liked in rows]
+    labelled = [one for pair in pairs for one in zip(pair, (True, False), strict=True)]
+    labelled = [(row, liked) for row, liked in labelled if not liked or rng.random() < keep]
+    return [row for row, _ in labelled], [liked for _, liked in labelled]
 
 
 LOOPS = {
@@ -127,4 +118,5 @@ FEEDBACK = {"1:1": (1.0, False), "1:5": (0.2, False), "1:5, balanced": (0.2, Tru
 def unpaired_feedback(profile: Profile, seed: int, feedback: str) -> dict[str, float]:
     """KTO on likes and dislikes in one of the shares of `FEEDBACK`."""
     keep, balance = FEEDBACK[feedback]
-    return measured(profile, seed, _unpaired, keep=keep, balance=balance)
+    kto = methods.method("kto")
+    return measured(profile, seed, _unpaired, method=kto, keep=keep, balance=balance)

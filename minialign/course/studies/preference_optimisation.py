@@ -22,22 +22,16 @@ from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import dpo_config, own_config
 from minialign.course.stages.recipes import comparison_rows, dpo_prompts, ppo_prompts
-from minialign.course.studies import Point, study
-from minialign.course.studies.measuring import (
-    Fault,
-    Learn,
-    Start,
-    attention_dropout,
-    learnt,
-    planted_in,
-    shares,
-)
+from minialign.course.studies import Point, measuring, study
+from minialign.course.studies.measuring import Fault, Learn, Start
 from minialign.rewards.learnt import reward_model_score
 from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
 from minialign.variants.loops.rounds import by_reward, own_rankings, train_on_own_replies
 from minialign.variants.preference import ipo_loss, logistic_loss, robust_dpo_loss
 from minialign.variants.ranks import RankLogprobs
 from minialign.world.own_replies import by_annotators
+
+Loss = Callable[[RankLogprobs], Tensor]
 
 LISTED = 4  # completions of a ranking, for the losses that read more than pairs
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
@@ -57,7 +51,7 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     now, before = (completion_logprobs(one, pairs, tokenizer.pad_token_id) for one in models)
     chosen, rejected = (now - before).unbind(1)
     return {
-        **shares(judged),
+        **measuring.shares(judged),
         "kl": float(judged["kl"].mean()),
         "accuracy": (chosen > rejected).float().mean().item(),
         "chosen": chosen.mean().item(),
@@ -70,7 +64,7 @@ def measured(profile: Profile, seed: int, learn: Learn, **changes: Any) -> dict[
 
     train_minutes are those of learning, without the reference's pass where it is shared.
     """
-    return learnt(profile, seed, learn, examine, **changes)[0]
+    return measuring.learnt(profile, seed, learn, examine, **changes)[0]
 
 
 def _written(profile: Profile, seed: int) -> list[RowRanking]:
@@ -129,13 +123,7 @@ def common(start: Start) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "beta"}
 
 
-def _dpo(
-    start: Start,
-    *,
-    loss: Callable[[RankLogprobs], Tensor],
-    source: str = "own, chosen",
-    flip: float = 0.0,
-) -> None:
+def _dpo(start: Start, *, loss: Loss, source: str = "own, chosen", flip: float = 0.0) -> None:
     """A loss on pairs of a source, a share of them swapped."""
     pairs, _ = pairs_from(source, start.profile, start.seed)
     rng = Random(f"flips {start.seed}")
@@ -147,7 +135,7 @@ def _dpo(
     train_preference(start.policy, start.tokenizer, pairs, config, loss=loss, ref_logprobs=known)
 
 
-def _rounds(start: Start, *, loss: Callable[[RankLogprobs], Tensor], weigh: bool) -> None:
+def _rounds(start: Start, *, loss: Loss, weigh: bool) -> None:
     """Stage "dpo" at another beta, or without its weights."""
     *_, scorer = policy_and_scorer(start.profile, start.seed)
     train_on_own_replies(
@@ -175,7 +163,7 @@ def frontier(profile: Profile, seed: int, pairs: str, beta: float) -> dict[str, 
 
 
 # Name -> the loss, given the share of labels that is swapped.
-NOISE_LOSSES: dict[str, Callable[[float], Callable[[RankLogprobs], Tensor]]] = {
+NOISE_LOSSES: dict[str, Callable[[float], Loss]] = {
     "dpo": lambda flip: partial(logistic_loss, beta=0.5),
     "cdpo": lambda flip: partial(logistic_loss, beta=0.5, label_smoothing=flip),
     "robust_dpo": lambda flip: partial(robust_dpo_loss, beta=0.5, flip=flip),
@@ -212,25 +200,20 @@ def cut_apart(pair: RowRanking, longest: int = 40) -> RowRanking:
 
 
 def _noisy_reference(policy: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
-    """`completion_logprobs` with a tenth of the attention dropped at random."""
-    with mock.patch.object(logprobs, "evaluating", attention_dropout):  # it would switch that off
+    """`completion_logprobs` with a tenth of the attention dropped at random, not in eval mode."""
+    with mock.patch.object(logprobs, "evaluating", measuring.attention_dropout):
         return completion_logprobs(policy, *args, **named)
 
 
-_PER_TOKEN = partial(masked_mean, dim=-1)  # in place of `masked_sum`
+_MEAN = partial(masked_mean, dim=-1)  # over the tokens of each completion
 FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
-    "mean for sum": (
-        {},
-        {
-            "masked_sum": _PER_TOKEN,
-            "completion_logprobs": partial(completion_logprobs, total=_PER_TOKEN),
-        },
-    ),
+    "mean for sum": ({}, {"masked_sum": _MEAN,
+                          "completion_logprobs": partial(completion_logprobs, total=_MEAN)}),
     "reference with dropout": ({}, {"completion_logprobs": _noisy_reference}),
     "prompts cut apart": ({"edit": cut_apart}, {"require_rankings": lambda *_, **__: None}),
     "EOS left out": ({"edit": without_eos}, {}),
-}
+}  # fmt: skip
 
 
 def _edited(start: Start, *, edit: Callable[[RowRanking], RowRanking] = tuple) -> None:
@@ -245,5 +228,5 @@ def _edited(start: Start, *, edit: Callable[[RowRanking], RowRanking] = tuple) -
 @study("dpo_faults", "what do four bugs of DPO do?", fault=tuple(FAULTS))
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """DPO with one of `FAULTS`."""
-    with planted_in(dpo, FAULTS[fault]) as changes:
+    with measuring.planted_in(dpo, FAULTS[fault]) as changes:
         return measured(profile, seed, _edited, **changes)

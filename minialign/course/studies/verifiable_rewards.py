@@ -81,13 +81,9 @@ def brief(start: Start) -> policy_loop.PolicyConfig:
 
 
 def _rl(
-    start: Start,
-    *,
-    rows: list[Data] | None = None,
-    reward: Reward = right_answer,
-    functions: dict[str, Any] | None = None,
-    **changes: Any,
-) -> History:
+    start: Start, *, rows: list[Data] | None = None, reward: Reward = right_answer,
+    functions: dict[str, Any] | None = None, **changes: Any,
+) -> History:  # fmt: skip
     """GRPO for half of the stage's steps, with changed settings or arguments of the loop."""
     config = replace(brief(start), **changes)
     rows = rows or grpo_problems(start.profile, start.seed)
@@ -195,17 +191,15 @@ def difficulty(profile: Profile, seed: int, levels: str) -> dict[str, float]:
     return measured(profile, seed, _in_parts, parts=DIFFICULTY[levels])
 
 
-@study(
-    "rl_hacking",
-    "does a policy find the loophole of a careless verifier?",
-    verifier=("careful", "careless"),
-)
+VERIFIERS: dict[str, Reward] = {"careful": right_answer, "careless": careless_answer}
+
+
+@study("rl_hacking", "does a policy find the loophole of a careless verifier?", verifier=VERIFIERS)
 def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
-    reward = right_answer if verifier == "careful" else careless_answer
     watch = {"right": right_answer, "careless": careless_answer}
     settings = {"beta": 0.0, "steps": grpo_config(profile).steps, "functions": {"watch": watch}}
-    return measured(profile, seed, _rl, (*CURVES, *watch), reward=reward, **settings)
+    return measured(profile, seed, _rl, (*CURVES, *watch), reward=VERIFIERS[verifier], **settings)
 
 
 def _wrong(*args: Any, **columns: Any) -> list[float]:
