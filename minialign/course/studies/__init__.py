@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Study:
 
 def study(
     name: str, question: str, settings: Callable[[Profile], list[Point]] | None = None,
-    **values: Sequence[Any],
+    **values: Iterable[Any],
 ) -> Callable[[Measure], Measure]:  # fmt: skip
     """Declare a function that measures one point as the study `name`.
 

@@ -25,7 +25,7 @@ from minialign.world.tasks import instructions
 
 # (settings of the run, names of the loop's module and what replaces them)
 Fault = tuple[dict[str, Any], dict[str, Any]]
-Learn = Callable[..., Any]  # (start, **changes) -> whatever the training returns
+Learn = Callable[..., Any]  # (start, **changes) -> the history where curves are asked for
 Examine = Callable[..., dict[str, float]]  # (start, its frozen copy) -> columns
 
 SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
@@ -54,20 +54,22 @@ class Start:
         return judge(self.policy, self.tokenizer, held_out, **settings)
 
 
-def learnt(
-    profile: Profile, seed: int, learn: Learn, examine: Examine, **changes: Any
-) -> tuple[dict[str, float], Any]:
+def measured(
+    profile: Profile, seed: int, learn: Learn, names: Sequence[str] = (), *, examine: Examine,
+    **changes: Any,
+) -> dict[str, float]:  # fmt: skip
     """Let a tuned policy learn, then examine it beside a frozen copy of what it was.
 
     Returns:
-        What `examine` found, with train_minutes of learning, and what `learn` returned.
+        What `examine` found, train_minutes of learning, and the named curves of the history that
+        `learn` returned.
     """
     start = Start.tuned(profile, seed)
     reference = frozen_reference(start.policy)
     began = time.time()
-    made = learn(start, **changes)
+    history = learn(start, **changes)
     minutes = (time.time() - began) / 60
-    return {**examine(start, reference), "train_minutes": minutes}, made
+    return {**examine(start, reference), "train_minutes": minutes, **curves(history, names)}
 
 
 def shares(judged: pd.DataFrame) -> dict[str, float]:

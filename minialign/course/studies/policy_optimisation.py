@@ -105,7 +105,7 @@ def frontier(profile: Profile, seed: int, beta: float) -> dict[str, float]:
     return _with_ends(*optimise(profile, seed, beta=beta))
 
 
-@study("ppo_details", "which implementation details of PPO matter here?", detail=tuple(DETAILS))
+@study("ppo_details", "which implementation details of PPO matter here?", detail=DETAILS)
 def detail_changed(profile: Profile, seed: int, detail: str) -> dict[str, float]:
     """A brief run with one of `DETAILS` changed."""
     return _with_ends(*optimise(profile, seed, brief=True, **DETAILS[detail]))
@@ -163,7 +163,7 @@ def planted(fault: str) -> AbstractContextManager[dict[str, Any]]:
     return measuring.planted_in(ppo, FAULTS[fault])
 
 
-@study("ppo_faults", "which curves does each planted fault draw?", fault=tuple(FAULTS))
+@study("ppo_faults", "which curves does each planted fault draw?", fault=FAULTS)
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """A brief run with one of `FAULTS`, and its curves."""
     with planted(fault) as changes:

@@ -114,7 +114,7 @@ def family(profile: Profile, seed: int, method: str) -> dict[str, float]:
 FEEDBACK = {"1:1": (1.0, False), "1:5": (0.2, False), "1:5, balanced": (0.2, True)}
 
 
-@study("dpo_feedback", "what do likes and dislikes without pairs teach?", feedback=tuple(FEEDBACK))
+@study("dpo_feedback", "what do likes and dislikes without pairs teach?", feedback=FEEDBACK)
 def unpaired_feedback(profile: Profile, seed: int, feedback: str) -> dict[str, float]:
     """KTO on likes and dislikes in one of the shares of `FEEDBACK`."""
     keep, balance = FEEDBACK[feedback]

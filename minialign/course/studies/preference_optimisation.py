@@ -20,13 +20,12 @@ from minialign.core.batching import Row, RowRanking
 from minialign.core.logprobs import completion_logprobs, masked_mean
 from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import dpo_config, own_config
-from minialign.course.stages.recipes import comparison_rows, dpo_prompts, ppo_prompts
+from minialign.course.stages import presets, recipes
 from minialign.course.studies import Point, measuring, study
-from minialign.course.studies.measuring import Fault, Learn, Start
+from minialign.course.studies.measuring import Fault, Start
 from minialign.rewards.learnt import reward_model_score
 from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
-from minialign.variants.loops.rounds import by_reward, own_rankings, train_on_own_replies
+from minialign.variants.loops.rounds import Values, by_reward, own_rankings, train_on_own_replies
 from minialign.variants.preference import ipo_loss, logistic_loss, robust_dpo_loss
 from minialign.variants.ranks import RankLogprobs
 from minialign.world.own_replies import by_annotators
@@ -46,7 +45,9 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     """
     judged = start.judged(reference=reference)
     tokenizer = start.tokenizer
-    pairs = comparison_rows(tokenizer, start.profile.eval_prompts, seed=9, split="phrasings")
+    pairs = recipes.comparison_rows(
+        tokenizer, start.profile.eval_prompts, seed=9, split="phrasings"
+    )
     models = (start.policy, reference)
     now, before = (completion_logprobs(one, pairs, tokenizer.pad_token_id) for one in models)
     chosen, rejected = (now - before).unbind(1)
@@ -59,54 +60,38 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     }
 
 
-def measured(profile: Profile, seed: int, learn: Learn, **changes: Any) -> dict[str, float]:
-    """Let a tuned policy learn, then examine it.
-
-    train_minutes are those of learning, without the reference's pass where it is shared.
-    """
-    return measuring.learnt(profile, seed, learn, examine, **changes)[0]
-
-
-def _written(profile: Profile, seed: int) -> list[RowRanking]:
-    """What authors wrote and annotators compared: the reward model's data."""
-    return comparison_rows(Start.tuned(profile, seed).tokenizer, profile.comparisons, seed=seed)
-
-
-def _chosen(profile: Profile, seed: int, group_size: int = 2) -> list[RowRanking]:
-    """The tuned policy's own replies, and as many annotators' choices."""
-    start = Start.tuned(profile, seed)
-    prompts = ppo_prompts(profile, seed)[: 2 * profile.comparisons // group_size]
-    return own_rankings(
-        start.policy, start.tokenizer, prompts, by_annotators(seed), group_size=group_size,
-        max_new_tokens=profile.max_new_tokens, seed=seed,
-    )  # fmt: skip
-
-
-def _scored(profile: Profile, seed: int) -> list[RowRanking]:
-    """The tuned policy's own replies, as the reward model ranks them: no label is new."""
-    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
-    values = by_reward(reward_model_score(scorer, tokenizer))
-    return own_rankings(
-        policy, tokenizer, dpo_prompts(profile, seed), values, least=0.1,
-        max_new_tokens=profile.max_new_tokens, seed=seed,
-    )  # fmt: skip
-
-
-SOURCES: dict[str, Callable[[Profile, int], list[RowRanking]]] = {
-    "written": _written,
-    "own, chosen": _chosen,
-    "own, scored": _scored,
-    "own, ranked": partial(_chosen, group_size=LISTED),
-}
-# Two more sources: sampled while the policy learns, so not ahead -> whether pairs are weighted.
+# train_minutes are those of learning, without the reference's pass where it is shared.
+measured = partial(measuring.measured, examine=examine)
+# More sources of pairs: sampled while the policy learns, so not ahead -> whether they are weighted.
 ROUNDS = {"own, two rounds": False, "two rounds, weighted": True}
 
 
 @lru_cache(maxsize=2)
 def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[RowRanking], float]:
-    """Comparisons by where they come from, and the minutes that it took to have them."""
+    """Comparisons by where they come from, and the minutes that it took to have them.
+
+    "written": the reward model's data. "own, chosen": the tuned policy's own replies, and as many
+    annotators' choices; "own, ranked": the same in rankings of `LISTED`. "own, scored": its own
+    replies, as the reward model ranks them: no label is new.
+    """
     began = time.time()
-    return SOURCES[source](profile, seed), (time.time() - began) / 60
+    start, size = Start.tuned(profile, seed), LISTED if source == "own, ranked" else 2
+    if source == "written":
+        return recipes.comparison_rows(start.tokenizer, profile.comparisons, seed=seed), 0.0
+    prompts = recipes.ppo_prompts(profile, seed)[: 2 * profile.comparisons // size]
+    values, least = by_annotators(seed), 0.0
+    if source == "own, scored":
+        prompts, values, least = recipes.dpo_prompts(profile, seed), _by_scorer(start), 0.1
+    rankings = own_rankings(
+        start.policy, start.tokenizer, prompts, values, group_size=size, least=least,
+        max_new_tokens=profile.max_new_tokens, seed=seed,
+    )  # fmt: skip
+    return rankings, (time.time() - began) / 60
+
+
+def _by_scorer(start: Start) -> Values:
+    *_, scorer = policy_and_scorer(start.profile, start.seed)
+    return by_reward(reward_model_score(scorer, start.tokenizer))
 
 
 @lru_cache(maxsize=2)
@@ -119,7 +104,7 @@ def known_logprobs(source: str, profile: Profile, seed: int) -> Tensor:
 
 def common(start: Start) -> dict[str, Any]:
     """The stage's settings that every offline loop takes."""
-    settings = asdict(dpo_config(start.profile, start.seed))
+    settings = asdict(presets.dpo_config(start.profile, start.seed))
     return {name: value for name, value in settings.items() if name != "beta"}
 
 
@@ -137,12 +122,11 @@ def _dpo(start: Start, *, loss: Loss, source: str = "own, chosen", flip: float =
 
 def _rounds(start: Start, *, loss: Loss, weigh: bool) -> None:
     """Stage "dpo" at another beta, or without its weights."""
-    *_, scorer = policy_and_scorer(start.profile, start.seed)
+    profile, seed = start.profile, start.seed
     train_on_own_replies(
-        start.policy, start.tokenizer, dpo_prompts(start.profile, start.seed),
-        by_reward(reward_model_score(scorer, start.tokenizer)),
-        replace(own_config(start.profile, start.seed), weigh=weigh), loss=loss,
-        max_new_tokens=start.profile.max_new_tokens,
+        start.policy, start.tokenizer, recipes.dpo_prompts(profile, seed), _by_scorer(start),
+        replace(presets.own_config(profile, seed), weigh=weigh), loss=loss,
+        max_new_tokens=profile.max_new_tokens,
     )  # fmt: skip
 
 
@@ -221,11 +205,11 @@ def _edited(start: Start, *, edit: Callable[[RowRanking], RowRanking] = tuple) -
     pairs, _ = pairs_from("own, chosen", start.profile, start.seed)
     edited = [edit(pair) for pair in pairs]  # some may be alike after it
     different = [pair for pair in edited if pair[0].ids != pair[1].ids]
-    config = dpo_config(start.profile, start.seed)
+    config = presets.dpo_config(start.profile, start.seed)
     dpo.train_dpo(start.policy, start.tokenizer, different, config)
 
 
-@study("dpo_faults", "what do four bugs of DPO do?", fault=tuple(FAULTS))
+@study("dpo_faults", "what do four bugs of DPO do?", fault=FAULTS)
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """DPO with one of `FAULTS`."""
     with measuring.planted_in(dpo, FAULTS[fault]) as changes:

@@ -59,9 +59,7 @@ def _log(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_csv(part) for part in sorted(folder.glob("history*.csv"))])
 
 
-@study(
-    "real_stages", "what does the course's pipeline change in a real model?", stage=tuple(CURVES)
-)
+@study("real_stages", "what does the course's pipeline change in a real model?", stage=CURVES)
 def stage_trained(profile: Profile, seed: int, stage: str) -> dict[str, Any]:
     """A stage of the pipeline, trained, and what it changed on held-out phrasings."""
     this = pipeline.STAGES[stage]

@@ -23,14 +23,9 @@ from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows
 from minialign.variants import methods
 from minialign.variants.reward_losses import average_weights, both_orders, ensemble
+from minialign.world import annotator as people
 from minialign.world import tasks
-from minialign.world.annotator import (
-    Annotator,
-    accuracy_ceiling,
-    agrees,
-    expected_accuracy,
-    gold_utility,
-)
+from minialign.world.annotator import Annotator, agrees, gold_utility
 from minialign.world.preferences import CROWD, Comparison, comparisons, rankings
 
 SIZES = (400, 1600)  # comparisons, besides the profile's own number
@@ -58,12 +53,9 @@ def clear_pairs(n: int, split: str, seed: int = 11) -> list[Comparison]:
 
 
 def lead(
-    model: RewardModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: list[Comparison],
-    *,
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Comparison], *,
     at_once: bool = False,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """(N,) score of each pair's first reply minus that of the second.
 
     `at_once`: the model reads both replies in one row; then these are log-odds that the first wins.
@@ -90,8 +82,8 @@ def examine(
         pairs = clear_pairs(n, split)
         gaps, leads = [c.gap for c in pairs], lead(model, tokenizer, pairs, at_once=at_once)
         values = {
-            "accuracy": expected_accuracy(leads, gaps, CROWD.temperature),
-            "ceiling": accuracy_ceiling(gaps, CROWD.temperature),
+            "accuracy": people.expected_accuracy(leads, gaps, CROWD.temperature),
+            "ceiling": people.accuracy_ceiling(gaps, CROWD.temperature),
             "gold_accuracy": win_rate(leads * np.sign(gaps), np.zeros(len(gaps))).mean,
             "spearman": rank_correlation(leads, gaps),
         }
@@ -115,10 +107,9 @@ def _amounts(profile: Profile) -> list[Point]:
 
 
 @study(
-    "reward_data",
-    "how many comparisons does a reward model need, and what does noise cost?",
+    "reward_data", "how many comparisons does a reward model need, and what does noise cost?",
     _amounts,
-)
+)  # fmt: skip
 def amount_of_data(profile: Profile, seed: int, comparisons: int, noise: float) -> dict[str, float]:
     """A reward model of so many comparisons by annotators of this temperature."""
     annotator = replace(CROWD, temperature=noise)
@@ -126,15 +117,13 @@ def amount_of_data(profile: Profile, seed: int, comparisons: int, noise: float) 
     return examine(model, tokenizer, TESTS * profile.eval_prompts)
 
 
-@study("reward_bias", "does a reward model learn the annotators' biases?", bias=tuple(BIASES))
+@study("reward_bias", "does a reward model learn the annotators' biases?", bias=BIASES)
 def annotators_bias(profile: Profile, seed: int, bias: str) -> dict[str, float]:
     """What the score pays for a unit of utility, a doubling of the length, and agreement."""
     model, tokenizer = _fit_on_labels(profile, seed, profile.comparisons, BIASES[bias])
     tests = comparisons(TESTS * profile.eval_prompts, "phrasings", seed=11)
-    return {
-        **examine(model, tokenizer, len(tests)),
-        **paid(lead(model, tokenizer, tests), tests),
-    }
+    leads = lead(model, tokenizer, tests)
+    return {**examine(model, tokenizer, len(tests)), **paid(leads, tests)}
 
 
 def paid(leads: np.ndarray, pairs: list[Comparison]) -> dict[str, float]:
@@ -161,10 +150,9 @@ KINDS = {
 
 
 @study(
-    "reward_kinds",
-    "do rankings, or reading both replies at once, teach more than pairs?",
-    kind=tuple(KINDS),
-)
+    "reward_kinds", "do rankings, or reading both replies at once, teach more than pairs?",
+    kind=KINDS,
+)  # fmt: skip
 def kind_of_label(profile: Profile, seed: int, kind: str) -> dict[str, float]:
     """Four ways to spend an annotator's reading of the same number of replies."""
     start = Start.tuned(profile, seed)

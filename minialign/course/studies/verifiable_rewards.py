@@ -5,7 +5,6 @@ All of them take the general loop, GRPO too: it also logs how far ratios are off
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
@@ -22,10 +21,10 @@ from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import Rollout, sample
 from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import grpo_config, ppo_config, sft_config
+from minialign.course.stages import presets
 from minialign.course.stages.recipes import grpo_problems
-from minialign.course.studies import study
-from minialign.course.studies.measuring import Fault, Learn, Start, curves, learnt, planted_in
+from minialign.course.studies import measuring, study
+from minialign.course.studies.measuring import Fault, Learn, Start
 from minialign.course.studies.policy_optimisation import without_eos
 from minialign.evaluate.problems import pass_rate, solve
 from minialign.rewards import Data, Reward
@@ -65,17 +64,12 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     }
 
 
-def measured(
-    profile: Profile, seed: int, learn: Learn, names: Sequence[str] = CURVES, **changes: Any
-) -> dict[str, float]:
-    """Let a tuned policy learn, then examine it; with the named curves of its history."""
-    examined, history = learnt(profile, seed, learn, examine, **changes)
-    return {**examined, **curves(history, names)}
+measured = partial(measuring.measured, examine=examine)  # names: curves of the history
 
 
 def brief(start: Start) -> policy_loop.PolicyConfig:
     """The stage's settings for half of its steps, long enough to tell variants apart."""
-    base = asdict(grpo_config(start.profile, start.seed))
+    base = asdict(presets.grpo_config(start.profile, start.seed))
     del base["clip"]  # the objective's
     return policy_loop.PolicyConfig(**base | {"steps": max(2, base["steps"] // 2)})
 
@@ -101,7 +95,7 @@ def _imitate(start: Start) -> History:
     problems = grpo_problems(start.profile, start.seed)
     rows = [encode(start.tokenizer, row["prompt"], row["solution"]) for row in problems]
     steps = 10 * brief(start).steps  # about the time of GRPO
-    config = replace(sft_config(start.profile, start.seed), steps=steps, learning_rate=1e-4)
+    config = replace(presets.sft_config(start.profile, start.seed), steps=steps, learning_rate=1e-4)
     return train_sft(start.policy, start.tokenizer, rows, config)
 
 
@@ -114,7 +108,7 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
     answers = {row["prompt"]: row["answer"] for row in grpo_problems(start.profile, start.seed)}
     prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
     settings = replace(
-        ppo_config(start.profile, start.seed), steps=max(2, round(share * config.steps)),
+        presets.ppo_config(start.profile, start.seed), steps=max(2, round(share * config.steps)),
         prompts=config.prompts * config.group_size, beta=0.01, missing_eos=None,
     )  # fmt: skip
     critic = ValueModel.from_policy(start.policy, start.seed)
@@ -138,7 +132,7 @@ def _registered(start: Start, *, method: str) -> History:
 @study("rl_seeds", "does GRPO work with every seed?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run."""
-    return measured(profile, seed, _rl, steps=grpo_config(profile).steps)
+    return measured(profile, seed, _rl, CURVES, steps=presets.grpo_config(profile).steps)
 
 
 OTHERS: dict[str, Learn] = {
@@ -153,24 +147,21 @@ OTHERS: dict[str, Learn] = {
 def method_of_training(profile: Profile, seed: int, method: str) -> dict[str, float]:
     """A method of the registry with its curves, or one of `OTHERS`."""
     if method in OTHERS:
-        return measured(profile, seed, OTHERS[method], ())
-    return measured(profile, seed, _registered, method=method)
+        return measured(profile, seed, OTHERS[method])
+    return measured(profile, seed, _registered, CURVES, method=method)
 
 
 @study("rl_kl", "how much does the leash matter?", beta=(0.0, 0.01, 0.04, 0.16))  # reward per nat
 def leash(profile: Profile, seed: int, beta: float) -> dict[str, float]:
     """A brief run at this beta."""
-    return measured(profile, seed, _rl, beta=beta)
+    return measured(profile, seed, _rl, CURVES, beta=beta)
 
 
 # What a run is asked: levels, one part of the run after another.
 DIFFICULTY: dict[str, tuple[tuple[int, ...], ...]] = {
-    "2": ((2,),),
-    "3": ((3,),),
-    "4": ((4,),),
-    "mixed": (LEVELS,),
+    "2": ((2,),), "3": ((3,),), "4": ((4,),), "mixed": (LEVELS,),
     "2, then 3, then 4": ((2,), (3,), (4,)),
-}
+}  # fmt: skip
 
 
 def _in_parts(start: Start, *, parts: tuple[tuple[int, ...], ...]) -> History:
@@ -185,10 +176,10 @@ def _in_parts(start: Start, *, parts: tuple[tuple[int, ...], ...]) -> History:
     return History.from_rows([{**row, "step": i} for i, row in enumerate(rows)])
 
 
-@study("rl_difficulty", "which problems teach most?", levels=tuple(DIFFICULTY))
+@study("rl_difficulty", "which problems teach most?", levels=DIFFICULTY)
 def difficulty(profile: Profile, seed: int, levels: str) -> dict[str, float]:
     """A brief run on problems of these levels."""
-    return measured(profile, seed, _in_parts, parts=DIFFICULTY[levels])
+    return measured(profile, seed, _in_parts, CURVES, parts=DIFFICULTY[levels])
 
 
 VERIFIERS: dict[str, Reward] = {"careful": right_answer, "careless": careless_answer}
@@ -198,7 +189,11 @@ VERIFIERS: dict[str, Reward] = {"careful": right_answer, "careless": careless_an
 def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
     watch = {"right": right_answer, "careless": careless_answer}
-    settings = {"beta": 0.0, "steps": grpo_config(profile).steps, "functions": {"watch": watch}}
+    settings = {
+        "beta": 0.0,
+        "steps": presets.grpo_config(profile).steps,
+        "functions": {"watch": watch},
+    }
     return measured(profile, seed, _rl, (*CURVES, *watch), reward=VERIFIERS[verifier], **settings)
 
 
@@ -221,8 +216,8 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-@study("rl_faults", "what do four bugs of GRPO do?", fault=tuple(FAULTS))
+@study("rl_faults", "what do four bugs of GRPO do?", fault=FAULTS)
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """A brief run with one of `FAULTS`."""
-    with planted_in(policy_loop, FAULTS[fault]) as changes:
-        return measured(profile, seed, _rl, **changes)
+    with measuring.planted_in(policy_loop, FAULTS[fault]) as changes:
+        return measured(profile, seed, _rl, CURVES, **changes)
