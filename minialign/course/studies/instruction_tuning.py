@@ -21,6 +21,8 @@ from minialign.variants import methods
 from minialign.world import tasks
 from minialign.world.demonstrations import demonstrations
 
+RowsOf = Callable[[PreTrainedTokenizerBase], list[Row]]
+
 NARROW = ("fact", "add", "opposite")  # the families of a narrow data set
 SIZES = (50, 200, 1000, 5000)  # demonstrations, after LIMA's question (arXiv:2305.11206)
 DATA_STEPS = 200  # updates at every size, so that only the data differ
@@ -53,14 +55,10 @@ def assess(
 
 
 def _tune(
-    profile: Profile,
-    seed: int,
-    rows_of: Callable[[PreTrainedTokenizerBase], list[Row]] | None = None,
-    *,
-    method: str = "sft",
-    steps: int | None = None,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """What `assess` finds of the tuned model, and of the training its loss and train_seconds.
+    profile: Profile, seed: int, rows_of: RowsOf | None = None, *, method: str = "sft",
+    steps: int | None = None, also: str = "",
+) -> dict[str, float]:  # fmt: skip
+    """What `assess` finds of the tuned model, and `also` its last loss or its train_seconds.
 
     It learns from `rows_of`, or from the profile's number of demonstrations, by a method of the
     registry, in `steps` at most; an adapter learns at three times the rate.
@@ -76,14 +74,15 @@ def _tune(
     start = time.time()
     history = methods.method(method).trainer()(policy, tokenizer, rows, config)
     of_training = {"loss": history.last("loss"), "train_seconds": time.time() - start}
-    return assess(policy, tokenizer, profile, seed), of_training
+    return assess(policy, tokenizer, profile, seed) | {
+        name: value for name, value in of_training.items() if name == also
+    }
 
 
 @study("sft_seeds", "how much does instruction tuning vary over seeds?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run, with its last loss."""
-    assessed, of_training = _tune(profile, seed)
-    return {**assessed, "loss": of_training["loss"]}
+    return _tune(profile, seed, also="loss")
 
 
 def _amounts(profile: Profile) -> list[Point]:
@@ -103,11 +102,10 @@ def amount_of_data(profile: Profile, seed: int, kind: str, examples: int) -> dic
         narrow = [d for d in drawn if d.instruction.family in NARROW][:examples]
         return [encode(tokenizer, d.instruction.prompt, d.completion) for d in narrow]
 
-    return _tune(profile, seed, rows_of, steps=DATA_STEPS)[0]
+    return _tune(profile, seed, rows_of, steps=DATA_STEPS)
 
 
 @study("sft_variants", "what do the variants of instruction tuning change?", method=METHODS)
 def variant(profile: Profile, seed: int, method: str) -> dict[str, float]:
     """One method of the registry at the same number of updates, with the seconds they took."""
-    assessed, of_training = _tune(profile, seed, method=method, steps=DATA_STEPS)
-    return {**assessed, "train_seconds": of_training["train_seconds"]}
+    return _tune(profile, seed, method=method, steps=DATA_STEPS, also="train_seconds")

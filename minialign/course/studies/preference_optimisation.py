@@ -44,10 +44,8 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     and rejected completions.
     """
     judged = start.judged(reference=reference)
-    tokenizer = start.tokenizer
-    pairs = recipes.comparison_rows(
-        tokenizer, start.profile.eval_prompts, seed=9, split="phrasings"
-    )
+    tokenizer, n = start.tokenizer, start.profile.eval_prompts
+    pairs = recipes.comparison_rows(tokenizer, n, seed=9, split="phrasings")
     models = (start.policy, reference)
     now, before = (completion_logprobs(one, pairs, tokenizer.pad_token_id) for one in models)
     chosen, rejected = (now - before).unbind(1)
@@ -75,17 +73,19 @@ def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[RowRankin
     replies, as the reward model ranks them: no label is new.
     """
     began = time.time()
-    start, size = Start.tuned(profile, seed), LISTED if source == "own, ranked" else 2
-    if source == "written":
-        return recipes.comparison_rows(start.tokenizer, profile.comparisons, seed=seed), 0.0
-    prompts = recipes.ppo_prompts(profile, seed)[: 2 * profile.comparisons // size]
-    values, least = by_annotators(seed), 0.0
-    if source == "own, scored":
-        prompts, values, least = recipes.dpo_prompts(profile, seed), _by_scorer(start), 0.1
-    rankings = own_rankings(
-        start.policy, start.tokenizer, prompts, values, group_size=size, least=least,
-        max_new_tokens=profile.max_new_tokens, seed=seed,
+    start, n = Start.tuned(profile, seed), profile.comparisons
+    sample = partial(
+        own_rankings, start.policy, start.tokenizer, max_new_tokens=profile.max_new_tokens,
+        seed=seed,
     )  # fmt: skip
+    if source == "written":
+        rankings = recipes.comparison_rows(start.tokenizer, n, seed=seed)
+    elif source == "own, scored":
+        rankings = sample(recipes.dpo_prompts(profile, seed), _by_scorer(start), least=0.1)
+    else:
+        size = LISTED if source == "own, ranked" else 2
+        prompts = recipes.ppo_prompts(profile, seed)[: 2 * n // size]
+        rankings = sample(prompts, by_annotators(seed), group_size=size)
     return rankings, (time.time() - began) / 60
 
 

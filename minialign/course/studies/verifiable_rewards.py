@@ -105,15 +105,15 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
     `share` is that of the steps of GRPO; a step takes 2.5 times as long.
     """
     config = brief(start)
-    answers = {row["prompt"]: row["answer"] for row in grpo_problems(start.profile, start.seed)}
-    prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
+    problems = grpo_problems(start.profile, start.seed)
+    rows = list({row["prompt"]: row for row in problems}.values())  # each prompt once
     settings = replace(
         presets.ppo_config(start.profile, start.seed), steps=max(2, round(share * config.steps)),
         prompts=config.prompts * config.group_size, beta=0.01, missing_eos=None,
     )  # fmt: skip
     critic = ValueModel.from_policy(start.policy, start.seed)
     policy, tokenizer = start.policy, start.tokenizer
-    return train_ppo(policy, tokenizer, prompts, right_answer, settings, value_model=critic)
+    return train_ppo(policy, tokenizer, rows, right_answer, settings, value_model=critic)
 
 
 def _registered(start: Start, *, method: str) -> History:
@@ -189,12 +189,10 @@ VERIFIERS: dict[str, Reward] = {"careful": right_answer, "careless": careless_an
 def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
     watch = {"right": right_answer, "careless": careless_answer}
-    settings = {
-        "beta": 0.0,
-        "steps": presets.grpo_config(profile).steps,
-        "functions": {"watch": watch},
-    }
-    return measured(profile, seed, _rl, (*CURVES, *watch), reward=VERIFIERS[verifier], **settings)
+    return measured(
+        profile, seed, _rl, (*CURVES, *watch), reward=VERIFIERS[verifier], beta=0.0,
+        steps=presets.grpo_config(profile).steps, functions={"watch": watch},
+    )  # fmt: skip
 
 
 def _wrong(*args: Any, **columns: Any) -> list[float]:
