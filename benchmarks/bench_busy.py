@@ -22,7 +22,7 @@ import sys
 CHILD = """
 import time, torch
 torch.set_num_threads(2)
-from minialign.models import load_policy
+from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
 from minialign.world.tasks import instructions
 policy, tokenizer = load_policy()

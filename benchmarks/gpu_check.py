@@ -1,14 +1,15 @@
 """Every loop on a graphics card, and each run that began there finished on the CPU.
 
-    python benchmarks/gpu_check.py
+    python benchmarks/gpu_check.py [--device cuda]
 
-Each line is a loop on tiny-base: seconds of a step on the card (the first left out), and what
-became of a run that was stopped there in its third step and resumed on the CPU.
-Ends with exit code 1 if a loop fails on either.
+Each line is an essay or a general loop on tiny-base: seconds of a step on the card (the first left
+out), and what became of a run that was stopped there in its third step and resumed on the CPU.
+Ends with exit code 1 if a loop fails on either. `--device cpu` tries the script out without a card.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from minialign.algorithms.dpo import DpoConfig, train_dpo
+from minialign.algorithms.grpo import GrpoConfig, train_grpo
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
@@ -28,9 +31,7 @@ from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
-from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
-from minialign.variants.loops.unpaired_loop import UnpairedConfig, train_unpaired
+from minialign.variants.methods import method
 from minialign.world.preferences import comparisons
 from minialign.world.problems import problem_rows
 
@@ -47,35 +48,51 @@ def loops(tokenizer) -> dict[str, Callable]:
     rows = [row for pair in pairs for row in pair]
     problems = problem_rows(64, seed=0)
 
-    def ppo(policy, **run):
-        critic = ValueModel.from_policy(policy)
-        config = PpoConfig(prompts=16, minibatches=2, **EVERY)
-        return train_ppo(policy, critic, tokenizer, problems, right_answer, config, **run)
+    labels = [True, False] * len(pairs)
+    few = {"prompts": 16, "minibatches": 2}
+
+    def ppo(p, **run):
+        return train_ppo(
+            p, tokenizer, problems, right_answer, PpoConfig(**few, **EVERY),
+            value_model=ValueModel.from_policy(p), **run,
+        )  # fmt: skip
+
+    def reward(p, **run):
+        model, config = RewardModel.from_policy(p), RewardConfig(**EVERY)
+        return train_reward(model, tokenizer, pairs, config, **run)
+
+    def general(name: str, *data, **settings) -> Callable:
+        def loop(p, **run):
+            row = method(name)
+            needs = {"value_model": ValueModel.from_policy(p)} if row.needs else {}
+            config = row.settings(**settings, **EVERY)
+            return row.trainer(**needs)(p, tokenizer, *data, config, **run)
+
+        return loop
 
     return {
         "sft": lambda p, **run: train_sft(p, tokenizer, rows, SftConfig(**EVERY), **run),
-        "reward": lambda p, **run: train_reward(
-            RewardModel.from_policy(p), tokenizer, pairs, RewardConfig(**EVERY), **run
-        ),
-        "dpo": lambda p, **run: train_preference(
-            p, tokenizer, pairs, PreferenceConfig(**EVERY), **run
-        ),
-        "kto": lambda p, **run: train_unpaired(
-            p, tokenizer, rows, [True, False] * len(pairs), UnpairedConfig(**EVERY), **run
-        ),
-        "grpo": lambda p, **run: train_rl(
-            p, tokenizer, problems, right_answer, RlConfig(beta=0.04, **EVERY), **run
+        "reward": reward,
+        "dpo": lambda p, **run: train_dpo(p, tokenizer, pairs, DpoConfig(**EVERY), **run),
+        "grpo": lambda p, **run: train_grpo(
+            p, tokenizer, problems, right_answer, GrpoConfig(**EVERY), **run
         ),
         "ppo": ppo,
+        "neftune": general("neftune", rows),
+        "ipo": general("ipo", pairs),
+        "kto": general("kto", rows, labels),
+        "rloo": general("rloo", problems, right_answer),
+        "ppo_max": general("ppo_max", problems, right_answer, **few),
     }
 
 
-def check(name: str, loop: Callable) -> str:
+def check(name: str, loop: Callable, device: str) -> str:
     """One line of the table."""
     times: list[float] = []
 
     def watch(metrics: dict[str, float]) -> None:
-        torch.cuda.synchronize()
+        if device != "cpu":
+            torch.cuda.synchronize()
         times.append(time.perf_counter())
         if len(times) == STOP:
             raise KeyboardInterrupt
@@ -83,7 +100,7 @@ def check(name: str, loop: Callable) -> str:
     with tempfile.TemporaryDirectory() as folder:
         run = {"checkpoint_dir": Path(folder) / "run"}
         with contextlib.suppress(KeyboardInterrupt):
-            loop(load_policy(device="cuda")[0], on_step=watch, **run)
+            loop(load_policy(device=device)[0], on_step=watch, **run)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             history = loop(load_policy()[0], **run)
@@ -95,15 +112,19 @@ def check(name: str, loop: Callable) -> str:
 
 
 def main() -> int:
-    if not torch.cuda.is_available():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    device = parser.parse_args().device
+    if device != "cpu" and not torch.cuda.is_available():
         print("there is no CUDA card here")
         return 1
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    where = "the CPU" if device == "cpu" else torch.cuda.get_device_name()
+    print(f"{where}, torch {torch.__version__}")
     _, tokenizer = load_policy()
     failed = 0
     for name, loop in loops(tokenizer).items():
         try:
-            print(check(name, loop), flush=True)
+            print(check(name, loop, device), flush=True)
         except Exception:
             failed += 1
             print(f"{name:>7}  failed\n{traceback.format_exc()}", flush=True)

@@ -1,4 +1,4 @@
-"""What tests of several files share."""
+"""What tests of several files share. Traps are numbered as in `tests/TRAPS.md`."""
 
 from __future__ import annotations
 

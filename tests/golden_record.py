@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 import transformers
-from golden_runs import BASE, CASES, GPT2, flat
+from golden_rows import BASE, GPT2, flat
+from golden_runs import CASES, IN_GENERAL
 from torch import Tensor
 
 FILE = Path(__file__).with_name("golden.json")
@@ -38,9 +39,15 @@ class Run:
     case: str
     policy_name: str
     bfloat16: bool = False
+    general: bool = False  # what an essay trains, by the general loop
+
+    @property
+    def key(self) -> str:
+        """The entry of FILE: an essay and its general loop have one."""
+        return f"{self.case}-{self.policy_name}{'-bfloat16' if self.bfloat16 else ''}"
 
     def __str__(self) -> str:
-        return f"{self.case}-{self.policy_name}{'-bfloat16' if self.bfloat16 else ''}"
+        return f"{self.key}{'-in-general' if self.general else ''}"
 
 
 RUNS = [
@@ -48,6 +55,7 @@ RUNS = [
     *(Run(case, GPT2) for case in CASES),
     *(Run(case, GPT2, bfloat16=True) for case in IN_BFLOAT16),
 ]
+RUNS_IN_GENERAL = [replace(run, general=True) for run in RUNS if run.case in IN_GENERAL]
 
 
 @contextlib.contextmanager
@@ -96,7 +104,8 @@ def measure(run: Run, golden: dict[str, Any] | None = None) -> dict[str, Any]:
     `golden` is what it gave, which says at which places weights are compared; None chooses them.
     """
     with quiet_machine(run.bfloat16):
-        rows, models, before = CASES[run.case](run.policy_name)
+        case = (IN_GENERAL if run.general else CASES)[run.case]
+        rows, models, before = case(run.policy_name)
     places = {} if golden is None else {n: m["places"] for n, m in golden["models"].items()}
     return {
         "rows": rows,
@@ -132,10 +141,20 @@ def _short(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
-def record() -> None:
-    """Write FILE, one run a line."""
+def record(cases: Collection[str] = ()) -> None:
+    """Write FILE, one run a line: all of it, or anew the cases that are named."""
+    if strange := sorted(set(cases) - CASES.keys()):
+        raise ValueError(f"there is no case {strange[0]!r}; use names of golden_runs.CASES")
     lines = [f'"probe": "{probe()}"']
+    if cases:
+        then = FILE.read_text().splitlines()
+        if then[1].rstrip(",") != lines[0]:
+            raise ValueError("another machine wrote the file; record all cases, without a name")
+        kept = {line.split('"')[1]: line.rstrip(",") for line in then[2:-1]}
     for run in RUNS:
+        if cases and run.case not in cases:
+            lines.append(kept[run.key])
+            continue
         compact = json.dumps(_short(measure(run)), separators=(",", ":"))
-        lines.append(f'"{run}": {compact}')
+        lines.append(f'"{run.key}": {compact}')
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")

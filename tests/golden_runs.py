@@ -1,7 +1,8 @@
 """Runs of every training loop and of `sample` whose numbers tests/golden.json holds.
 
-`python tests/golden_runs.py` writes the file anew (see test_golden.py before you do). When names in
-the package move, this module changes and the values do not.
+`python tests/golden_runs.py` writes the file anew, or the cases that are named behind it (see
+test_golden.py before you do). When names in the package move, this module changes and the values do
+not.
 
 A case is a function of a model's name that makes models and rows with fixed seeds and trains. It
 returns the history's rows, the models by name, and their weights from before.
@@ -11,139 +12,54 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
-from minialign.batching import Row, encode
-from minialign.models import RewardModel, ValueModel, add_lora, load_policy
-from minialign.own_replies import by_reward, train_on_own_replies
-from minialign.registry import REGISTRY, method
-from minialign.rollout import sample
-from minialign.train.ppo import PpoConfig, train_ppo
-from minialign.train.preference import LISTWISE, PreferenceConfig, train_preference
-from minialign.train.reward import RewardConfig, both_orders, train_reward
-from minialign.train.rl import RlConfig, train_rl
-from minialign.train.sft import SftConfig, train_sft
-from minialign.train.stepwise import train_stepwise
-from minialign.train.unpaired import UnpairedConfig, balanced, train_unpaired
-from tiny_models import gpt2_with_dropout, small_tokenizer, tiny
-from torch import Tensor
+from golden_rows import (
+    BASE,
+    GPT2,
+    NEW,
+    asked_rows,
+    brevity,
+    demonstration_rows,
+    every_third,
+    pairs,
+    problems,
+    scorer,
+    short_instructions,
+    snapshot,
+    start,
+    triples,
+    vowels,
+    with_ends,
+    with_letter,
+)
+from tiny_models import gpt2_with_dropout
 
-from minialign.world.demonstrations import demonstrations
-from minialign.world.preferences import comparisons, rankings
-from minialign.world.problems import problem_rows
-from minialign.world.tasks import instructions
+from minialign.algorithms.ppo import PpoConfig
+from minialign.core.models.heads import ValueModel
+from minialign.core.models.loading import add_lora
+from minialign.core.sampling import sample
+from minialign.variants.averages import token_mean
+from minialign.variants.loops.critic import Critic, imitation
+from minialign.variants.loops.offline_loop import train_rankings, train_supervised
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.rounds import by_reward
+from minialign.variants.loops.unpaired_loop import balanced
+from minialign.variants.methods import method, registry
+from minialign.variants.policy import clipped
+from minialign.variants.reward_losses import adjusted_bradley_terry, both_orders
+from minialign.variants.unpaired import kto_loss
+from minialign.world.preferences import comparisons
 
-BASE, GPT2 = "tiny-base", "tiny-gpt2"
-STEPS, NEW = 5, 12
+STEPS = 5
 # So large that five steps leave the start by far more than rounding, and no policy collapses.
 RATES = {BASE: 5e-5, GPT2: 2e-3}
 
-Models = dict[str, torch.nn.Module]
-Rows = list[dict[str, Any]]
 
-
-# --- models and rows
-
-
-@cache
-def _load(policy_name: str):
-    if policy_name == GPT2:
-        return with_ends(tiny("gpt2")), small_tokenizer()
-    return load_policy(policy_name)
-
-
-def with_ends(policy: torch.nn.Module) -> torch.nn.Module:
-    """The policy with a large embedding of its end, so that completions differ in length."""
-    policy.get_input_embeddings().weight.data[policy.config.eos_token_id] *= 2.5
-    return policy
-
-
-def start(policy_name: str):
-    """A fresh policy and its tokenizer."""
-    policy, tokenizer = _load(policy_name)
-    return copy.deepcopy(policy), tokenizer
-
-
-def scorer(policy: torch.nn.Module) -> RewardModel:
-    """A reward model whose head does not depend on when it is made."""
-    return RewardModel.from_policy(policy, seed=3)
-
-
-def _rows(tokenizer, texts: list[tuple[str, ...]], n: int = 10, longest: int = 140) -> list:
-    """Rows of the first n rankings (prompt, best, ..., worst) of short texts, as tuples."""
-    few = [t for t in texts if max(len(t[0]) + len(x) for x in t[1:]) <= longest][:n]
-    return [tuple(encode(tokenizer, t[0], x) for x in t[1:]) for t in few]
-
-
-def demonstration_rows(tokenizer) -> list[Row]:
-    """Demonstrations of the village."""
-    texts = [(d.instruction.prompt, d.completion) for d in demonstrations(50)]
-    return [row for (row,) in _rows(tokenizer, texts)]
-
-
-def pairs(tokenizer) -> list[tuple[Row, Row]]:
-    """Comparisons of the village, the chosen reply first."""
-    texts = [(c.instruction.prompt, c.chosen, c.rejected) for c in comparisons(50)]
-    return _rows(tokenizer, texts)
-
-
-def triples(tokenizer) -> list[tuple[Row, Row, Row]]:
-    """Rankings of the village."""
-    return _rows(tokenizer, [(i.prompt, *replies) for i, replies in rankings(80, 3)], 8, 200)
-
-
-def short_instructions(n: int) -> list:
-    """Short instructions of the village."""
-    return [i for i in instructions(40) if len(i.prompt) < 70][:n]
-
-
-def problems() -> list[dict[str, Any]]:
-    """Problems of the village with a column that the reward reads."""
-    rows = enumerate(problem_rows(6, levels=(1, 2)))
-    return [{"prompt": r["prompt"], "level": r["level"], "letter": "aeiost"[i]} for i, r in rows]
-
-
-# --- rewards: functions of the texts, or of the ids, alone
-
-
-def vowels(prompts, completions, **columns) -> list[float]:
-    """Share of vowels, and a little for each letter."""
-    return [
-        sum(c in "aeiou" for c in t) / max(1, len(t)) + len(t) / 100 - 0.25 for t in completions
-    ]
-
-
-def with_letter(prompts, completions, letter, **columns) -> list[float]:
-    """As `vowels`, and a tenth for each time that the row's own letter comes."""
-    each = zip(vowels(prompts, completions), completions, letter, strict=True)
-    return [value + 0.1 * text.count(one) for value, text, one in each]
-
-
-def brevity(prompts, completions, **columns) -> list[float]:
-    """Short completions are good."""
-    return [-len(text) / 20 for text in completions]
-
-
-def every_third(rollout, rows) -> Tensor:
-    """(B, T) rewards of steps, which end at every third token; nan elsewhere."""
-    columns = torch.arange(rollout.input_ids.shape[1])
-    ends = (columns % 3 == 0) & rollout.completion_mask.bool()
-    return torch.where(ends, (rollout.input_ids % 7) / 7.0, float("nan"))
-
-
-def snapshot(**models: torch.nn.Module) -> dict[str, Tensor]:
-    """The weights of models before they are trained."""
-    return {name: flat(model) for name, model in models.items()}
-
-
-def flat(model: torch.nn.Module) -> Tensor:
-    """(N,) all weights, in a copy."""
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-# --- one function per loop; a case fixes its settings
+# --- one function per family; a case names a method of the registry, or what it is made of
 
 
 def short(policy_name: str, **changes) -> dict[str, Any]:
@@ -154,62 +70,105 @@ def short(policy_name: str, **changes) -> dict[str, Any]:
 small = partial(short, warmup=2)  # where the warmup is a setting
 
 
-def sft(policy_name: str, *, lora: bool = False, dropout: bool = False, **changes):
+def sft(
+    policy_name: str,
+    name: str = "sft",
+    *,
+    train: Callable | None = None,
+    lora: bool = False,
+    dropout: bool = False,
+):
     """Five steps of imitation."""
     policy, tokenizer = start(policy_name)
     if dropout:
         policy = with_ends(gpt2_with_dropout())
     if lora:
         policy = add_lora(policy, rank=4)
-    config = SftConfig(**small(policy_name, batch_size=4, **changes))
+    train = train or method(name).trainer()
+    config = method(name).settings(**small(policy_name, batch_size=4))
     before = snapshot(policy=policy)
-    history = train_sft(policy, tokenizer, demonstration_rows(tokenizer), config)
+    history = train(policy, tokenizer, demonstration_rows(tokenizer), config)
     return history.to_rows(), {"policy": policy}, before
 
 
-def reward(policy_name: str, *, both: bool = False, **changes):
+def reward(policy_name: str, name: str = "bradley_terry", *, train: Callable | None = None):
     """Five steps of a reward model."""
     policy, tokenizer = start(policy_name)
     model = scorer(policy)
-    config = RewardConfig(**small(policy_name, batch_size=3, **changes))
-    rows = (pairs if config.loss == "bradley_terry" else triples)(tokenizer)
-    if both:
+    train = train or method(name).trainer()
+    config = method(name).settings(**small(policy_name, batch_size=3))
+    rows = (triples if "loss" in method(name).functions else pairs)(tokenizer)
+    if name == "pairwise":
         texts = [c for c in comparisons(40) if len(c.first + c.second) < 100][:8]
         rows = [both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected) for c in texts]
     before = snapshot(model=model)
-    history = train_reward(model, tokenizer, rows, config)
+    history = train(model, tokenizer, rows, config)
     return history.to_rows(), {"model": model}, before
 
 
-def ppo(policy_name: str, *, watch: bool = False, **changes):
-    """Five rollouts of PPO."""
+def ppo(policy_name: str, **changes):
+    """Five rollouts of PPO by the essay."""
     policy, tokenizer = start(policy_name)
-    critic = ValueModel.from_reward_model(scorer(policy))
+    value_model = ValueModel.from_reward_model(scorer(policy))
     settings = {"prompts": 4, "minibatches": 2, "max_new_tokens": NEW, "missing_eos": None}
     config = PpoConfig(**short(policy_name, **settings | changes))
-    mix = demonstration_rows(tokenizer) if config.ptx else ()
-    before = snapshot(policy=policy, value=critic)
-    history = train_ppo(
-        policy, critic, tokenizer, [i.prompt for i in short_instructions(6)], vowels, config,
-        demonstrations=mix, watch={"brevity": brevity} if watch else None,
+    before = snapshot(policy=policy, value=value_model)
+    history = method("ppo").trainer(value_model=value_model)(
+        policy, tokenizer, asked_rows(), vowels, config
+    )
+    return history.to_rows(), {"policy": policy, "value": value_model}, before
+
+
+def ppo_in_general(
+    policy_name: str,
+    name: str = "ppo",
+    *,
+    clip: float = 0.2,
+    ptx: float = 0.0,
+    watch: bool = False,
+    critic: dict[str, Any] | None = None,
+    **changes,
+):
+    """Five rollouts of PPO, or of a row of the registry, by the general loop."""
+    policy, tokenizer = start(policy_name)
+    value_model = ValueModel.from_reward_model(scorer(policy))
+    entry = method(name).functions.get("critic", {})
+    of_row = {} if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "function"}
+    made = Critic(value_model, clip=clip, **{"missing_eos": None} | of_row | (critic or {}))
+    ptx = ptx or float("extra_loss" in method(name).functions)
+    extra = imitation(demonstration_rows(tokenizer), weight=ptx) if ptx else None
+    settings = {"epochs": 2, "beta": 0.05, "group_size": 1, "kl": "reward"} | method(name).config
+    settings |= {"prompts": 4, "minibatches": 2, "max_new_tokens": NEW} | changes
+    before = snapshot(policy=policy, value=value_model)
+    history = train_policy(
+        policy, tokenizer, asked_rows(), vowels, PolicyConfig(**short(policy_name, **settings)),
+        objective=partial(clipped, clip=clip), average=token_mean, critic=made, extra_loss=extra,
+        watch={"brevity": brevity} if watch else None,
     )  # fmt: skip
-    return history.to_rows(), {"policy": policy, "value": critic}, before
+    return history.to_rows(), {"policy": policy, "value": value_model}, before
 
 
-def _preference_config(policy_name: str, **changes) -> PreferenceConfig:
-    return PreferenceConfig(**small(policy_name, batch_size=3, **changes))
-
-
-def preference(policy_name: str, *, own_reference: bool = False, fallen: bool = False, **changes):
+def preference(
+    policy_name: str,
+    name: str = "dpo",
+    *,
+    train: Callable | None = None,
+    own_reference: bool = False,
+    fallen: bool = False,
+    **changes,
+):
     """Five steps of preference optimisation, from which the reference is a little away."""
     policy, tokenizer = start(policy_name)
-    config = _preference_config(policy_name, **changes)
-    rows = (triples if config.loss in LISTWISE else pairs)(tokenizer)
+    m = method(name)
+    kind = m.settings if train is None else PreferenceConfig
+    config = kind(**small(policy_name, batch_size=3, **changes))
+    rows = (triples if "listwise" in str(m.functions) else pairs)(tokenizer)
     reference = None if own_reference else _other(policy)
     if fallen:
         policy, reference = reference.requires_grad_(True), policy.requires_grad_(False)
     before = snapshot(policy=policy)
-    history = train_preference(policy, tokenizer, rows, config, reference=reference)
+    given = {} if own_reference else {"reference": reference}
+    history = (train or m.trainer())(policy, tokenizer, rows, config, **given)
     return history.to_rows(), {"policy": policy}, before
 
 
@@ -222,55 +181,73 @@ def _other(policy: torch.nn.Module) -> torch.nn.Module:
     return other
 
 
-def stepwise(policy_name: str, *, share: float):
+def stepwise(policy_name: str, name: str):
     """Two rounds of three steps."""
     policy, tokenizer = start(policy_name)
     rows = pairs(tokenizer)
     before = snapshot(policy=policy)
-    config = _preference_config(policy_name, steps=3)
-    histories = train_stepwise(policy, tokenizer, [rows[:5], rows[5:]], config, share=share)
+    config = PreferenceConfig(**small(policy_name, batch_size=3, steps=3))
+    histories = method(name).trainer()(policy, tokenizer, [rows[:5], rows[5:]], config)
     return _in_rounds(histories), {"policy": policy}, before
 
 
-def own_replies(policy_name: str, *, rounds: int):
+def own_replies(policy_name: str, name: str):
     """Four steps on the policy's own replies."""
     policy, tokenizer = start(policy_name)
     before = snapshot(policy=policy)
-    histories = train_on_own_replies(
-        policy, tokenizer, short_instructions(12), by_reward(vowels),
-        _preference_config(policy_name, steps=4), rounds=rounds, max_new_tokens=NEW,
-    )  # fmt: skip
+    config = PreferenceConfig(**small(policy_name, batch_size=3, steps=4))
+    histories = method(name).trainer()(
+        policy, tokenizer, short_instructions(12), by_reward(vowels), config, max_new_tokens=NEW
+    )
     return _in_rounds(histories), {"policy": policy}, before
 
 
-def _in_rounds(histories) -> Rows:
+def _in_rounds(histories) -> list[dict[str, Any]]:
     return [{"round": i, **row} for i, h in enumerate(histories) for row in h.to_rows()]
 
 
-def unpaired(policy_name: str, *, weigh: bool = False, **changes):
+def unpaired(policy_name: str, name: str = "kto", *, weigh: bool = False, beta: float = 0.1):
     """Five steps of unpaired feedback."""
     policy, tokenizer = start(policy_name)
     rows = [row for pair in pairs(tokenizer) for row in pair][:11]
     liked = [i % 2 == 0 for i in range(len(rows))]
+    train = method(name).trainer()
     if weigh:
-        changes["liked_weight"], changes["disliked_weight"] = balanced(liked)
+        up, down = balanced(liked)
+        loss = partial(kto_loss, beta=beta, liked_weight=up, disliked_weight=down)
+        train = partial(train, loss=loss)
     before = snapshot(policy=policy)
-    config = UnpairedConfig(**small(policy_name, batch_size=4, **changes))
-    history = train_unpaired(policy, tokenizer, rows, liked, config)
+    config = method(name).settings(**small(policy_name, batch_size=4))
+    history = train(policy, tokenizer, rows, liked, config)
     return history.to_rows(), {"policy": policy}, before
 
 
-def rl(policy_name: str, *, lora: bool = False, **changes):
-    """Five rollouts of reinforcement learning without a critic, two updates with each."""
+def groups(
+    policy_name: str,
+    name: str,
+    *,
+    general: bool = False,
+    lora: bool = False,
+    objective: Callable | None = None,
+    **changes,
+):
+    """Five rollouts without a critic, two updates with each."""
     policy, tokenizer = start(policy_name)
     if lora:
         policy = add_lora(policy, rank=4)
+    m = method(name)
     settings = {"prompts": 2, "group_size": 3, "epochs": 2, "max_new_tokens": NEW}
-    config = RlConfig(**short(policy_name, **settings | changes))
+    settings |= m.config | changes
+    needs = {"step_rewards": every_third} if m.needs else {}
+    train, kind = m.trainer(**needs), m.settings
+    if general:
+        train, kind = train_policy, partial(PolicyConfig, beta=0.04)
+    if objective is not None:
+        train = partial(train, objective=objective)
     before = snapshot(policy=policy)
-    history = train_rl(
-        policy, tokenizer, problems(), with_letter, config, watch={"brevity": brevity},
-        steps=every_third if config.advantage == "process" else None,
+    history = train(
+        policy, tokenizer, problems(), with_letter, kind(**short(policy_name, **settings)),
+        watch={"brevity": brevity},
     )  # fmt: skip
     return history.to_rows(), {"policy": policy}, before
 
@@ -295,56 +272,78 @@ def draw(policy_name: str, *, temperature: float, group_size: int = 3):
     return rows, {}, {}
 
 
-LOOPS = {
+# By the end of a row's loop.
+FAMILIES = {
     "train_sft": sft,
+    "train_supervised": sft,
     "train_reward": reward,
-    "train_ppo": ppo,
+    "train_rankings": reward,
+    "train_dpo": preference,
     "train_preference": preference,
     "train_stepwise": stepwise,
     "train_on_own_replies": own_replies,
     "train_unpaired": unpaired,
-    "train_rl": rl,
+    "train_grpo": groups,
+    "train_policy": groups,
 }
 
 
 def _registry_cases() -> dict[str, Callable]:
-    """Every row of the registry with its settings; rows that a function makes have its option."""
-    options = {"lora": {"lora": True}, "pairwise": {"both": True}}
-    options |= {"dpop": {"fallen": True}, "aot": {"fallen": True}}
-    return {
-        name: partial(LOOPS[row.loop], **(row.settings | options.get(name, {})))
-        for name, row in REGISTRY.items()
-    }
+    """Every row of the registry with its settings; what no row can say are options."""
+    options = {"lora": {"lora": True}, "dpop": {"fallen": True}, "aot": {"fallen": True}}
+    cases = {}
+    for name, row in registry().items():
+        family = FAMILIES.get(row.loop.rsplit(".", 1)[1])
+        if "value_model" in row.needs:
+            family = ppo_in_general
+        cases[name] = partial(family, name=name, **options.get(name, {}))
+    # An essay's reference is its policy; the recorded runs start away from theirs.
+    return cases | {"ppo": ppo, "dpo": partial(preference, train=train_preference, name="dpo")}
 
 
-def _rl_like(name: str, **changes) -> Callable:
-    return partial(rl, **(method(name).settings | changes))
-
-
+ALL_OPTIONS = partial(adjusted_bradley_terry, margin=0.5, label_smoothing=0.1, centering=0.01)
 # What the registry's rows leave out: options together, and paths that no default takes.
 MORE: dict[str, Callable] = {
     "sft_dropout": partial(sft, dropout=True),  # of GPT-2, whatever the model's name
-    "reward_all_options": partial(reward, margin=0.5, label_smoothing=0.1, centering=0.01),
+    "reward_all_options": partial(reward, train=partial(train_rankings, pair_loss=ALL_OPTIONS)),
     "ppo_options": partial(
-        ppo, target_kl=1.0, rewards="normalised", ptx=0.5, watch=True, missing_eos=None, epochs=1
+        ppo_in_general, critic={"target_kl": 1.0, "scores": "normalised"}, ptx=0.5, watch=True,
+        epochs=1,
     ),
     "ppo_missing_eos": partial(ppo, missing_eos=-1.0),
     "ppo_one_minibatch": partial(ppo, minibatches=1, lam=1.0, clip=0.1, seed=1),
     "dpo_own_reference": partial(preference, own_reference=True, seed=1),
-    "wpo_tail": partial(preference, weigh=True, tail=0.3),
+    "wpo_tail": partial(preference, name="wpo", tail=0.3),
     "kto_balanced": partial(unpaired, weigh=True, beta=0.3),
-    "grpo_one_epoch": _rl_like("grpo", epochs=1),
-    "dapo_options": _rl_like("dapo", options={"clip": 0.1, "clip_high": 0.28}),
-    "reinforce_kl_reward": _rl_like("reinforce", beta=0.1, kl="reward"),
-    "grpo_lora": _rl_like("grpo", lora=True),
+    "grpo_one_epoch": partial(groups, name="grpo", epochs=1),
+    "dapo_options": partial(
+        groups, name="dapo", objective=partial(clipped, clip=0.1, clip_high=0.28)
+    ),
+    "reinforce_kl_reward": partial(groups, name="reinforce", beta=0.1, kl="reward"),
+    "grpo_lora": partial(groups, name="grpo", lora=True),
     "sample": partial(draw, temperature=1.0),
     "sample_half": partial(draw, temperature=0.5, group_size=1),
     "sample_greedy": partial(draw, temperature=0.0, group_size=1),
-}
+}  # fmt: skip
 CASES: dict[str, Callable] = _registry_cases() | MORE
+
+# What an essay trains, by the general loop of its family: the same numbers are recorded for both.
+IN_GENERAL: dict[str, Callable] = {
+    "sft": partial(sft, train=train_supervised),
+    "sft_dropout": partial(sft, train=train_supervised, dropout=True),
+    "bradley_terry": partial(reward, train=train_rankings),
+    "ppo": ppo_in_general,
+    "ppo_missing_eos": partial(ppo_in_general, critic={"missing_eos": -1.0}),
+    "dpo_own_reference": partial(preference, train=train_preference, own_reference=True, seed=1),
+    "grpo": partial(groups, name="grpo", general=True),
+    "grpo_one_epoch": partial(groups, name="grpo", general=True, epochs=1),
+    "grpo_lora": partial(groups, name="grpo", general=True, lora=True),
+}
 
 
 if __name__ == "__main__":
+    import sys
+
     from golden_record import record
 
-    record()
+    record(sys.argv[1:])

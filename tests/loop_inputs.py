@@ -8,12 +8,14 @@ import torch
 from tiny_models import small_tokenizer
 from torch import Tensor
 
+from minialign.algorithms.dpo import DpoConfig
+from minialign.algorithms.grpo import GrpoConfig
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.reward_model import RewardConfig
 from minialign.algorithms.sft import SftConfig
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.tokens import encode
-from minialign.variants.loops.policy_loop import RlConfig
+from minialign.variants.loops.policy_loop import PolicyConfig
 from minialign.variants.loops.preference_loop import PreferenceConfig
 from minialign.variants.loops.unpaired_loop import UnpairedConfig
 from minialign.world.tasks import instructions
@@ -44,6 +46,7 @@ FEEDBACK = [encode(TOKENIZER, q, a) for q, a, _ in FEEDBACK_TEXTS]
 LIKED = [liked for *_, liked in FEEDBACK_TEXTS]
 
 PROMPTS = ["the cat", "what is 2 plus 3?", "a dog", "the red house", "it is"]
+ASK = [{"prompt": prompt} for prompt in PROMPTS]
 PROMPT_ROWS = [{"prompt": p, "numbers": (2, 3), "bonus": b} for p, b in (
     ("what is 2 plus 3?", 0.0), ("the cat", 1.0), ("a dog", 2.0), ("it is", 3.0)
 )]  # fmt: skip
@@ -59,7 +62,14 @@ SMALL = {
     UnpairedConfig: {
         "steps": 4, "batch_size": 4, "warmup": 1, "save_every": 2, "learning_rate": 1e-3,
     },
-    RlConfig: {
+    DpoConfig: {
+        "steps": 4, "batch_size": 2, "warmup": 1, "save_every": 2, "learning_rate": 1e-3,
+    },
+    GrpoConfig: {
+        "steps": 2, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "save_every": 2,
+        "learning_rate": 1e-3,
+    },
+    PolicyConfig: {
         "steps": 2, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "save_every": 2,
         "learning_rate": 1e-3,
     },

@@ -11,11 +11,10 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms import reward_model as reward_loop
-from minialign.algorithms import sft
+from minialign.algorithms.dpo import DpoConfig, train_dpo
 from minialign.algorithms.reward_model import RewardConfig, train_reward
 from minialign.algorithms.sft import SftConfig, train_sft
-from minialign.core import optim
+from minialign.core import models
 from minialign.core.batching import collate
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models import frozen_reference
@@ -25,9 +24,7 @@ from minialign.core.models.loading import add_lora, load_policy, parameter_count
 from minialign.core.packing import pack
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode, end_ids, prompt_ids
-from minialign.variants.loops import policy_loop, preference_loop
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
-from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 
 ASKED = ["what is 2 plus 3?", "a dog", "the cat sat on the mat"]
 SAID = [("it is 5.", "the cat."), ("ran to the red house.", "sat"), ("it is 5.", "what?")]
@@ -40,19 +37,11 @@ Pair = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 @contextlib.contextmanager
 def in_float32():
     """No bfloat16, so that logprobs can be compared digit by digit."""
-    modules = [
-        m
-        for m in (optim, preference_loop, policy_loop, sft, reward_loop)
-        if hasattr(m, "fast_matmul")
-    ]
-    kept = [module.fast_matmul for module in modules]
-    for module in modules:
-        module.fast_matmul = lambda device: contextlib.nullcontext()
+    kept, models.fast_dtype = models.fast_dtype, lambda device: torch.float32
     try:
         yield
     finally:
-        for module, function in zip(modules, kept, strict=True):
-            module.fast_matmul = function
+        models.fast_dtype = kept
 
 
 def pairs(tokenizer: PreTrainedTokenizerBase) -> list[tuple]:
@@ -152,7 +141,7 @@ def rewards(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None
 def prefers(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """DPO: the first margin is that of a policy that equals its reference."""
     before = trained(policy)
-    history = train_preference(policy, tokenizer, pairs(tokenizer), PreferenceConfig(**FEW))
+    history = train_dpo(policy, tokenizer, pairs(tokenizer), DpoConfig(**FEW))
     assert abs(history["margin"][0]) < 1e-3 and moved(policy, before)
 
 
@@ -163,8 +152,8 @@ def reinforces(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     def longest(prompts, completions, completion_ids, **columns):
         return [float(sum(ids)) for ids in completion_ids]
 
-    config = RlConfig(steps=2, prompts=2, group_size=4, max_new_tokens=4, beta=0.1)
-    history = train_rl(policy, tokenizer, [{"prompt": p} for p in ASKED], longest, config)
+    config = PolicyConfig(steps=2, prompts=2, group_size=4, max_new_tokens=4, beta=0.1)
+    history = train_policy(policy, tokenizer, [{"prompt": p} for p in ASKED], longest, config)
     assert max(history["off"]) < 1e-3 and moved(policy, before)
 
 

@@ -5,31 +5,43 @@ from __future__ import annotations
 import pytest
 from tiny_models import small_tokenizer, tiny_llama
 
+from minialign.algorithms.grpo import GrpoConfig, train_grpo
 from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.core.models.heads import ValueModel
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 
 TOKENIZER = small_tokenizer()
 PROMPTS = ["what is 2 plus 3?", "the cat", "a dog", "it is"]
 CHAT = [{"role": "user", "content": "the cat"}]
 
 
+FEW = {"steps": 1, "prompts": 4, "max_new_tokens": 4, "learning_rate": 1e-3}
+
+
+def rows_of(rows):
+    return rows or [{"prompt": prompt} for prompt in PROMPTS]
+
+
 def grpo(reward, rows=None, policy=None, **more):
-    rows = rows or [{"prompt": prompt} for prompt in PROMPTS]
-    config = RlConfig(steps=1, prompts=4, group_size=2, max_new_tokens=4, learning_rate=1e-3)
-    return train_rl(policy or tiny_llama(), TOKENIZER, rows, reward, config, **more)
+    config = GrpoConfig(**FEW, group_size=2)
+    return train_grpo(policy or tiny_llama(), TOKENIZER, rows_of(rows), reward, config, **more)
+
+
+def general(reward, rows=None, policy=None, **more):
+    config = PolicyConfig(**FEW, group_size=2)
+    return train_policy(policy or tiny_llama(), TOKENIZER, rows_of(rows), reward, config, **more)
 
 
 def ppo(reward, rows=None, policy=None, **more):
     policy = policy or tiny_llama()
-    critic = ValueModel.from_policy(policy)
-    config = PpoConfig(
-        steps=1, prompts=4, epochs=1, minibatches=1, max_new_tokens=4, missing_eos=None
-    )
-    return train_ppo(policy, critic, TOKENIZER, rows or PROMPTS, reward, config, **more)
+    config = PpoConfig(**FEW, epochs=1, minibatches=1, missing_eos=None)
+    return train_ppo(
+        policy, TOKENIZER, rows_of(rows), reward, config,
+        value_model=ValueModel.from_policy(policy), **more,
+    )  # fmt: skip
 
 
-LOOPS = {"train_rl": grpo, "train_ppo": ppo}
+LOOPS = {"train_grpo": grpo, "train_policy": general, "train_ppo": ppo}
 loops = pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 
 

@@ -148,7 +148,8 @@ def train_grpo(
                         logprobs, rollout.logprobs[part], ref_logprobs[part], advantages[part],
                         clip=config.clip, beta=config.beta,
                     )  # fmt: skip
-                    loss += run.backward((weights[part] * per_token).sum(), logprobs=logprobs)
+                    part_loss = (weights[part] * per_token).sum()
+                    loss += run.backward(part_loss, advantages=advantages, logprobs=logprobs)
                 run.update()
             # 4. Watch.
             kl = masked_sum(rollout.logprobs - ref_logprobs, mask).mean()

@@ -116,21 +116,6 @@ def masked_mean(values: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
     return kept.sum(dim) / mask.sum(dim).clamp(min=1)
 
 
-def by_length(
-    compute: Callable[[Tensor, Tensor], Tensor], ids: Tensor, mask: Tensor, size: int = 32
-) -> Tensor:
-    """compute(ids, mask) -> (B, T) for rows padded on the right, without most of the padding.
-
-    Rows of like length are computed together, cut to the longest of them; the rest is 0.
-    """
-    lengths = mask.sum(1)
-    found = torch.zeros(ids.shape, device=ids.device)
-    for rows in lengths.argsort().split(size):
-        width = int(lengths[rows].max())
-        found[rows, :width] = compute(ids[rows, :width], mask[rows, :width]).float()
-    return found
-
-
 def bounded_exp(
     log_ratio: Tensor, exp: Callable[[Tensor], Tensor] = torch.exp, most: float = MAX_NATS
 ) -> Tensor:

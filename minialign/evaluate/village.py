@@ -1,8 +1,8 @@
 """Measuring: every number comes with its error.
 
 `judge` asks a policy held-out instructions and reads each reply through the world's checkers and
-gold utility; means, shares and their intervals are those of `intervals`, which may be called from
-here too; the rest are the field's common statistics. Methods never see any of this.
+gold utility; means, shares and their intervals are those of `statistics`. Methods never see any of
+this.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from minialign.core.checkpoint import identity
 from minialign.core.sampling import Rollout
 from minialign.core.tokens import pieces
 from minialign.rewards import Completions, Reward, by_column, numbers_or_none, texts_of
@@ -81,7 +82,7 @@ def soft_overlong(limit: int, margin: int) -> Reward:
     """0 up to limit - margin tokens, then down linearly to -1 at the limit.
 
     Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 13. Reads the column completion_ids, as TRL
-    and `train_rl` give it.
+    and the loops give it.
 
     >>> soft_overlong(limit=10, margin=4)(["?"] * 3, [""] * 3, completion_ids=[[1] * 6, [1] * 8,
     ...     [1] * 12])
@@ -163,10 +164,7 @@ def weighted(parts: Mapping[str, tuple[Reward, float]]) -> Reward:
         missing = rewards.isnan()
         return numbers_or_none(rewards.nansum(0).masked_fill(missing.all(0), math.nan))
 
-    def identity() -> str:
-        return " + ".join(f"{w} {name}: {identity(one)}" for name, (one, w) in parts.items())
-
-    reward.identity = identity
+    reward.identity = lambda: " + ".join(f"{w} {n}: {identity(x)}" for n, (x, w) in parts.items())
     return reward
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
@@ -24,6 +24,7 @@ import pandas as pd
 FILE = Path(__file__).with_name("methods.toml")
 # Arguments of a loop that are made of what a method needs: name -> the need.
 MADE_OF = {"critic": "value_model", "extra_loss": "demonstrations"}
+REQUIRED = ("idea", "paper", "arxiv", "notebook", "loop")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Method:
     name: str
     idea: str  # in a few words
     paper: str  # authors and year
-    arxiv: str  # identifier, "" where there is none
+    arxiv: str  # identifier, "" where there is none, and why_no_arxiv says why
     notebook: int  # where the course teaches it
     loop: str  # the essay or the general loop, below minialign
     config: dict[str, Any] = field(default_factory=dict)  # fields of the loop's config
@@ -41,12 +42,11 @@ class Method:
     functions: dict[str, Any] = field(default_factory=dict)  # argument -> function of variants
     made_by: str = ""  # the function, below minialign, that makes what the loop is given
     needs: tuple[str, ...] = ()  # what else the loop must be given
+    why_no_arxiv: str = ""
 
     def settings(self, **changes: Any) -> Any:
         """The loop's config with this method's settings, and changes to them."""
-        function = _named(self.loop)
-        kind = inspect.signature(function).parameters["config"].annotation.split(" | ")[0]
-        return getattr(inspect.getmodule(function), kind)(**{**self.config, **changes})
+        return _config_of(_named(self.loop))(**{**self.config, **changes})
 
     def trainer(self, **needs: Any) -> Callable:
         """The loop with this method's functions in their places.
@@ -86,15 +86,83 @@ def _function(entry: str | dict[str, Any]) -> Callable:
 
 @cache
 def registry() -> dict[str, Method]:
-    """name -> method, in the order of the course."""
+    """name -> method, in the order of the course.
+
+    Raises:
+        ValueError: if a row of the file is not what the loops take, by row and key.
+    """
+    return read(FILE.read_text())
+
+
+def read(text: str) -> dict[str, Method]:
+    """name -> method of a text in TOML, each key checked against what its loop takes."""
     own = set(Method.__dataclass_fields__) - {"name", "functions"}
     methods = {}
-    for name, entry in tomllib.loads(FILE.read_text()).items():
+    for name, entry in tomllib.loads(text).items():
         fields = {key: value for key, value in entry.items() if key in own}
         functions = {key: value for key, value in entry.items() if key not in own}
+        if missing := [key for key in REQUIRED if key not in fields]:
+            raise ValueError(f"row {name} has no {missing[0]}; add it")
         fields["needs"] = tuple(fields.get("needs", ()))
         methods[name] = Method(name, functions=functions, **fields)
+        _check(methods[name])
     return methods
+
+
+def _check(row: Method) -> None:
+    """Raise ValueError for the first key of a row that names nothing."""
+    loop = _looked_up(row.name, "loop", row.loop)
+    takes = set(inspect.signature(loop).parameters)
+    for kind, keys in (("arguments", row.arguments), ("functions", row.functions)):
+        _subset(row.name, f"{row.loop} for its {kind}", keys, takes)
+    made_of = {MADE_OF[key] for key in row.functions if key in MADE_OF}
+    _subset(row.name, f"{row.loop} for its needs", row.needs, takes | made_of)
+    if missing := sorted(made_of - set(row.needs)):
+        raise ValueError(f"row {row.name} is made of {missing[0]}; add it to needs")
+    config = _config_of(loop)
+    _subset(row.name, config.__name__, row.config, config.__dataclass_fields__)
+    if row.made_by:
+        _looked_up(row.name, "made_by", row.made_by)
+    for key, entry in row.functions.items():
+        if not isinstance(entry, str | dict):
+            raise ValueError(
+                f"row {row.name}: {key} is {entry!r}; name a function of variants, or give a table "
+                "of one and its settings"
+            )
+        path = entry if isinstance(entry, str) else entry.get("function", "")
+        function = _looked_up(row.name, key, f"variants.{path}")
+        settings = {} if isinstance(entry, str) else set(entry) - {"function"}
+        _subset(row.name, path, settings, inspect.signature(function).parameters)
+    if not row.arxiv and not row.why_no_arxiv:
+        raise ValueError(f"row {row.name} has no arxiv; give the identifier, or why_no_arxiv")
+    try:
+        row.settings()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"row {row.name}, config: {error}") from error
+
+
+def _looked_up(row: str, key: str, path: str) -> Callable:
+    """`_named`, or an error that says which row names what is not there."""
+    try:
+        return _named(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"row {row}, {key}: there is no minialign.{path}; name a function that there is"
+        ) from error
+
+
+def _subset(row: str, what: str, keys: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValueError for the first key that is not known."""
+    if strange := [key for key in keys if key not in known]:
+        raise ValueError(
+            f"row {row}: {what} takes no {strange[0]!r}; use one of {', '.join(sorted(known))}"
+        )
+
+
+def _config_of(loop: Callable) -> type:
+    """The dataclass of a loop's settings."""
+    name = inspect.signature(loop).parameters["config"].annotation.split(" | ")[0]
+    return getattr(inspect.getmodule(loop), name)
 
 
 def method(name: str) -> Method:

@@ -22,13 +22,14 @@ def _inside(mask: Tensor, *tensors: Tensor) -> list[Tensor]:
     return [torch.where(mask.bool(), tensor, 0.0) for tensor in tensors]
 
 
-def reinforce(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
-    """logprob times advantage: (B, T) each, 0 outside the mask.
+def reinforce(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
+    """logprob times advantage: (B, T) each, 0 outside the mask; who sampled is not read.
 
     Its gradient on the policy's own samples is the policy gradient on average: Williams 1992,
     "Simple statistical gradient-following algorithms for connectionist reinforcement learning".
 
-    >>> reinforce(torch.tensor([[-2.0]]), torch.tensor([[3.0]]), torch.ones(1, 1))
+    >>> logprobs, one = torch.tensor([[-2.0]]), torch.ones(1, 1)
+    >>> reinforce(logprobs, logprobs, 3 * one, one)
     tensor([[-6.]])
     """
     logprobs, advantages = _inside(mask, logprobs, advantages.detach())

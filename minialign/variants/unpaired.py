@@ -30,11 +30,18 @@ def kto_loss(
         liked_weight: lambda_D of the paper.
         disliked_weight: lambda_U.
 
+    Raises:
+        ValueError: if a weight is not above 0.
+
     A liked completion 10 nats up, kl 0: 1 - sigmoid(1) = 0.2689.
 
     >>> kto_loss(torch.tensor([10.0, 10.0]), torch.tensor([True, False]), 0.0)
     tensor([0.2689, 0.7311])
     """
+    if not min(liked_weight, disliked_weight) > 0:
+        raise ValueError(
+            f"liked_weight={liked_weight}, disliked_weight={disliked_weight}: use above 0"
+        )
     lead = beta * (logratios - torch.as_tensor(kl).detach())
     liked = liked.bool()
     weight = torch.where(liked, liked_weight, disliked_weight)

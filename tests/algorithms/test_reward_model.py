@@ -6,19 +6,20 @@ from functools import partial
 
 import pytest
 import torch
-from loop_inputs import small
-from same_weights import weights
+from loop_inputs import small, stop_at
+from same_weights import same, weights
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 
-from minialign.algorithms.reward_model import RewardConfig, train_reward
+from minialign.algorithms.reward_model import RewardConfig, bradley_terry, train_reward
 from minialign.core.batching import Row, collate
 from minialign.core.models.architecture import disable_dropout
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import add_lora
 from minialign.core.tokens import encode
 from minialign.rewards.learnt import reward_model_score, score_rows, set_zero
-from minialign.variants import methods
-from minialign.variants.reward_losses import both_orders, bradley_terry
+from minialign.variants.loops.offline_loop import train_rankings
+from minialign.variants.methods import method, table
+from minialign.variants.reward_losses import both_orders, plackett_luce, split_pairs
 
 TOKENIZER = small_tokenizer()
 PAD = TOKENIZER.pad_token_id
@@ -29,6 +30,7 @@ PAIRS = [
 ]  # fmt: skip
 settings = partial(small, RewardConfig)
 METRICS = ["loss", "accuracy", "gap", "grad_norm", "learning_rate"]
+BOTH = pytest.mark.parametrize("train", [train_reward, train_rankings])
 
 
 def model(kind: str = "llama", seed: int = 0) -> RewardModel:
@@ -77,7 +79,7 @@ def test_the_policy_keeps_its_own_weights():
 
 @pytest.mark.parametrize("lora", [False, True])
 def test_saving_keeps_the_head_and_the_adapters(tmp_path, lora: bool):
-    """Trap 48."""
+    """Trap 48: adapters alone would come back with a new head."""
     scorer = model()
     if lora:
         scorer.body = add_lora(scorer.body, rank=2)
@@ -94,13 +96,14 @@ def test_saving_keeps_the_head_and_the_adapters(tmp_path, lora: bool):
         RewardModel.from_pretrained(tmp_path / "policy")
 
 
-def test_two_steps_log_the_metrics_and_the_loss_is_the_pairs_mean():
+@BOTH
+def test_two_steps_log_the_metrics_and_the_loss_is_the_pairs_mean(train):
     scorer, seen = model(), []
     batch = collate([row for pair in PAIRS for row in pair], PAD)
     with torch.no_grad():
         scores = scorer(batch.input_ids, batch.attention_mask).view(-1, 2)
     config = settings(steps=2, batch_size=4)
-    history = train_reward(scorer, TOKENIZER, PAIRS, config, on_step=seen.append)
+    history = train(scorer, TOKENIZER, PAIRS, config, on_step=seen.append)
     assert history.names == METRICS and len(seen) == 2 and not scorer.training
     expected = bradley_terry(scores[:, 0], scores[:, 1]).mean().item()
     assert history["loss"][0] == pytest.approx(expected, abs=0.02)  # bfloat16 in the loop
@@ -119,64 +122,75 @@ def test_the_zero_is_set_on_some_replies_and_changes_no_comparison():
     torch.testing.assert_close(after - after[0], before - before[0])
 
 
-@pytest.mark.parametrize("name", methods.table("train_reward").index)
-def test_every_variant_of_the_registry_runs(name: str):
-    scorer, config = model(), settings(steps=2, **methods.method(name).settings)
+@pytest.mark.parametrize("name", table("train_reward", "train_rankings").index)
+def test_every_variant_of_the_registry_runs_on_pairs(name: str):
+    scorer = model()
     before = weights(scorer)
-    assert len(train_reward(scorer, TOKENIZER, PAIRS, config)) == 2
-    assert any(not torch.equal(a, b) for a, b in zip(before, weights(scorer), strict=True))
+    train = method(name).trainer()
+    assert len(train(scorer, TOKENIZER, PAIRS, settings(steps=2))) == 2
+    assert not same(before, weights(scorer))
 
 
-@pytest.mark.parametrize("loss", ["bradley_terry", "plackett_luce", "split_pairs"])
-def test_training_learns_who_wins(loss: str):
-    rankings = PAIRS
-    if loss != "bradley_terry":
-        rankings = [
-            (*pair, encode(TOKENIZER, p, "a dog ran"))
-            for p, pair in zip(PROMPTS, PAIRS, strict=True)
-        ]
-    config = settings(steps=30, batch_size=4, learning_rate=1e-2, loss=loss)
-    history = train_reward(model(), TOKENIZER, rankings, config)
+RANKINGS = [
+    (*pair, encode(TOKENIZER, p, "a dog ran")) for p, pair in zip(PROMPTS, PAIRS, strict=True)
+]
+
+
+@pytest.mark.parametrize(
+    ("train", "rows"),
+    [(train_reward, PAIRS), (train_rankings, PAIRS),
+     (partial(train_rankings, loss=plackett_luce), RANKINGS),
+     (partial(train_rankings, loss=split_pairs), RANKINGS)],
+    ids=["essay", "loop", "plackett_luce", "split_pairs"],
+)  # fmt: skip
+def test_training_learns_who_wins(train, rows):
+    config = settings(steps=30, batch_size=4, learning_rate=1e-2)
+    history = train(model(), TOKENIZER, rows, config)
     assert history["accuracy"][-1] == 1.0 and history["loss"][-1] < 0.3 * history["loss"][0]
 
 
-def test_one_seed_gives_one_result_and_resuming_changes_nothing(tmp_path):
-    class Stop(Exception):
-        """Stands for a kill."""
-
-    def stop(metrics: dict) -> None:
-        seen.append(metrics)
-        if len(seen) == 3:
-            raise Stop
-
-    straight, seen = model(), []
-    expected = train_reward(straight, TOKENIZER, PAIRS, settings())
-    with pytest.raises(Stop):
-        train_reward(
-            model(), TOKENIZER, PAIRS, settings(), on_step=stop, checkpoint_dir=tmp_path / "run"
-        )
+@BOTH
+def test_one_seed_gives_one_result_and_resuming_changes_nothing(tmp_path, train):
+    straight, saved = model(), {"checkpoint_dir": tmp_path / "run"}
+    expected = train(straight, TOKENIZER, PAIRS, settings())
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), TOKENIZER, PAIRS, settings(), on_step=stop_at(3), **saved)
     resumed = model(seed=5)
-    history = train_reward(resumed, TOKENIZER, PAIRS, settings(), checkpoint_dir=tmp_path / "run")
+    history = train(resumed, TOKENIZER, PAIRS, settings(), **saved)
     assert history.to_rows() == expected.to_rows()
-    assert all(torch.equal(a, b) for a, b in zip(weights(resumed), weights(straight), strict=True))
+    assert same(weights(resumed), weights(straight))
     with pytest.raises(ValueError, match="delete the folder to start anew"):
-        train_reward(model(), TOKENIZER, PAIRS[:3], settings(), checkpoint_dir=tmp_path / "run")
+        train(model(), TOKENIZER, PAIRS[:3], settings(), **saved)
 
 
-def test_what_cannot_be_ranked_is_refused():
-    with pytest.raises(ValueError, match="ranking 0 holds the same text twice"):
-        train_reward(model(), TOKENIZER, [(PAIRS[0][0], PAIRS[0][0])], settings())
-    with pytest.raises(ValueError, match=r"rankings of \[2, 3\] replies"):
-        rows = (*PAIRS[0], PAIRS[1][0])
-        train_reward(model(), TOKENIZER, [PAIRS[0], rows], settings(loss="plackett_luce"))
+@BOTH
+def test_what_cannot_be_ranked_is_refused(train):
+    with pytest.raises(ValueError, match="ranking 0 holds the same completion twice"):
+        train(model(), TOKENIZER, [(PAIRS[0][0], PAIRS[0][0])], settings())
+    with pytest.raises(ValueError, match=r"rankings of \[2, 3\] completions"):
+        train(model(), TOKENIZER, [PAIRS[0], RANKINGS[0]], settings())
+    with pytest.raises(ValueError, match="each of 2 completions; split or cut the others"):
+        train(model(), TOKENIZER, RANKINGS, settings())
     with pytest.raises(ValueError, match="0 rankings"):
-        train_reward(model(), TOKENIZER, [], settings())
-    with pytest.raises(ValueError, match="loss is 'x'"):
-        settings(loss="x")
-    with pytest.raises(ValueError, match="belong to bradley_terry"):
-        settings(loss="split_pairs", margin=1.0)
-    with pytest.raises(ValueError, match="all must be positive"):
-        settings(steps=0)
+        train(model(), TOKENIZER, [], settings())
+
+
+def test_a_loss_of_rankings_takes_any_length_but_one_length():
+    train = partial(train_rankings, loss=plackett_luce)
+    with pytest.raises(ValueError, match="all of the same length, 2 or more"):
+        train(model(), TOKENIZER, [PAIRS[0], RANKINGS[0]], settings())
+    assert len(train(model(), TOKENIZER, RANKINGS, settings(steps=1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"steps": 0}, "steps is 0; use 1 or more"),
+     ({"batch_size": 0}, "batch_size is 0; use 1 or more"),
+     ({"learning_rate": 0.0}, r"learning_rate is 0\.0; use a number above 0")],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings(**changes)
 
 
 def test_a_model_of_pairs_reads_both_replies_and_learns_who_wins():

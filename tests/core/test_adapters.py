@@ -157,7 +157,8 @@ def test_ppo_trains_adapters_of_policy_and_critic():
     def length(prompts, completions, **columns):
         return [float(len(text)) for text in completions]
 
-    train_ppo(policy, critic, TOKENIZER, [q for q, *_ in PAIR_TEXTS], length, config)
+    rows = [{"prompt": q} for q, *_ in PAIR_TEXTS]
+    train_ppo(policy, TOKENIZER, rows, length, config, value_model=critic)
     assert (said(policy) - said(tiny_llama())).abs().max() > 1e-7
 
 

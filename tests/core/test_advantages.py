@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minialign.core.advantages import gae, returns_to_go, whiten
+from minialign.core.advantages import gae, token_rewards, whiten
 
 MASK = torch.tensor([[0, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]])
 
@@ -45,7 +45,9 @@ def test_gae_is_its_definition_wherever_the_completion_stands(discount, lam, cut
 def test_lambda_1_is_return_minus_value_and_lambda_0_the_temporal_difference():
     rewards, values, kept = drawn(0), drawn(1), MASK.bool()
     full = gae(rewards, values, MASK, lam=1.0)
-    torch.testing.assert_close(full[kept], (returns_to_go(rewards, MASK) - values)[kept])
+    for i, row in enumerate(kept):
+        to_go = rewards[i][row].flip(0).cumsum(0).flip(0)
+        torch.testing.assert_close(full[i][row], to_go - values[i][row])
     short = gae(rewards, values, MASK, lam=0.0)
     expected = rewards[0, 1] + values[0, 2] - values[0, 1]
     torch.testing.assert_close(short[0, 1], expected)
@@ -88,7 +90,13 @@ def test_equal_advantages_are_no_noise_after_whitening():
     assert kept.tolist() == [[3.0, 0.0]]
 
 
-def test_returns_to_go_by_hand():
-    rewards = torch.tensor([[7.0, 1.0, 2.0, 4.0, 7.0]])
-    found = returns_to_go(rewards, torch.tensor([[0, 1, 1, 1, 0]]))
-    assert found.tolist() == [[0.0, 7.0, 6.0, 4.0, 0.0]]
+def test_rewards_of_tokens_add_up_to_the_score_less_the_penalty():
+    """By hand: the last completion token has the score, wherever it stands; beta times KL each."""
+    scores = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+    kl = drawn(3)
+    found = token_rewards(scores, torch.where(MASK.bool(), kl, 1e6), MASK, beta=0.1)
+    for i, row in enumerate(MASK.bool()):
+        expected = (-0.1 * kl[i][row]).tolist()
+        expected[-1] += scores[i].item()
+        assert found[i][row].tolist() == pytest.approx(expected)
+        assert (found[i][~row] == 0).all()

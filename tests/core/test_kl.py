@@ -158,7 +158,7 @@ def test_every_estimator_is_zero_at_equality():
 
 
 def test_one_token_k1_as_a_loss_has_no_expected_gradient():
-    """Trap 3."""
+    """Trap 3: it is noise alone."""
     policy, reference = far(6, 1)
     found = expected_gradient(policy, k1(*both(policy, reference)))
     torch.testing.assert_close(found, zero(found))
@@ -166,14 +166,14 @@ def test_one_token_k1_as_a_loss_has_no_expected_gradient():
 
 
 def test_one_token_k2_as_a_loss_has_the_gradient_of_the_reverse_kl():
-    """Trap 4."""
+    """Trap 4: of KL(policy || reference)."""
     policy, reference = far(6, 1)
     found = expected_gradient(policy, k2(*both(policy, reference)))
     torch.testing.assert_close(found, gradient(policy, exact_kl(policy, reference)))
 
 
 def test_one_token_k3_as_a_loss_has_the_gradient_of_the_forward_kl():
-    """Trap 4."""
+    """Trap 4: of KL(reference || policy)."""
     policy, reference = far(6, 1)
     found = expected_gradient(policy, k3(*both(policy, reference)))
     torch.testing.assert_close(found, gradient(policy, exact_kl(reference, policy)))

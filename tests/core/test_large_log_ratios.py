@@ -9,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from minialign.algorithms.dpo import dpo_loss
+from minialign.algorithms.grpo import grpo_loss
+from minialign.algorithms.ppo import value_loss
 from minialign.core.kl import ESTIMATORS, k3
 from minialign.variants import policy as objectives
 from minialign.variants import preference, reference_free, unpaired
-from minialign.variants.listwise import lipo_loss, rrhf_loss
-from minialign.variants.loops.preference_loop import PAIRED
+from minialign.variants.listwise import lambda_loss, order_loss
+from minialign.variants.methods import registry
 from minialign.variants.preference import DIVERGENCES, fdpo_loss
 from minialign.variants.ranks import RankLogprobs
 
@@ -21,16 +24,12 @@ TYPES = [torch.float32, torch.bfloat16]
 FAR = [-1000.0, -89.0, -20.0, 20.0, 60.0, 89.0, 1000.0]
 
 
-def reinforce(logprobs: Tensor, old: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
-    return objectives.reinforce(logprobs, advantages, mask)
-
-
 def whole_gspo(*given: Tensor) -> Tensor:
     return objectives.gspo(*given, per_token=False, clip=0.2, clip_high=0.2)
 
 
 OBJECTIVES: dict[str, Callable[..., Tensor]] = {
-    "reinforce": reinforce,
+    "reinforce": objectives.reinforce,
     "clipped": objectives.clipped,
     "gspo": objectives.gspo,
     "whole_gspo": whole_gspo,
@@ -99,12 +98,28 @@ def test_what_stands_outside_the_mask_reaches_no_gradient(name, bad):
     torch.testing.assert_close(found[:, 1:3], torch.autograd.grad(wanted.sum(), clean)[0])
 
 
-def test_the_critics_loss_reads_nothing_outside_the_mask():
-    bad = torch.tensor([[math.nan, 1.0]])
-    values = torch.tensor([[-math.inf, 0.5]], requires_grad=True)
-    loss = objectives.value_loss(values, bad, bad, torch.tensor([[0, 1]]))
-    loss.sum().backward()
-    assert loss.tolist() == [[0.0, 0.125]] and values.grad.tolist() == [[0.0, -0.5]]
+def test_the_critics_loss_weighs_nothing_outside_the_mask():
+    """The essay multiplies by weights that are 0 there; values are finite everywhere."""
+    mask = torch.tensor([[0.0, 1.0]])
+    bad = torch.tensor([[1e9, 1.0]])
+    values = torch.tensor([[-1e9, 0.5]], requires_grad=True)
+    loss = (mask / mask.sum() * value_loss(values, bad, bad)).sum()
+    loss.backward()
+    assert loss.item() == 0.125 and values.grad.tolist() == [[0.0, -0.5]]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0])
+@pytest.mark.parametrize("log_ratio", FAR)
+def test_the_essays_loss_is_finite(log_ratio, advantage, dtype):
+    """GRPO's, whose leash is to the policy that sampled: ratio and KL explode together."""
+    old = torch.full((1, 1), -1100.0, dtype=dtype)
+    logprobs = (old + log_ratio).requires_grad_()
+    loss = grpo_loss(logprobs, old, old, torch.full_like(old, advantage))
+    (found,) = torch.autograd.grad(loss.sum(), logprobs)
+    assert loss.isfinite().all() and found.isfinite().all()
+    if advantage < 0 and log_ratio >= 20 and dtype == torch.float32:
+        assert found.item() >= math.exp(19.0) * 0.99  # still pushed down
 
 
 # --- within the bound nothing changes -------------------------------------------------------------
@@ -165,11 +180,21 @@ def test_k3_goes_on_growing_beyond_the_bound():
 SUMS = [(-1.0, -1001.0), (-1001.0, -1.0), (-3001.0, -1.0), (-1.0, -3001.0), (-2000.0, -2000.0)]
 
 
+def essay(ranks: RankLogprobs) -> Tensor:
+    return dpo_loss(ranks.chosen_logratio, ranks.rejected_logratio)
+
+
 def pair_losses() -> dict[str, Callable[[RankLogprobs], Tensor]]:
-    found = dict(PAIRED)
+    """The essay's, those of every row of the registry, and f-DPO's with each divergence."""
+    found = {
+        name: row.trainer().keywords["loss"]
+        for name, row in registry().items()
+        if "loss" in row.functions and row.loop.endswith("train_preference")
+    }
+    assert len(found) > 25
     for name in DIVERGENCES:
         found[f"fdpo {name}"] = lambda pair, name=name: fdpo_loss(pair, divergence=name)
-    return found
+    return {"essay": essay, **found}
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -179,7 +204,9 @@ def test_losses_of_pairs_are_finite_a_thousand_nats_away(name, dtype):
     near = torch.full_like(chosen, -1.0)
     lengths = torch.full((len(SUMS),), 10)
     given = chosen.requires_grad_(), rejected.requires_grad_()
-    loss = pair_losses()[name](RankLogprobs(*given, near, near, lengths, lengths))
+    ranks = RankLogprobs.of(*given, near, near, (lengths, lengths))
+    assert ranks.logprobs.dtype == dtype
+    loss = pair_losses()[name](ranks)
     slopes = torch.autograd.grad(loss.float().sum(), given)
     assert loss.isfinite().all() and all(x.isfinite().all() for x in slopes)
     norm = torch.cat([x.float() for x in slopes]).norm()
@@ -188,9 +215,9 @@ def test_losses_of_pairs_are_finite_a_thousand_nats_away(name, dtype):
 
 def test_the_forward_kl_still_pulls_up_a_chosen_completion_that_vanished():
     pair = RankLogprobs.of([-100.0], [0.0])
-    pair.chosen.requires_grad_()
+    pair.logprobs.requires_grad_()
     fdpo_loss(pair, divergence="forward_kl").backward()
-    assert pair.chosen.grad.item() < -1e6
+    assert pair.logprobs.grad[0, 0].item() < -1e6
 
 
 @pytest.mark.parametrize("far", [-3000.0, -1000.0, 1000.0, 3000.0])
@@ -200,10 +227,10 @@ def test_losses_of_single_completions_and_rankings_are_finite(far):
     losses = [
         unpaired.kto_loss(ratios, labels, unpaired.mismatched_kl(ratios)),
         unpaired.kto_loss(ratios, ~labels, 0.0),
-        unpaired.bco_loss(ratios, labels, shift=far),
+        unpaired.bco_loss(ratios, labels, far),
         unpaired.bco_loss(ratios, ~labels),
-        lipo_loss(ratios[None], torch.tensor([[1.0, 0.0]])),
-        rrhf_loss(ratios[None], torch.tensor([[1.0, 0.0]])),
+        lambda_loss(ratios[None], torch.tensor([[1.0, 0.0]])),
+        order_loss(ratios[None], torch.tensor([[1.0, 0.0]])),
     ]
     for loss in losses:
         (found,) = torch.autograd.grad(loss.sum(), ratios, retain_graph=True)
@@ -213,7 +240,7 @@ def test_losses_of_single_completions_and_rankings_are_finite(far):
 def test_losses_without_a_reference_are_finite_for_a_certain_completion():
     """A mean logprob of 0 has infinite odds."""
     pair = RankLogprobs.of([0.0, -1e4], [-1e4, 0.0])
-    pair.chosen.requires_grad_()
+    pair.logprobs.requires_grad_()
     for loss in (reference_free.orpo_loss, reference_free.simpo_loss, preference.exo_loss):
-        (found,) = torch.autograd.grad(loss(pair).sum(), pair.chosen)
+        (found,) = torch.autograd.grad(loss(pair).sum(), pair.logprobs)
         assert found.isfinite().all()

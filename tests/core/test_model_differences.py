@@ -12,10 +12,10 @@ import pytest
 import torch
 from model_matrix import MODELS, save
 from safetensors.torch import load_file, save_file
+from slowness import slow_but
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny_llama
 from transformers import AutoModelForCausalLM, LlamaForSequenceClassification
 
-from minialign.core import sampling
 from minialign.core.batching import Row
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.architecture import is_recurrent, position_limit, window
@@ -23,7 +23,7 @@ from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy, model_path
 from minialign.core.models.memory import Shape
 from minialign.core.packing import pack
-from minialign.core.sampling import sample
+from minialign.core.sampling import fast, sample
 from minialign.core.sampling.fast import can_cache
 from minialign.rewards.learnt import set_zero
 from minialign.system import hub
@@ -66,7 +66,7 @@ def test_the_weights_of_rwkv_do_not_change_with_its_mode(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("name", slow_but(RECURRENT, *sorted(RECURRENT)[:3]))
 def test_recurrent_models_are_known_and_read_no_padding(name, monkeypatch):
     policy, masks = model(name), []
     assert is_recurrent(policy) and can_cache(policy) == (name not in WITHOUT_CACHE)
@@ -76,7 +76,7 @@ def test_recurrent_models_are_known_and_read_no_padding(name, monkeypatch):
     drawn = sample(policy, small_tokenizer(), ASKED, group_size=2, max_new_tokens=5)
     handle.remove()
     assert all(mask.all() for mask in masks)
-    monkeypatch.setattr(sampling, "can_cache", lambda policy: False)
+    monkeypatch.setattr(fast, "can_cache", lambda policy: False)
     whole = sample(policy, small_tokenizer(), ASKED, group_size=2, max_new_tokens=5)
     assert drawn.texts == whole.texts
     torch.testing.assert_close(drawn.logprobs, whole.logprobs, atol=1e-3, rtol=1e-3)
@@ -220,9 +220,11 @@ def test_a_prompt_that_just_fits_is_sampled():
 
 # --- sizes
 
+LOADED = [name for name, entry in MODELS.items() if "load" not in entry.refused]
+
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [n for n, e in MODELS.items() if "load" not in e.refused])
+@pytest.mark.parametrize("name", slow_but(LOADED, "Llama", "GPT-2", "Mamba"))
 def test_every_model_has_a_shape(name):
     shape = Shape.of(model(name))
     assert min(vars(shape).values()) > 0 and shape.parameters == model(name).num_parameters()

@@ -8,12 +8,12 @@ import json
 
 import pytest
 import torch
-from loop_runs import ROWS, TOKENIZER, dpo, kto, letters, reward, rl, sft
+from loop_runs import ROWS, RUNS, TOKENIZER, letters, sft
 from tiny_models import tiny_llama
 
+from minialign.algorithms.grpo import GrpoConfig, train_grpo
 from minialign.core.checkpoint import fingerprint, load_checkpoint, save_checkpoint, weights_digest
 from minialign.core.models.loading import add_lora
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 # --- fingerprints
 
@@ -96,7 +96,7 @@ def test_a_run_goes_on_where_random_numbers_are_others(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_run_begun_on_a_gpu_is_finished_on_a_cpu(tmp_path):
     def loop(policy, steps):
-        config = RlConfig(
+        config = GrpoConfig(
             steps=4, prompts=2, group_size=2, max_new_tokens=3, save_every=1, beta=0.1
         )
 
@@ -106,7 +106,7 @@ def test_a_run_begun_on_a_gpu_is_finished_on_a_cpu(tmp_path):
                 raise KeyboardInterrupt
 
         stop.left = steps
-        return train_rl(
+        return train_grpo(
             policy, TOKENIZER, ROWS, letters, config, on_step=stop, checkpoint_dir=tmp_path / "run"
         )
 
@@ -122,8 +122,10 @@ def test_the_scale_of_an_adapter_is_part_of_a_run(tmp_path):
         sft(tmp_path / "run", policy=add_lora(tiny_llama(), alpha=160))
 
 
-def test_a_folder_is_given_as_a_text_too(tmp_path):
-    assert len(rl(str(tmp_path / "run"))) == 2 == len(rl(str(tmp_path / "run")))
+@pytest.mark.parametrize("name", RUNS)
+def test_a_folder_is_given_as_a_text_too(tmp_path, name):
+    loop = RUNS[name]
+    assert len(loop(str(tmp_path / "run"))) == 2 == len(loop(str(tmp_path / "run")))
 
 
 def test_files_of_others_stay_in_the_folder(tmp_path):
@@ -150,9 +152,13 @@ def test_weights_of_another_number_type_are_refused(tmp_path):
         sft(tmp_path / "run", policy=tiny_llama().bfloat16())
 
 
-@pytest.mark.parametrize("loop", [sft, reward, dpo, kto])
-def test_rows_of_text_are_to_be_encoded_first(loop):
+OF_ROWS = ("sft", "supervised", "kto")
+OF_PAIRS = ("reward", "rankings", "dpo", "preference")
+
+
+@pytest.mark.parametrize("name", [*OF_ROWS, *OF_PAIRS])
+def test_rows_of_text_are_to_be_encoded_first(name):
     texts = [{"prompt": "the cat", "completion": "it is 5."}] * 4
-    rows = texts if loop in (sft, kto) else [(text, text) for text in texts]
+    rows = texts if name in OF_ROWS else [(text, text) for text in texts]
     with pytest.raises(TypeError, match=r"encode it: encode\(tokenizer"):
-        loop(None, rows=rows)
+        RUNS[name](None, rows=rows)

@@ -14,8 +14,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.loading import load_policy
-from minialign.core.sampling import Rollout, sample
-from minialign.core.sampling.fast import gaps_filled
+from minialign.core.sampling import Rollout, gaps_filled, sample
 from minialign.core.tokens import prompt_ids
 
 PROMPTS = ["what is 2 plus 3?", "the cat", "a dog ran to the red house and sat on the mat", "it",

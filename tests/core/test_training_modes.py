@@ -6,13 +6,12 @@ import warnings
 
 import pytest
 import torch
-from loop_runs import MODULES, RUNS
+from loop_runs import COMPARING, RUNS, SCORERS, trained_model
 from tiny_models import gpt2_with_dropout, tiny_llama
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from minialign.core.models import evaluating, training
 from minialign.core.models.architecture import dropouts
-from minialign.core.models.heads import RewardModel
 from minialign.core.optim import linear_schedule, make_optimizer
 
 loops = pytest.mark.parametrize("name", RUNS)
@@ -20,12 +19,12 @@ loops = pytest.mark.parametrize("name", RUNS)
 
 def trained(name: str, model) -> None:
     """Two steps of a loop on a model, a reward model where it wants one."""
-    RUNS[name](None, **{"model" if name == "reward" else "policy": model})
+    RUNS[name](None, **{"model" if name in SCORERS else "policy": model})
 
 
 def fresh(name: str, kind=tiny_llama):
-    model = kind()
-    return RewardModel.from_policy(model) if name == "reward" else model
+    (model,) = trained_model(name, kind).values()
+    return model
 
 
 @loops
@@ -46,7 +45,7 @@ def test_modes_are_as_they_were_after_an_error(name, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("stop")
 
-    monkeypatch.setattr(f"{MODULES[name]}.refuse_non_finite", fail)
+    monkeypatch.setattr("minialign.core.run.refuse_non_finite", fail)
     with pytest.raises(RuntimeError, match="stop"):
         trained(name, model)
     assert not any(m.training for m in model.modules())
@@ -56,7 +55,7 @@ def test_modes_are_as_they_were_after_an_error(name, monkeypatch):
 def test_gradient_checkpointing_is_at_work(name, monkeypatch):
     """Layers run twice: forward, and again in the backward pass."""
     model = fresh(name)
-    body = model.body if name == "reward" else model
+    body = model.body if name in SCORERS else model
     body.gradient_checkpointing_enable()
     passes = {True: 0, False: 0}
     layer = next(m for m in body.modules() if type(m).__name__ == "LlamaDecoderLayer")
@@ -73,7 +72,7 @@ def test_gradient_checkpointing_is_at_work(name, monkeypatch):
     assert counts[0] > counts[1]
 
 
-@pytest.mark.parametrize("name", ["dpo", "kto", "rl", "ppo"])
+@pytest.mark.parametrize("name", COMPARING)
 def test_where_ratios_are_compared_there_is_no_dropout(name):
     """Trap 10: also in a model that was loaded elsewhere and is in train mode."""
     model = gpt2_with_dropout().train()
@@ -89,10 +88,10 @@ def test_where_ratios_are_compared_there_is_no_dropout(name):
     assert [(name, getattr(owner, name)) for owner, name in dropouts(model)] == rates
 
 
-@pytest.mark.parametrize("name", ["sft", "reward"])
+@pytest.mark.parametrize("name", ["sft", "supervised", "reward", "rankings"])
 def test_supervised_loops_keep_a_models_dropout(name):
     model, rates = fresh(name, gpt2_with_dropout), []
-    body = model.body if name == "reward" else model.transformer
+    body = model.body if name in SCORERS else model.transformer
     body.h[0].attn.register_forward_hook(lambda m, *_: rates.append(m.training * m.attn_dropout.p))
     trained(name, model)
     assert rates and all(rates)

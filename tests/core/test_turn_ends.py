@@ -12,8 +12,9 @@ from tiny_models import TURNS, sentencepiece_tokenizer, small_tokenizer, tiny_ll
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from minialign.algorithms.ppo import with_missing_eos
+from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.core.logprobs import token_logprobs
+from minialign.core.models.heads import ValueModel
 from minialign.core.models.loading import CHAT_TEMPLATE, add_lora, load_policy
 from minialign.core.sampling import sample
 from minialign.core.tokens import completion_ids, encode, end_ids, prompt_ids, turn_end
@@ -106,10 +107,17 @@ def test_an_end_that_is_the_pad_token_is_said_and_learnt(tmp_path):
     torch.testing.assert_close(again[kept], drawn.logprobs[kept], atol=1e-4, rtol=0)
 
 
-def test_another_end_than_eos_is_not_punished_as_missing(tmp_path):
+@pytest.mark.parametrize(("end", "score"), [("</turn>", 1.0), ("<|eos|>", 1.0), ("<turn>", -1.0)])
+def test_another_end_than_eos_is_not_punished_as_missing(tmp_path, end, score):
+    """A completion of the beginning of a turn alone is cut, which is punished."""
     policy, tokenizer = load_policy(saved(tmp_path, chat_tokenizer(), ["<|eos|>", "</turn>"]))
-    drawn = sample(lifted(policy, tokenizer, ["</turn>"], 50.0), tokenizer, ASKED, max_new_tokens=4)
-    assert with_missing_eos(torch.ones(3), drawn, -1.0).tolist() == [1.0, 1.0, 1.0]
+    critic = ValueModel.from_policy(policy)
+    config = PpoConfig(steps=1, prompts=3, minibatches=1, max_new_tokens=4, missing_eos=-1.0)
+    history = train_ppo(
+        lifted(policy, tokenizer, [end], 50.0), tokenizer, [{"prompt": p} for p in ASKED],
+        lambda completions, **columns: [1.0] * len(completions), config, value_model=critic,
+    )  # fmt: skip
+    assert history["reward"].tolist() == [score]
 
 
 def test_a_policy_that_was_not_loaded_here_stops_as_well():

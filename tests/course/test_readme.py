@@ -77,3 +77,24 @@ def test_what_a_card_must_hold_is_what_the_memory_model_says(said: str):
         for stage, held in HELD.values()
     ]
     assert [float(cell) for cell in line.split("|")[2:-1]] == [round(x, 1) for x in wanted]
+
+
+def test_no_card_is_promised_too_little_or_too_small_a_card():
+    """Whatever the memory model says: weights, gradients and Adam's averages have known sizes."""
+    trained = {"00": 1, "01": 1, "02": 1, "03": 2, "04": 1, "05": 1}  # models; 03 has a critic
+    frozen = {"03": 2, "04": 1}  # the reference, and in 03 the scorer
+    least = [
+        4 * 134515008 * (4 * trained[n] + frozen.get(n, 0) + held) / GIB
+        for n, (_, held) in HELD.items()
+    ]
+    lines = [line for line in README.read_text().splitlines() if line.startswith("| `small")]
+    table = {line.split("|")[1]: [float(x) for x in line.split("|")[2:-1]] for line in lines[-3:]}
+    for title, said in table.items():
+        (card,) = map(int, re.findall(r"(\d+) GB", title))
+        exceptions = re.findall(r"but for (\d\d)", title)
+        for notebook, cell, bytes_known in zip(HELD, said, least, strict=True):
+            assert cell > bytes_known, (title, notebook)
+            assert (cell < card * 1e9 / GIB) == (notebook not in exceptions), (title, notebook)
+    usual, without_bfloat16, small_batch = table.values()
+    assert all(a <= b for a, b in zip(usual, without_bfloat16, strict=True))
+    assert all(a <= b for a, b in zip(small_batch, usual, strict=True))

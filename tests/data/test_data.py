@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from slowness import slow_but
 
 from minialign.rewards.solutions import final_answer
 from minialign.world.tasks import Instruction
@@ -16,7 +17,7 @@ def rows(stem: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("stem", sorted(build.WRITERS))
+@pytest.mark.parametrize("stem", slow_but(sorted(build.WRITERS), "problems"))
 def test_files_are_regenerated_byte_for_byte(stem: str):
     path = build.DATA_FOLDER / f"{stem}.jsonl"
     assert path.stat().st_size <= 1_000_000

@@ -183,7 +183,7 @@ def test_solutions_are_judged_by_their_own_problem(monkeypatch):
             group_size=group_size,
         )  # fmt: skip
 
-    monkeypatch.setattr("minialign.evaluate.village.sample", told)
+    monkeypatch.setattr("minialign.evaluate.problems.sample", told)
     found = solve(tiny_llama(), small_tokenizer(), rows, group_size=2, batch_size=2)
     assert list(found["problem"]) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert list(found["right"]) == [False, False] + [False, True] * 4

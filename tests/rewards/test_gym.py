@@ -8,7 +8,7 @@ import pytest
 from tiny_models import small_tokenizer, tiny_llama
 
 from minialign.rewards.gym import gym_answer, gym_rows, gym_tasks
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_rows_of_two_tasks_are_learnt_from():
         assert rows == gym_rows(task, 40, seed=1) and len({r["prompt"] for r in rows}) > 30
         assert not {r["prompt"] for r in rows} & {r["prompt"] for r in gym_rows(task, 40, seed=2)}
         assert gym_answer([], [r["answer"] for r in rows], [r["answer"] for r in rows]) == [1] * 40
-        config = RlConfig(steps=1, prompts=2, group_size=2, max_new_tokens=4)
-        history = train_rl(tiny_llama(), small_tokenizer(), rows, gym_answer, config)
+        config = PolicyConfig(steps=1, prompts=2, group_size=2, max_new_tokens=4)
+        history = train_policy(tiny_llama(), small_tokenizer(), rows, gym_answer, config)
         assert len(history["reward"]) == 1
 
 

@@ -18,7 +18,7 @@ from minialign.data.training_rows import ASK, ASK_LETTER, problems_of
 from minialign.rewards import answer_process, public_answers
 from minialign.rewards.public_answers import payable, plain_answer, public_answer, renderings
 from minialign.rewards.verifiers import right_answer
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 
 
 def paid(answer: object, said: object) -> float | None:
@@ -256,8 +256,10 @@ def test_without_math_verify_one_sentence_comes_before_any_work(monkeypatch: pyt
 def test_the_loop_takes_problems_and_reward_as_they_are(capsys):
     rows = [{"prompt": "2 + 2?", "answer": 4}, {"question": "?", "system": "Be brief.",
             "prompt": [{"role": "user", "content": "1/2?"}], "answer": "0.5"}]  # fmt: skip
-    config = RlConfig(steps=1, prompts=2, group_size=2, max_new_tokens=4)
-    history = train_rl(tiny_llama(), small_tokenizer(), problems_of(rows, 9), public_answer, config)
+    config = PolicyConfig(steps=1, prompts=2, group_size=2, max_new_tokens=4)
+    history = train_policy(
+        tiny_llama(), small_tokenizer(), problems_of(rows, 9), public_answer, config
+    )
     assert history["reward"].tolist() == [0.0]
 
 

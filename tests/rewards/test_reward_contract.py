@@ -15,6 +15,7 @@ from reward_cases import (
     letters,
     loops,
     only_completions,
+    ppo,
 )
 from tiny_models import tiny_llama
 
@@ -144,7 +145,7 @@ FINE = {
 @pytest.mark.parametrize("kind", FINE)
 def test_numbers_of_any_kind_are_taken_as_float32(loop, kind):
     history = loop(lambda completions, **k: FINE[kind](len(completions)))
-    n = len(PROMPTS) * (2 if loop is grpo else 1)
+    n = len(PROMPTS) * (1 if loop is ppo else 2)
     expected = sum(torch.as_tensor(x).item() for x in FINE[kind](n)) / n
     assert history["reward"][0] == pytest.approx(expected)
 

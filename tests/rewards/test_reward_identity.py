@@ -14,10 +14,10 @@ from reward_cases import (
     letters,
     loops,
     only_completions,
-    ppo,
 )
 from tiny_models import tiny_llama
 
+from minialign.algorithms.grpo import GrpoConfig, group_zscore
 from minialign.core.checkpoint import identity
 from minialign.core.models.heads import RewardModel
 from minialign.core.sampling import sample
@@ -25,7 +25,8 @@ from minialign.rewards import reward_name
 from minialign.rewards.contract import call_reward, rewards_of, watched
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.rewards.verifiers import weighted
-from minialign.variants.loops.policy_loop import RlConfig
+from minialign.variants.group_advantages import batch_scaled, group_centred, leave_one_out
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 
 # --- rewards that a model has learnt
 
@@ -153,16 +154,21 @@ def test_arguments_and_contents_tell_rewards_apart():
     assert identity(Target(5)) == identity(Target(5)) != identity(Target(6))
 
 
-@pytest.mark.parametrize("name", ["centred", "leave_one_out", "zscore", "batch_scaled"])
-def test_a_group_of_one_compares_nothing(name):
+@pytest.mark.parametrize("advantage", [group_centred, leave_one_out, group_zscore, batch_scaled])
+def test_a_group_of_one_compares_nothing(advantage):
+    config = PolicyConfig(steps=1, group_size=1)
+    rows = [{"prompt": prompt} for prompt in PROMPTS]
     with pytest.raises(ValueError, match="nothing would be learnt"):
-        RlConfig(advantage=name, group_size=1)
+        train_policy(tiny_llama(), TOKENIZER, rows, letters, config, advantage=advantage)
+
+
+def test_the_essays_group_is_of_two_or_more():
+    with pytest.raises(ValueError, match=r"group_size=1.*use 2 or more, since a group is compared"):
+        GrpoConfig(group_size=1)
 
 
 @loops
-@pytest.mark.parametrize("rows", [["a prompt here"], [3], [("prompt", "x")]])
+@pytest.mark.parametrize("rows", [["a prompt here"], [3], [("prompt", "x")], [{"answer": 5}]])
 def test_rows_are_dicts(loop, rows):
-    if loop is ppo and isinstance(rows[0], str):
-        return  # PPO takes prompts too
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="give at least one, each a dict with a prompt"):
         loop(letters, rows)

@@ -1,4 +1,4 @@
-"""What `train_rl` and `train_ppo` do in a world that can be enumerated: gradients and KLs, exact.
+"""What the policy loop and PPO do in a world that can be enumerated: gradients and KLs, exact.
 
 The model is a real one; its samples are many, and what they should average to is a finite sum.
 """
@@ -9,6 +9,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -24,10 +25,14 @@ from minialign.algorithms.ppo import PpoConfig, train_ppo
 from minialign.core.kl import k3
 from minialign.core.models.heads import ValueModel
 from minialign.evaluate import exact
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
+from minialign.variants.averages import sequence_sum, token_mean
+from minialign.variants.group_advantages import group_centred
+from minialign.variants.loops.critic import Critic
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
+from minialign.variants.policy import cispo, clipped, reinforce
 
 MANY = 2048  # samples
-ONE = {"prompts": 1, "group_size": MANY, "max_new_tokens": 2, "average": "sum"}
+ONE = {"prompts": 1, "group_size": MANY, "max_new_tokens": 2}
 BETA = 0.02
 AWAY = 0.05  # a learning rate with which one step leaves the start by a good part of a nat
 
@@ -35,7 +40,7 @@ AWAY = 0.05  # a learning rate with which one step leaves the start by a good pa
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
     """No bfloat16, in which two policies that are close cannot be told apart."""
-    for module in (train_rl.__module__, train_ppo.__module__):
+    for module in (train_policy.__module__, train_ppo.__module__):
         monkeypatch.setattr(f"{module}.fast_matmul", lambda device: nullcontext())
 
 
@@ -76,8 +81,10 @@ class PaidOnce:
         return paid(completion_ids) if first else [0.0] * len(completion_ids)
 
 
-def run(policy, config: RlConfig, reward, **named):
-    return train_rl(policy, tokenizer(), [{"prompt": PROMPT}], reward, config, **named)
+def run(policy, config: PolicyConfig, reward, **named):
+    """A run whose loss is the sum over tokens, with centred advantages."""
+    named = {"advantage": group_centred, "average": sequence_sum} | named
+    return train_policy(policy, tokenizer(), [{"prompt": PROMPT}], reward, config, **named)
 
 
 def agree(policy, found: dict[int, Tensor], norm: float, expected: Tensor, within: float) -> None:
@@ -87,13 +94,12 @@ def agree(policy, found: dict[int, Tensor], norm: float, expected: Tensor, withi
     assert norm == pytest.approx(expected.norm().item(), rel=within)
 
 
-@pytest.mark.parametrize("objective", ["reinforce", "clipped", "cispo"])
-def test_the_first_update_is_the_exact_policy_gradient(gradients, objective: str):
+@pytest.mark.parametrize("objective", [reinforce, clipped, cispo])
+def test_the_first_update_is_the_exact_policy_gradient(gradients, objective):
     """While all ratios are 1, every objective has the gradient of minus the expected reward."""
     policy = small_policy()
     start, before = copy.deepcopy(policy), world_of(policy)
-    config = RlConfig(steps=1, **ONE, advantage="centred", objective=objective)
-    history = run(policy, config, paid)
+    history = run(policy, PolicyConfig(steps=1, **ONE), paid, objective=objective)
     expected = to_parameters(start, -exact.policy_gradient(before, worth(before)))
     agree(policy, gradients[0], history["grad_norm"][0], expected, within=0.15)
     after = world_of(policy)
@@ -105,10 +111,8 @@ def test_clipping_takes_the_smaller_gain_for_both_signs(gradients):
     policy, reward, seen = small_policy(), PaidOnce(), []
     start = copy.deepcopy(policy)
     handle = register_optimizer_step_post_hook(lambda *a: seen.append(copy.deepcopy(policy)))
-    config = RlConfig(
-        steps=1, **ONE, epochs=2, advantage="centred", learning_rate=AWAY, options={"clip": 0.2}
-    )
-    history = run(policy, config, reward)
+    config = PolicyConfig(steps=1, **ONE, epochs=2, learning_rate=AWAY)
+    history = run(policy, config, reward, objective=partial(clipped, clip=0.2))
     handle.remove()
     here, there = world_of(seen[0]), world_of(start)
     share = shares(here, reward.drawn[0])
@@ -136,10 +140,7 @@ def two_steps(request) -> SimpleNamespace:
     """A step to the reward, and one with the KL alone."""
     policy, reward, seen = small_policy(), PaidOnce(), []
     start = copy.deepcopy(policy)
-    config = RlConfig(
-        steps=2, **ONE, advantage="centred", objective="reinforce", learning_rate=AWAY,
-        beta=BETA, kl=request.param,
-    )  # fmt: skip
+    config = PolicyConfig(steps=2, **ONE, learning_rate=AWAY, beta=BETA, kl=request.param)
     grads = []
 
     def note(optimizer, args, kwargs) -> None:
@@ -147,8 +148,11 @@ def two_steps(request) -> SimpleNamespace:
 
     handle = register_optimizer_step_pre_hook(note)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{train_rl.__module__}.fast_matmul", lambda device: nullcontext())
-        history = run(policy, config, reward, on_step=lambda _: seen.append(copy.deepcopy(policy)))
+        patch.setattr(f"{train_policy.__module__}.fast_matmul", lambda device: nullcontext())
+        history = run(
+            policy, config, reward, objective=reinforce,
+            on_step=lambda _: seen.append(copy.deepcopy(policy)),
+        )  # fmt: skip
     handle.remove()
     return SimpleNamespace(
         kl=request.param, policy=policy, between=seen[0], gradient=grads[1], history=history,
@@ -190,16 +194,26 @@ def test_the_kl_pulls_back_with_the_size_and_sign_that_are_its_own(two_steps):
     agree(two_steps.policy, two_steps.gradient, norm, expected, within)
 
 
-def test_ppos_kl_is_the_exact_one():
+@pytest.mark.parametrize("general", [False, True], ids=["essay", "loop"])
+def test_ppos_kl_is_the_exact_one(general: bool):
     policy, seen = small_policy(), []
-    start = copy.deepcopy(policy)
-    config = PpoConfig(
-        steps=2, prompts=MANY, minibatches=1, epochs=1, max_new_tokens=2, learning_rate=AWAY,
-        missing_eos=None,
-    )  # fmt: skip
-    history = train_ppo(
-        policy, ValueModel.from_policy(policy), tokenizer(), [PROMPT] * MANY, paid, config,
-        on_step=lambda metrics: seen.append(copy.deepcopy(policy)),
-    )  # fmt: skip
+    start, value_model = copy.deepcopy(policy), ValueModel.from_policy(policy)
+    settings = {
+        "steps": 2, "prompts": MANY, "minibatches": 1, "epochs": 1, "max_new_tokens": 2,
+        "learning_rate": AWAY,
+    }  # fmt: skip
+    rows = [{"prompt": PROMPT}] * MANY
+    watch = {"on_step": lambda metrics: seen.append(copy.deepcopy(policy))}
+    if general:
+        config = PolicyConfig(**settings, group_size=1, kl="reward", beta=0.05)
+        critic = Critic(value_model, missing_eos=None)
+        history = train_policy(
+            policy, tokenizer(), rows, paid, config, critic=critic, average=token_mean, **watch
+        )
+    else:
+        config = PpoConfig(**settings, missing_eos=None)
+        history = train_ppo(
+            policy, tokenizer(), rows, paid, config, value_model=value_model, **watch
+        )
     assert history["kl"][0] == pytest.approx(0, abs=1e-5)
     assert_exact(history["kl"][1], world_of(seen[0]), world_of(start))

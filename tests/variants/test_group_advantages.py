@@ -7,11 +7,12 @@ from functools import partial
 import pytest
 import torch
 
+from minialign.algorithms.grpo import GrpoConfig
 from minialign.evaluate import exact
 from minialign.evaluate.exact_gradients import each_gradient, group_moments
 from minialign.variants import group_advantages as g
 from minialign.variants import policy as o
-from minialign.variants.averages import AVERAGES
+from minialign.variants.averages import fixed_length, sequence_mean, sequence_sum, token_mean
 
 POLICY = exact.TabularPolicy(vocab_size=3, max_length=2, seed=0, scale=1.0)
 REWARDS = torch.tensor([2.0, -1.0, 0.5, 3.0, 1.0, 0.0, -2.0], dtype=torch.float64)
@@ -103,9 +104,10 @@ def test_tied_groups_give_nothing_even_with_rounding():
 def test_the_deviation_has_bessels_correction():
     """Trap 28: with two in a group the advantages are +-0.71, not +-1; one alone is refused."""
     assert g.group_zscore(torch.tensor([[1.0, 0.0]]))[0, 0].item() == pytest.approx(0.707, abs=1e-3)
-    for lonely in (g.group_zscore, g.leave_one_out):
-        with pytest.raises(ValueError, match="group_size is 1, so every advantage"):
-            lonely(torch.ones(3, 1))
+    with pytest.raises(ValueError, match="group_size is 1, so every advantage"):
+        g.leave_one_out(torch.ones(3, 1))
+    with pytest.raises(ValueError, match=r"group_size=1, .*: use 2 or more, since a group is comp"):
+        GrpoConfig(group_size=1)
 
 
 def test_process_rewards_by_hand():
@@ -122,7 +124,7 @@ def test_process_rewards_by_hand():
 
 
 OBJECTIVES = {
-    "reinforce": lambda new, old, a, m: o.reinforce(new, a, m),
+    "reinforce": o.reinforce,
     "clipped": o.clipped,
     "gspo, whole": partial(o.gspo, per_token=False),
     "cispo": o.cispo,
@@ -168,5 +170,8 @@ def test_averages_by_hand():
     """One token of value 4, two of value 1; the limit is 4."""
     values = torch.tensor([[4.0, 9.0], [1.0, 1.0]])
     mask = torch.tensor([[1, 0], [1, 1]])
-    found = {name: average(values, mask, 4).item() for name, average in AVERAGES.items()}
-    assert found == {"sum": 3.0, "fixed": 0.75, "sequence": 2.5, "token": 2.0}
+    by_hand = {sequence_sum: 3.0, fixed_length: 0.75, sequence_mean: 2.5, token_mean: 2.0}
+    for average, right in by_hand.items():
+        weights = average(mask, 4)
+        assert (weights * values).sum().item() == pytest.approx(right)
+        assert weights[0, 1] == 0 and weights.shape == mask.shape

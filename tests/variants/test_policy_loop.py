@@ -1,4 +1,4 @@
-"""The loop without a critic: what it logs and refuses, resuming, and that every method trains."""
+"""The loop without a critic: what it logs and refuses, resuming, and what its parts change."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from functools import partial
 import pytest
 import torch
 from loop_inputs import PROMPT_ROWS as ROWS
-from loop_inputs import TOKENIZER, each_token, small, stop_at, vowels
+from loop_inputs import TOKENIZER, critic, each_token, small, stop_at, vowels
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.core.sampling import sample
 from minialign.rewards.contract import rewards_of
-from minialign.variants import methods, policy_loop
-from minialign.variants.loops.policy_loop import RlConfig, roll_out, train_rl
+from minialign.variants.averages import fixed_length, sequence_mean, sequence_sum, token_mean
+from minialign.variants.group_advantages import group_centred, leave_one_out, no_baseline
+from minialign.variants.loops import policy_loop
+from minialign.variants.loops.critic import Critic
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 
-settings = partial(small, RlConfig)
+settings = partial(small, PolicyConfig)
 METRICS = ["reward", "signal", "entropy", "length", "stops", "loss", "grad_norm", "off",
            "learning_rate"]  # fmt: skip
 
@@ -31,19 +34,19 @@ def float32(monkeypatch):
 def test_two_steps_log_the_metrics():
     policy, seen = tiny_llama(), []
     before = weights(policy)
-    history = train_rl(
+    history = train_policy(
         policy, TOKENIZER, ROWS, vowels, settings(), watch={"again": vowels}, on_step=seen.append
     )
     assert sorted(history.names) == sorted([*METRICS, "again"]) and len(seen) == 2
     assert history["again"].tolist() == history["reward"].tolist()
     assert not same(before, weights(policy))
-    assert "kl" in train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(beta=0.1)).names
+    assert "kl" in train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings(beta=0.1)).names
 
 
 def test_the_first_ratio_is_1_and_later_ones_are_not():
     """Old logprobs are those of sampling; a second update on a rollout is off-policy."""
-    once = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
-    twice = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(epochs=2))
+    once = train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
+    twice = train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings(epochs=2))
     assert once["off"].max() < 1e-4 < twice["off"].max()
 
 
@@ -52,27 +55,20 @@ def test_samples_and_update_round_alike(monkeypatch):
     monkeypatch.setattr(
         policy_loop, "fast_matmul", lambda device: torch.autocast("cpu", torch.bfloat16)
     )
-    alike = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
+    alike = train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
     assert alike["off"].max() < 0.05
     with_float32 = torch.autocast("cpu", enabled=False)(policy_loop.sample)
     monkeypatch.setattr(policy_loop, "sample", with_float32)
-    apart = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
+    apart = train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings())
     assert alike["off"].mean() < 0.8 * apart["off"].mean()
 
 
 def test_the_loss_is_near_0_while_its_gradient_is_not():
     """Trap 30: centred advantages and a ratio of 1 add up to nothing."""
-    history = train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(advantage="centred"))
+    history = train_policy(
+        tiny_llama(), TOKENIZER, ROWS, vowels, settings(), advantage=group_centred
+    )
     assert abs(history["loss"][0]) < 1e-5 and history["grad_norm"][0] > 1e-2
-
-
-@pytest.mark.parametrize("name", methods.table("train_rl").index)
-def test_every_method_of_the_registry_trains(name: str):
-    policy = tiny_llama()
-    before, config = weights(policy), settings(**methods.method(name).settings)
-    steps = each_token if config.advantage == "process" else None
-    history = train_rl(policy, TOKENIZER, ROWS, vowels, config, steps=steps)
-    assert torch.tensor(history["loss"]).isfinite().all() and not same(before, weights(policy))
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -81,19 +77,19 @@ def test_it_learns_what_is_rewarded(sign: float):
         return [sign * value for value in vowels(prompts, completions)]
 
     config = settings(steps=40, prompts=4, group_size=8, learning_rate=3e-3)
-    history = train_rl(tiny_llama(), TOKENIZER, ROWS, reward, config)
+    history = train_policy(tiny_llama(), TOKENIZER, ROWS, reward, config)
     first, last = history["reward"][:5].mean(), history["reward"][-5:].mean()
     assert last > first + 0.3, (first, last)
 
 
-@pytest.mark.parametrize("average", ["sum", "fixed", "sequence", "token"])
-def test_parts_of_a_batch_change_nothing(monkeypatch, average: str):
+@pytest.mark.parametrize("average", [sequence_sum, fixed_length, sequence_mean, token_mean])
+def test_parts_of_a_batch_change_nothing(monkeypatch, average):
     """Trap 31: the mean over tokens is that of the batch, however it is read."""
     found = []
     for size in (64, 3):
         monkeypatch.setattr(policy_loop, "PART", size)
         policy = tiny_llama()
-        history = train_rl(policy, TOKENIZER, ROWS, vowels, settings(average=average, steps=1))
+        history = train_policy(policy, TOKENIZER, ROWS, vowels, settings(steps=1), average=average)
         found.append((weights(policy), history["loss"][0]))
     assert found[0][1] == pytest.approx(found[1][1], abs=1e-5)
     for a, b in zip(found[0][0], found[1][0], strict=True):
@@ -104,12 +100,12 @@ def test_a_cut_completion_stays_in_the_loss(monkeypatch):
     """Trap 32: here it is not masked; it earns what its text earns."""
     seen, real = [], policy_loop.policy_update
 
-    def watched(policy, optimizer, rollout, *rest):
+    def watched(run, policy, rollout, *rest, **named):
         seen.append((rollout.finished, rollout.completion_mask.sum(1)))
-        return real(policy, optimizer, rollout, *rest)
+        return real(run, policy, rollout, *rest, **named)
 
     monkeypatch.setattr(policy_loop, "policy_update", watched)
-    train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(steps=1))
+    train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings(steps=1))
     (finished, tokens), = seen  # fmt: skip
     assert not finished.all() and (tokens[~finished] == 5).all()
 
@@ -127,7 +123,7 @@ def test_columns_reach_the_reward_once_per_completion():
     torch.testing.assert_close(found, right)
 
 
-def test_dynamic_sampling_keeps_groups_with_a_signal():
+def test_dynamic_sampling_keeps_groups_with_a_signal(monkeypatch):
     """Trap 27: the prompts of even number are always tied."""
 
     def odd(prompts, completions, bonus, **columns):
@@ -135,27 +131,37 @@ def test_dynamic_sampling_keeps_groups_with_a_signal():
         return [v + len(c) / 9 if b % 2 else 0.0 for v, c, b in
                 zip(values, completions, bonus, strict=True)]  # fmt: skip
 
-    generator = torch.Generator().manual_seed(0)
-    config = settings(dynamic=True)
-    rollout, rewards, rows, drawn = roll_out(tiny_llama(), TOKENIZER, ROWS, odd, config, generator)
-    assert [row["bonus"] for row in rows] == [1.0, 3.0] and drawn["signal"] == 0.5
-    assert drawn["reward"] < rewards.mean()  # of all that was drawn, not of the kept ones
-    assert rewards.shape == (2, 4) and len(rollout) == len(rollout.texts) == 8
-    assert rollout.prompts == [rows[0]["prompt"]] * 4 + [rows[1]["prompt"]] * 4
+    updates, real = [], policy_loop.policy_update
+
+    def watched(run, policy, rollout, advantages, *rest, **named):
+        updates.append((rollout, advantages))
+        return real(run, policy, rollout, advantages, *rest, **named)
+
+    monkeypatch.setattr(policy_loop, "policy_update", watched)
+    config, train = settings(dynamic=True, steps=1), partial(train_policy, advantage=no_baseline)
+    history = train(tiny_llama(), TOKENIZER, ROWS, odd, config)
+    (rollout, advantages), = updates  # fmt: skip
+    asked = [row["prompt"] for row in ROWS if row["bonus"] % 2]
+    assert set(rollout.prompts) == set(asked) and history["signal"][0] == 0.5
+    assert len(rollout) == len(rollout.texts) == len(advantages) == 8
+    first, second = rollout.prompts[0], rollout.prompts[4]
+    assert rollout.prompts == [first] * 4 + [second] * 4 and first != second
+    rewards = advantages[:, -1]  # without a baseline they are the rewards
+    assert history["reward"][0] < rewards.mean()  # of all that was drawn, not of the kept ones
 
     def zero(completions, **columns):
         return [0.0] * len(completions)
 
-    tied = roll_out(tiny_llama(), TOKENIZER, ROWS, zero, config, generator)
-    assert len(tied[2]) == 2 and tied[3]["signal"] == 0
+    tied = train(tiny_llama(), TOKENIZER, ROWS, zero, config)
+    assert len(updates[1][0]) == 8 and tied["signal"][0] == 0
 
 
 @pytest.mark.parametrize("changes", [{}, {"beta": 0.1, "kl": "reward"}, {"dynamic": True}])
 def test_an_interrupted_run_ends_bit_equal(tmp_path, changes):
     config, whole, resumed = settings(steps=4, **changes), tiny_llama(), tiny_llama()
-    train_rl(whole, TOKENIZER, ROWS, vowels, config)
+    train_policy(whole, TOKENIZER, ROWS, vowels, config)
 
-    train = partial(train_rl, tokenizer=TOKENIZER, rows=ROWS, reward=vowels, config=config)
+    train = partial(train_policy, tokenizer=TOKENIZER, rows=ROWS, reward=vowels, config=config)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_llama(), on_step=stop_at(3), checkpoint_dir=tmp_path / "run")
     train(resumed, checkpoint_dir=tmp_path / "run")
@@ -165,21 +171,48 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path, changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"advantage": "x"}, "advantage is 'x'; use one of none, centred"),
-        ({"objective": "x"}, "objective is 'x'; use one of reinforce"),
-        ({"average": "x"}, "average is 'x'; use one of sum"),
-        ({"options": {"cap": 2.0}}, "objective 'clipped' has no option 'cap'; it has clip"),
         ({"kl": "x"}, "kl='x'"),
         ({"group_size": 0}, "group_size is 0"),
+        ({"beta": -1.0}, r"beta=-1\.0"),
+        ({"learning_rate": 0.0}, r"learning_rate is 0\.0; use a number above 0"),
+        ({"minibatches": 129}, "128 completions cannot fill 129 minibatches; use fewer"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        RlConfig(**changes)
+        PolicyConfig(**changes)
 
 
 def test_data_that_cannot_be_trained_on_are_refused():
     with pytest.raises(ValueError, match="0 rows: give at least one"):
-        train_rl(tiny_llama(), TOKENIZER, [], vowels, settings())
-    with pytest.raises(ValueError, match="rewards of steps belong to the advantage process"):
-        train_rl(tiny_llama(), TOKENIZER, ROWS, vowels, settings(advantage="process"))
+        train_policy(tiny_llama(), TOKENIZER, [], vowels, settings())
+    with pytest.raises(ValueError, match="give at least one, each a dict with a prompt"):
+        train_policy(tiny_llama(), TOKENIZER, ["the cat"], vowels, settings())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named", "message"),
+    [
+        ({"group_size": 1}, {}, "group_size is 1, and group_zscore compares"),
+        ({"group_size": 1}, {"advantage": leave_one_out}, "leave_one_out compares a prompt's"),
+        ({"group_size": 1, "greedy": True}, {}, "group_zscore compares a prompt's"),
+        ({"kl": "reward", "beta": 0.1}, {"step_rewards": each_token}, "use kl='loss', or beta=0"),
+        ({}, {"critic": {}}, "a critic with kl='loss': PPO pays its penalty"),
+        ({"kl": "reward"}, {"critic": {"target_kl": 6.0}}, "use beta above 0"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(changes: dict, named: dict, message: str):
+    if "critic" in named:
+        named = {"critic": Critic(critic(tiny_llama()), **named["critic"])}
+    with pytest.raises(ValueError, match=message):
+        train_policy(tiny_llama(), TOKENIZER, ROWS, vowels, settings(**changes), **named)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"scores": "x"}, "scores is 'x'; use one of plain, normalised, clipped"),
+     ({"target_kl": 0.0}, "target_kl is 0.0; use above 0, or None")],
+)  # fmt: skip
+def test_critics_that_cannot_work_are_refused(changes: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        Critic(critic(tiny_llama()), **changes)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from minialign.algorithms.reward_model import bradley_terry
 from minialign.variants.reward_losses import (
+    adjusted_bradley_terry,
     average_weights,
-    bradley_terry,
     correctness,
     ensemble,
     plackett_luce,
@@ -28,17 +29,22 @@ def test_bradley_terry_hand_values():
     zero = torch.zeros(1, dtype=torch.float64)
     assert bradley_terry(lead, zero).item() == pytest.approx(math.log(4 / 3))
     assert bradley_terry(zero, zero).item() == pytest.approx(math.log(2))
-    assert bradley_terry(lead, zero, margin=lead).item() == pytest.approx(math.log(2))
+    assert adjusted_bradley_terry(lead, zero).item() == pytest.approx(math.log(4 / 3))
+    assert adjusted_bradley_terry(lead, zero, margin=lead).item() == pytest.approx(math.log(2))
     smoothed = 0.9 * math.log(4 / 3) + 0.1 * math.log(4)
-    assert bradley_terry(lead, zero, label_smoothing=0.1).item() == pytest.approx(smoothed)
+    assert adjusted_bradley_terry(lead, zero, label_smoothing=0.1).item() == pytest.approx(smoothed)
     centred = math.log(4 / 3) + 0.5 * math.log(3) ** 2
-    assert bradley_terry(lead, zero, centering=0.5).item() == pytest.approx(centred)
+    assert adjusted_bradley_terry(lead, zero, centering=0.5).item() == pytest.approx(centred)
 
 
-def test_gradients_push_chosen_up_and_rejected_down():
+BOTH = pytest.mark.parametrize("loss", [bradley_terry, adjusted_bradley_terry])
+
+
+@BOTH
+def test_gradients_push_chosen_up_and_rejected_down(loss):
     chosen = torch.tensor([0.3, -2.0], requires_grad=True)
     rejected = torch.tensor([0.1, 1.0], requires_grad=True)
-    bradley_terry(chosen, rejected).sum().backward()
+    loss(chosen, rejected).sum().backward()
     assert (chosen.grad < 0).all() and (rejected.grad > 0).all()
     torch.testing.assert_close(chosen.grad, -rejected.grad)
     assert chosen.grad[1].abs() > chosen.grad[0].abs()  # the pair that is wrong pulls harder
@@ -47,28 +53,30 @@ def test_gradients_push_chosen_up_and_rejected_down():
 def test_label_smoothing_is_least_at_the_log_odds():
     """Where d = log((1 - e) / e), the model says that a share e of the labels is wrong."""
     best = torch.tensor([math.log(0.8 / 0.2)], dtype=torch.float64, requires_grad=True)
-    bradley_terry(best, torch.zeros(1), label_smoothing=0.2).backward()
+    adjusted_bradley_terry(best, torch.zeros(1), label_smoothing=0.2).backward()
     assert best.grad.abs().item() < 1e-12
 
 
-def test_far_scores_neither_overflow_nor_vanish():
+@BOTH
+def test_far_scores_neither_overflow_nor_vanish(loss):
     """Trap 46: logsigmoid, not log(1 + exp(x))."""
     far = torch.tensor([1e4, -1e4])
-    found = bradley_terry(far, torch.zeros(2))
+    found = loss(far, torch.zeros(2))
     assert found.tolist() == [0.0, 1e4]
 
 
-def test_only_differences_count():
+@BOTH
+def test_only_differences_count(loss):
     chosen, rejected = torch.randn(5), torch.randn(5)
-    moved = bradley_terry(chosen + 7, rejected + 7)
-    torch.testing.assert_close(bradley_terry(chosen, rejected), moved, atol=1e-5, rtol=1e-5)
+    moved = loss(chosen + 7, rejected + 7)
+    torch.testing.assert_close(loss(chosen, rejected), moved, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"label_smoothing": 0.5}, {"label_smoothing": -0.1},
                                    {"centering": -1.0}])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ValueError, match=r"must be in \[0, 0.5\)"):
-        bradley_terry(torch.zeros(1), torch.zeros(1), **wrong)
+        adjusted_bradley_terry(torch.zeros(1), torch.zeros(1), **wrong)
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import textwrap
 from collections import defaultdict
 from functools import partial
 from types import SimpleNamespace
@@ -10,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from minialign.algorithms.grpo import group_zscore
 from minialign.core.kl import k3
 from minialign.variants import group_advantages as g
 from minialign.variants import policy as o
-from minialign.variants.averages import AVERAGES
+from minialign.variants.averages import fixed_length, sequence_mean, sequence_sum, token_mean
 
 pytest.importorskip("trl")
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -70,27 +74,27 @@ def theirs(w: SimpleNamespace, trainer_class: type = GRPOTrainer, **settings) ->
     return trainer_class._compute_loss(trainer, None, inputs)
 
 
-def ours(w: SimpleNamespace, objective, average: str, beta: float = 0.0, **options) -> Tensor:
+def ours(w: SimpleNamespace, objective, average, beta: float = 0.0, **options) -> Tensor:
     advantages = w.advantages[:, None].expand(B, T)
     gain = objective(w.logprobs, w.old, advantages, w.mask, **options)
-    return AVERAGES[average](beta * k3(w.logprobs, w.ref) - gain, w.mask, LIMIT)
+    return (average(w.mask, LIMIT) * (beta * k3(w.logprobs, w.ref) - gain)).sum()
 
 
 CASES = {
-    "grpo": ({"loss_type": "grpo"}, o.clipped, "sequence", {}),
-    "clip-higher": ({"loss_type": "grpo", "epsilon_high": 0.28}, o.clipped, "sequence",
+    "grpo": ({"loss_type": "grpo"}, o.clipped, sequence_mean, {}),
+    "clip-higher": ({"loss_type": "grpo", "epsilon_high": 0.28}, o.clipped, sequence_mean,
                     {"clip_high": 0.28}),
-    "kl": ({"loss_type": "grpo", "beta": 0.04}, o.clipped, "sequence", {"beta": 0.04}),
-    "bnpo": ({"loss_type": "bnpo"}, o.clipped, "token", {}),
-    "dapo": ({"loss_type": "dapo"}, o.clipped, "token", {}),
-    "dr_grpo": ({"loss_type": "dr_grpo"}, o.clipped, "fixed", {}),
-    "cispo": ({"loss_type": "cispo", "epsilon_high": 1.1}, o.cispo, "token", {"cap": 1.1}),
-    "sapo": ({"loss_type": "sapo"}, o.sapo, "sequence", {}),
+    "kl": ({"loss_type": "grpo", "beta": 0.04}, o.clipped, sequence_mean, {"beta": 0.04}),
+    "bnpo": ({"loss_type": "bnpo"}, o.clipped, token_mean, {}),
+    "dapo": ({"loss_type": "dapo"}, o.clipped, token_mean, {}),
+    "dr_grpo": ({"loss_type": "dr_grpo"}, o.clipped, fixed_length, {}),
+    "cispo": ({"loss_type": "cispo", "epsilon_high": 1.1}, o.cispo, token_mean, {"cap": 1.1}),
+    "sapo": ({"loss_type": "sapo"}, o.sapo, sequence_mean, {}),
     "gspo": ({"importance_sampling_level": "sequence", "epsilon_low": 0.05, "epsilon_high": 0.06},
-             o.gspo, "sequence", {"clip": 0.05, "clip_high": 0.06}),
-    "luspo": ({"loss_type": "luspo", "importance_sampling_level": "sequence"}, o.gspo, "sum",
+             o.gspo, sequence_mean, {"clip": 0.05, "clip_high": 0.06}),
+    "luspo": ({"loss_type": "luspo", "importance_sampling_level": "sequence"}, o.gspo, sequence_sum,
               {"clip": 0.2, "clip_high": 0.2}),
-    "vespo": ({"loss_type": "vespo"}, o.vespo, "token", {}),
+    "vespo": ({"loss_type": "vespo"}, o.vespo, token_mean, {}),
 }  # fmt: skip
 
 
@@ -101,7 +105,7 @@ def test_value_and_gradient_equal_trl(world, name: str):
 
 
 def test_rloo_clips_the_ratio_of_the_whole(world):
-    found = ours(world, o.gspo, "sequence", clip=0.2, clip_high=0.2, per_token=False)
+    found = ours(world, o.gspo, sequence_mean, clip=0.2, clip_high=0.2, per_token=False)
     same(world, theirs(world, RLOOTrainer), found)
 
 
@@ -112,12 +116,39 @@ def same(w: SimpleNamespace, a: Tensor, b: Tensor) -> None:
     assert slopes[0].abs().max() > 1e-4
 
 
-def test_advantages_equal_trl_formulas():
-    """TRL's are lines of a method that samples; their formulas, on (P * G,) rewards, are these."""
+def advantages_of_trl(method, start: str, rewards: Tensor, **settings) -> Tensor:
+    """(P, G) advantages by TRL's own lines, cut out of a method that samples before them."""
+    source = inspect.getsource(method)
+    lines = source[source.index(start) : source.index("advantages = torch.nan_to_num(")]
+    indent = source[: source.index(start)].rpartition("\n")[2]
+    trainer = SimpleNamespace(
+        reward_weights=torch.ones(1), reward_funcs=[None], normalize_advantages=False, **settings
+    )
+    names = vars(sys.modules[method.__module__]) | {
+        "self": trainer, "device": "cpu", "num_generations": rewards.shape[1],
+        "rewards": rewards.flatten(), "rewards_per_func": rewards.view(-1, 1),
+        "unscorable_mask": torch.zeros(rewards.numel(), dtype=torch.bool),
+    }  # fmt: skip
+    exec(textwrap.dedent(indent + lines), names)
+    return names["advantages"].view_as(rewards)
+
+
+SCALES = {"group": group_zscore, "none": g.group_centred}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_advantages_equal_those_of_grpo(scale: str):
     rewards = torch.randn(3, 4, dtype=torch.float64)
-    flat = rewards.flatten()
-    mean = flat.view(-1, 4).mean(1).repeat_interleave(4)
-    std = flat.view(-1, 4).std(1).repeat_interleave(4)
-    torch.testing.assert_close(g.group_zscore(rewards).flatten(), (flat - mean) / (std + 1e-4))
-    others = (flat.view(-1, 4).sum(1).repeat_interleave(4) - flat) / 3
-    torch.testing.assert_close(g.leave_one_out(rewards).flatten(), flat - others)
+    theirs = advantages_of_trl(
+        GRPOTrainer._generate_and_score_completions, "if self.multi_objective_aggregation ==",
+        rewards, multi_objective_aggregation="sum_then_normalize", scale_rewards=scale,
+    )  # fmt: skip
+    torch.testing.assert_close(SCALES[scale](rewards), theirs)
+
+
+def test_advantages_equal_those_of_rloo():
+    rewards = torch.randn(3, 4, dtype=torch.float64)
+    theirs = advantages_of_trl(
+        RLOOTrainer._generate_and_score_completions, "grouped_rewards = rewards.view", rewards
+    )
+    torch.testing.assert_close(g.leave_one_out(rewards), theirs)

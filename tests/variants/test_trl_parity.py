@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minialign.variants.reward_losses import bradley_terry
+from minialign.variants.reward_losses import adjusted_bradley_terry
 
 trl = pytest.importorskip("trl")
 
@@ -32,7 +32,7 @@ def test_reward_loss(margin: float, centering: float):
         return SimpleNamespace(logits=scores[:, None])
 
     theirs = trl.RewardTrainer.compute_loss(trainer, model, inputs)
-    ours = bradley_terry(scores[:4], scores[4:], margin=margin, centering=centering).mean()
+    ours = adjusted_bradley_terry(scores[:4], scores[4:], margin=margin, centering=centering).mean()
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
     (one,) = torch.autograd.grad(ours, scores, retain_graph=True)
     (two,) = torch.autograd.grad(theirs, scores)

@@ -8,12 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from minialign.variants.preference_scores import length_desensitised
 from torch import Tensor
 
 from minialign.core.logprobs import masked_sum
 from minialign.variants import preference as p
-from minialign.variants.loops.preference_loop import wpo_weights
+from minialign.variants.loops.preference_loop import tail_sum, wpo_weights
 from minialign.variants.preference import fdpo_loss
 from minialign.variants.ranks import RankLogprobs
 from minialign.variants.reference_free import cpo_loss, orpo_loss, simpo_loss
@@ -38,15 +37,18 @@ def world() -> SimpleNamespace:
     )
 
 
-def pair_of(w: SimpleNamespace, alpha: float | None = None) -> RankLogprobs:
-    def sums(logprobs: Tensor) -> tuple[Tensor, Tensor]:
-        if alpha is None:
-            return masked_sum(logprobs, w.mask).chunk(2)
-        other = torch.cat(w.mask.chunk(2)[::-1])
-        return length_desensitised(logprobs, w.mask, other, alpha=alpha).chunk(2)
+def pair_of(w: SimpleNamespace, tail: float = 1.0) -> RankLogprobs:
+    def in_turn(rows: Tensor) -> Tensor:
+        """Chosen and rejected of each pair one under the other, as the loop has them."""
+        return torch.stack(rows.chunk(2), 1).flatten(0, 1)
 
-    (chosen, rejected), (ref_chosen, ref_rejected) = sums(w.logprobs), sums(w.ref_logprobs)
-    return RankLogprobs(chosen, rejected, ref_chosen, ref_rejected, *w.mask.sum(1).chunk(2))
+    def sums(logprobs: Tensor) -> Tensor:
+        rows, mask = in_turn(logprobs), in_turn(w.mask)
+        total = masked_sum(rows, mask) if tail == 1 else tail_sum(rows, mask, k=2, tail=tail)
+        return total.view(-1, 2)
+
+    lengths = in_turn(w.mask).sum(1).view(-1, 2)
+    return RankLogprobs(sums(w.logprobs), sums(w.ref_logprobs), lengths)
 
 
 def theirs(w: SimpleNamespace, loss_type: str, **settings) -> Tensor:
@@ -56,8 +58,7 @@ def theirs(w: SimpleNamespace, loss_type: str, **settings) -> Tensor:
         "f_alpha_divergence_coef": 0.5, "use_weighting": False, "aux_loss_enabled": False,
         "precompute_ref_logps": True, "loss_types": [loss_type], "loss_weights": [1.0],
     } | settings  # fmt: skip
-    alpha = state["ld_alpha"]
-    ref = pair_of(w, alpha)
+    ref = pair_of(w, 1.0 if state["ld_alpha"] is None else state["ld_alpha"])
     trainer = SimpleNamespace(
         **state,
         args=SimpleNamespace(discopop_tau=0.05),
@@ -98,7 +99,7 @@ def assert_equal(w: SimpleNamespace, ours: Tensor, other: Tensor) -> None:
 @pytest.mark.parametrize(
     ("loss_type", "ours", "settings"),
     [
-        ("sigmoid", p.dpo_loss, {}),
+        ("sigmoid", p.logistic_loss, {}),
         ("robust", partial(p.robust_dpo_loss, flip=0.2), {"label_smoothing": 0.2}),
         ("ipo", p.ipo_loss, {}),
         ("hinge", p.hinge_loss, {}),
@@ -141,7 +142,7 @@ def test_the_alpha_divergence_is_theirs_at_one_minus_alpha():
 
 def test_length_desensitised():
     w = world()
-    assert_equal(w, p.dpo_loss(pair_of(w, 0.3)).mean(), theirs(w, "sigmoid", ld_alpha=0.3))
+    assert_equal(w, p.logistic_loss(pair_of(w, 0.3)).mean(), theirs(w, "sigmoid", ld_alpha=0.3))
 
 
 def test_weighted_pairs():
@@ -149,7 +150,7 @@ def test_weighted_pairs():
     w.log_collisions = torch.zeros_like(w.log_collisions)  # weights below 1, where none is capped
     weights = wpo_weights(w.logprobs, w.log_collisions, w.mask)
     chosen, rejected = weights.chunk(2)
-    loss = (p.dpo_loss(pair_of(w)) * chosen * rejected).mean()
+    loss = (p.logistic_loss(pair_of(w)) * chosen * rejected).mean()
     assert weights.max() < 1
     assert_equal(w, loss, theirs(w, "sigmoid", use_weighting=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+import torch
 from loop_inputs import FEEDBACK as ROWS
 from loop_inputs import LIKED, TOKENIZER, small, stop_at
 from same_weights import same, weights
@@ -15,8 +16,11 @@ from minialign.variants.loops.unpaired_loop import (
     UnpairedConfig,
     balanced,
     mismatched,
+    running_point,
     train_unpaired,
 )
+from minialign.variants.methods import method
+from minialign.variants.unpaired import kto_loss
 
 settings = partial(small, UnpairedConfig)
 
@@ -33,13 +37,12 @@ def test_a_mismatched_row_has_its_own_prompt_and_anothers_completion():
         mismatched(rows[:2])
 
 
-@pytest.mark.parametrize("loss", ["kto", "bco"])
-def test_liked_completions_rise_above_disliked_ones(loss: str):
+@pytest.mark.parametrize("name", ["kto", "bco"])
+def test_liked_completions_rise_above_disliked_ones(name: str):
     policy, seen = tiny_llama(), []
     before = weights(policy)
-    history = train_unpaired(
-        policy, TOKENIZER, ROWS, LIKED, settings(steps=40, loss=loss), on_step=seen.append
-    )
+    train = method(name).trainer()
+    history = train(policy, TOKENIZER, ROWS, LIKED, settings(steps=40), on_step=seen.append)
     names = ["loss", "kl", "liked", "disliked", "grad_norm", "learning_rate"]
     assert sorted(history.names) == sorted(names) and len(seen) == 40
     assert history["liked"][-1] > history["disliked"][-1] + 2
@@ -47,23 +50,41 @@ def test_liked_completions_rise_above_disliked_ones(loss: str):
     assert not same(before, weights(policy))
 
 
-@pytest.mark.parametrize("loss", ["kto", "bco"])
-def test_an_interrupted_run_ends_bit_equal(tmp_path, loss: str):
-    config, whole, resumed = settings(steps=6, loss=loss), tiny_llama(), tiny_llama()
-    train_unpaired(whole, TOKENIZER, ROWS, LIKED, config)
+@pytest.mark.parametrize("name", ["kto", "bco"])
+def test_an_interrupted_run_ends_bit_equal(tmp_path, name: str):
+    config, whole, resumed = settings(steps=6), tiny_llama(), tiny_llama()
+    train = method(name).trainer()
+    expected = train(whole, TOKENIZER, ROWS, LIKED, config)
 
+    saved = {"checkpoint_dir": tmp_path / "c"}
     with pytest.raises(KeyboardInterrupt):
-        train_unpaired(
-            tiny_llama(), TOKENIZER, ROWS, LIKED, config, on_step=stop_at(3),
-            checkpoint_dir=tmp_path / "c",
-        )  # fmt: skip
-    history = train_unpaired(resumed, TOKENIZER, ROWS, LIKED, config, checkpoint_dir=tmp_path / "c")
+        train(tiny_llama(), TOKENIZER, ROWS, LIKED, config, on_step=stop_at(3), **saved)
+    history = train(resumed, TOKENIZER, ROWS, LIKED, config, **saved)
     assert same(weights(whole), weights(resumed)) and len(history["loss"]) == 6
+    assert history.to_rows() == expected.to_rows()  # BCO's running mean was kept
+
+
+def test_bcos_point_is_the_mean_of_all_batches_so_far():
+    state: dict = {}
+    points = [
+        running_point(torch.tensor([x, x + 2.0]), lambda: torch.zeros(2), state)
+        for x in (0.0, 3.0, -1.0)
+    ]
+    assert points == pytest.approx([1.0, 2.5, 5 / 3]) and state["seen"] == 3
 
 
 def test_classes_are_balanced_by_their_weights():
     up, down = balanced([True] + [False] * 5)
     assert up * 1 == pytest.approx(down * 5)
+    loss = partial(kto_loss, liked_weight=up, disliked_weight=down)
+    history = train_unpaired(
+        tiny_llama(), TOKENIZER, ROWS, [True, False, False, False], settings(steps=1), loss=loss
+    )
+    plain = kto_loss(torch.zeros(4), torch.tensor([True, False, False, False]), 0.0)
+    assert plain.tolist() == [0.5] * 4
+    assert history["loss"][0] == pytest.approx((up * 0.5 + 3 * down * 0.5) / 4, abs=0.01)
+    with pytest.raises(ValueError, match=r"liked_weight=0\.0, disliked_weight=1\.0: use above 0"):
+        kto_loss(torch.zeros(2), torch.tensor([True, False]), 0.0, liked_weight=0.0)
     with pytest.raises(ValueError, match="2 liked and 0 disliked: give some of each"):
         balanced([True, True])
 
@@ -71,9 +92,9 @@ def test_classes_are_balanced_by_their_weights():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss": "x"}, "loss is 'x'; use one of kto, bco"),
-        ({"batch_size": 1}, "batch_size=1: use 1, 1 and 2 or more"),
-        ({"liked_weight": 0.0}, "liked_weight=0.0"),
+        ({"batch_size": 1}, "batch_size is 1, but a reference point needs 2 or more"),
+        ({"steps": 0}, "steps is 0; use 1 or more"),
+        ({"learning_rate": 0.0}, r"learning_rate is 0\.0; use a number above 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):

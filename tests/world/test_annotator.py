@@ -161,7 +161,7 @@ def test_gold_gaps_reach_the_ceiling_and_labels_agree_on_average():
 
 def test_rankings_follow_plackett_and_luce():
     """The first place goes to each reply with its softmax share of utility over temperature."""
-    ranked = rankings(1200, 3, "train", seed=4)
+    ranked = rankings(600, 3, "train", seed=4)
     assert rankings(40, 3, "train", seed=4) == rankings(40, 3, "train", seed=4)
     hits, expected = [], []
     for instruction, replies in ranked:
@@ -175,6 +175,6 @@ def test_rankings_follow_plackett_and_luce():
     # Of the two that were left, the better one comes next with its share of the two.
     later = [np.exp([an.gold_utility(i, r) for r in replies[1:]]) for i, replies in ranked]
     right = np.mean([a >= b for a, b in later])
-    assert abs(right - np.mean([max(a, b) / (a + b) for a, b in later])) < 4 * 0.5 / 1200**0.5
+    assert abs(right - np.mean([max(a, b) / (a + b) for a, b in later])) < 4 * 0.5 / 600**0.5
     with pytest.raises(ValueError, match="9 replies cannot be ranked"):
         rankings(1, 9)

@@ -152,6 +152,7 @@ def test_language() -> None:
         assert not re.search(r"\bthe (\w+) the \1\b", text.lower())
 
 
+@pytest.mark.slow
 def test_prompts_are_distinct() -> None:
     rng = Random(3)
     assert len({problem(rng).prompt for _ in range(20_000)}) >= 19_000
@@ -288,6 +289,7 @@ def test_long_hostile_texts_are_read_quickly() -> None:
 
 @PROPERTY
 @given(TEXTS)
+@pytest.mark.slow
 def test_final_answer_survives_anything(text: str) -> None:
     answer = final_answer(text)
     assert answer is None or (
@@ -298,6 +300,7 @@ def test_final_answer_survives_anything(text: str) -> None:
 
 @PROPERTY
 @given(TEXTS)
+@pytest.mark.slow
 def test_has_format_survives_anything(text: str) -> None:
     good = has_format(text)
     assert type(good) is bool and (not good or final_answer(text) is not None)

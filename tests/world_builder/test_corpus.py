@@ -50,12 +50,13 @@ def test_text_is_clean(kind: str):
 
 
 def test_undesirable_talk_is_there_but_rare():
-    n = len(PART)
+    some = PART[::3]
+    n = len(some)
     rates = {
-        "rude": sum(is_rude(d.text) for d in PART) / n,
-        "flattering": sum(is_flattering(d.text) for d in PART) / n,
-        "unsafe": sum(unsafe_anywhere(d.text) for d in PART) / n,
-        "rambling": sum(rambling(d.text) > 0 for d in PART) / n,
+        "rude": sum(is_rude(d.text) for d in some) / n,
+        "flattering": sum(is_flattering(d.text) for d in some) / n,
+        "unsafe": sum(unsafe_anywhere(d.text) for d in some) / n,
+        "rambling": sum(rambling(d.text) > 0 for d in some) / n,
     }
     assert all(0.005 < rate < 0.12 for rate in rates.values()), rates
 

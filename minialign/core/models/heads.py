@@ -9,14 +9,10 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import (
-    AutoModel,
-    PreTrainedModel,
-)
+from transformers import AutoModel, PreTrainedModel
 
 from minialign.core.models import merged
 from minialign.core.models.architecture import body_of, disable_dropout, inputs_for
-from minialign.core.models.loading import ATTENTION, load_whole
 
 HEAD_FILE = "score_head.safetensors"
 
@@ -95,6 +91,8 @@ class RewardModel(torch.nn.Module):
         Raises:
             FileNotFoundError: if the folder holds no score head.
         """
+        from minialign.core.models.loading import ATTENTION, load_whole  # not needed to train
+
         if not (Path(folder) / HEAD_FILE).exists():
             raise FileNotFoundError(
                 f"{Path(folder).name} holds no {HEAD_FILE}, so it is no reward model; "

@@ -1,10 +1,9 @@
 """Sampling completions, with the logprobs of what was sampled.
 
 There are two tiers behind one name. The reference, `read_anew`, is a page that anyone can read:
-every step reads every unfinished text from its first token. The fast tier (`fast`) keeps
-what was read in a cache and drops finished rows; it draws the same tokens. There is no top-k and no
-top-p: the tokens come from exactly the distribution whose logprobs a loss will use, so the first
-ratio of a policy update is 1.
+every step reads every unfinished text from its first token. The fast tier (`fast`) keeps what was
+read in a cache; it draws the same tokens. There is no top-k and no top-p: tokens come from exactly
+the distribution whose logprobs a loss will use, so the first ratio of a policy update is 1.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ from minialign.core.models import evaluating
 from minialign.core.models.architecture import inputs_for, require_positions
 from minialign.core.optim import part_size
 from minialign.core.tokens import Messages, end_ids, prompt_ids
-
-Draw = Callable[[Tensor], tuple[Tensor, Tensor]]  # (rows, V) logits to (rows,) tokens, logprobs
-Sampled = tuple[list[list[int]], list[list[float]]]  # tokens and logprobs of B completions
 
 
 @dataclass(frozen=True)
@@ -132,20 +128,19 @@ def sample(
             f"sample got {len(prompts)} prompts, group_size={group_size}, max_new_tokens="
             f"{max_new_tokens}, temperature={temperature}; use at least 1, 1, 1 and 0"
         )
-    from minialign.core.sampling.fast import read_on_from_cache  # it stands on this module
+    from minialign.core.sampling.fast import read_on_from_cache  # the page needs none of it
 
     if generator is None:
         generator = torch.Generator(policy.device).manual_seed(0)
     ends = torch.tensor(end_ids(tokenizer, policy), device=policy.device)
     rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
     require_positions(policy, max(map(len, rows)) + max_new_tokens)
-    draw = partial(draw_tokens, temperature=temperature, generator=generator)
+    draw = partial(draw_tokens, temperature=temperature, generator=generator, ends=ends)
     tier = read_on_from_cache if fast else read_anew
     with evaluating(policy):
-        tokens, logprobs = tier(policy, rows, group_size, max_new_tokens, ends, draw)
-    every = zip(prompts, rows, strict=True)
-    repeated = [one for one in every for _ in range(group_size)]
-    return _rollout(tokenizer, repeated, tokens, logprobs, ends, group_size)
+        tokens, logprobs = tier(policy, rows, group_size, max_new_tokens, draw)
+    every = [each for each in zip(prompts, rows, strict=True) for _ in range(group_size)]
+    return _rollout(tokenizer, every, tokens, logprobs, ends, group_size)
 
 
 def read_anew(
@@ -153,10 +148,12 @@ def read_anew(
     prompts: Sequence[list[int]],
     group_size: int,
     max_new_tokens: int,
-    ends: Tensor,
-    draw: Draw,
-) -> Sampled:
-    """The reference: at every step all unfinished texts are read from their first token on."""
+    draw: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]],
+) -> tuple[list[list[int]], list[list[float]]]:
+    """The reference: at every step all unfinished texts are read from their first token on.
+
+    Returns the tokens and the logprobs of B completions; `draw` is `draw_tokens`.
+    """
     prompts = [prompt for prompt in prompts for _ in range(group_size)]
     tokens, logprobs = [[] for _ in prompts], [[] for _ in prompts]
     unfinished = torch.arange(len(prompts))
@@ -165,37 +162,42 @@ def read_anew(
         batch = collate(rows, pad_id=0).to(policy.device)  # what stands in padding is not read
         logits = policy(**inputs_for(policy, batch.input_ids, batch.attention_mask)).logits
         last = batch.attention_mask.sum(1) - 1
-        token, logprob = draw(logits[torch.arange(len(rows)), last])
+        token, logprob, going = draw(logits[torch.arange(len(rows)), last])
         for i, t, p in zip(unfinished.tolist(), token.tolist(), logprob.tolist(), strict=True):
             tokens[i].append(t)
             logprobs[i].append(p)
-        going = ~torch.isin(token, ends).cpu()
-        if not going.any():
+        unfinished = unfinished[going.cpu()]
+        if not len(unfinished):
             break
-        unfinished = unfinished[gaps_filled(going)]
     return tokens, logprobs
 
 
 def draw_tokens(
-    logits: Tensor, *, temperature: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """One token per row and its logprob; (rows, V) to (rows,), (rows,).
+    logits: Tensor, *, temperature: float, generator: torch.Generator, ends: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, their logprobs, and who goes on: (rows, V) to (rows,), (rows,) and indices.
 
     Raises:
         ValueError: if logits are nan.
     """
-    if temperature == 0:
-        token = logits.argmax(-1)
-        return token, gather_logprobs(logits, token)
-    probs = torch.softmax(logits.float() / temperature, -1)
-    token = torch.multinomial(probs, 1, generator=generator)[:, 0]
-    return token, gather_logprobs(logits, token, temperature)
+    scale = temperature or 1.0  # of what is greedy, the logprobs are those of the policy
+    probs = torch.softmax(logits.float() / scale, -1)
+    if (bad := probs[:, 0].isnan()).any():  # one nan spoils its row
+        raise ValueError(
+            f"the policy's logits after {int(bad.sum())} of {len(bad)} prompts are nan, so nothing "
+            "can be sampled; load weights that are finite, or in float32"
+        )
+    token = logits.argmax(-1)
+    if temperature > 0:
+        token = torch.multinomial(probs, 1, generator=generator)[:, 0]
+    going = gaps_filled(~torch.isin(token, ends))
+    return token, gather_logprobs(logits, token, scale), going
 
 
 def gaps_filled(going: Tensor) -> Tensor:
     """Indices of the rows that go on; those at the end move into the gaps before them.
 
-    Both tiers keep their unfinished rows in this order, so that random numbers meet the same rows.
+    Both tiers keep unfinished rows in this order, so that random numbers meet the same rows.
 
     >>> gaps_filled(torch.tensor([True, False, True, False, True, True])).tolist()
     [0, 5, 2, 4]

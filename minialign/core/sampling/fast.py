@@ -9,7 +9,7 @@ read padding as text, so their prompts are never padded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -25,7 +25,9 @@ from minialign.core.models.architecture import (
     takes,
     text_config,
 )
-from minialign.core.sampling import Draw, Sampled, gaps_filled
+
+Draw = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]  # `sampling.draw_tokens`
+Sampled = tuple[list[list[int]], list[list[float]]]  # tokens and logprobs of B completions
 
 
 def read_on_from_cache(
@@ -33,15 +35,12 @@ def read_on_from_cache(
     prompts: Sequence[list[int]],
     group_size: int,
     max_new_tokens: int,
-    ends: Tensor,
     draw: Draw,
 ) -> Sampled:
     """Tokens and logprobs of group_size completions of each prompt, as `sampling.read_anew`."""
     rows = [Row(prompt, []) for prompt in prompts]
     batch = collate(rows, pad_id=0, side="left").to(policy.device)
-    sampler = _Sampler(
-        policy, batch.input_ids, batch.attention_mask, group_size, max_new_tokens, ends
-    )
+    sampler = _Sampler(policy, batch.input_ids, batch.attention_mask, group_size, max_new_tokens)
     for part in _prompts_together(policy, batch.attention_mask.sum(1)):
         sampler.run(part, draw)
     return sampler.sampled()
@@ -57,9 +56,8 @@ class _Sampler:
         attention_mask: Tensor,
         group_size: int,
         max_new_tokens: int,
-        ends: Tensor,
     ) -> None:
-        self.policy, self.ends, self.group = policy, ends, group_size
+        self.policy, self.group = policy, group_size
         self.width, self.room = input_ids.shape[1], max_new_tokens
         self.cached = can_cache(policy)
         pad = torch.nn.functional.pad
@@ -77,24 +75,15 @@ class _Sampler:
         logits, cache = prefill(
             self.policy, self.ids[once], self.mask[once], self.group, self.room, self.cached
         )
-        if logits.isnan().any():
-            raise ValueError(
-                f"the policy's logits after {int(logits.isnan().any(1).sum())} of {len(logits)} "
-                "prompts are nan, so nothing can be sampled; load weights that are finite, or in "
-                "float32"
-            )
         for t in range(self.width, full):
-            token, logprob = draw(logits)
+            token, logprob, going = draw(logits)
             self.ids[alive, t], self.logprobs[alive, t], self.mask[alive, t] = token, logprob, 1
-            going = ~torch.isin(token, self.ends)
-            left = int(going.sum())
-            if left == 0 or t + 1 == full:
+            if len(going) == 0 or t + 1 == full:
                 return
-            if left < len(alive):
-                keep = gaps_filled(going)
+            if len(going) < len(alive):
                 if cache is not None:
-                    select_rows(cache, keep)
-                alive = alive[keep]
+                    select_rows(cache, going)
+                alive = alive[going]
             logits = self._step(alive, t, cache)
 
     def _step(self, alive: Tensor, t: int, cache: DynamicCache | None) -> Tensor:
@@ -152,7 +141,7 @@ class _RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep the rows of `gaps_filled`: only those that fill a gap are copied."""
+        """Keep the rows of `sampling.gaps_filled`: only those that fill a gap are copied."""
         gaps = (indices >= len(indices)).nonzero()[:, 0]
         for x in (self.keys, self.values):
             x[gaps] = x[indices[gaps]]

@@ -34,7 +34,8 @@ from minialign.core.models.heads import RewardModel
 from minialign.core.run import Run, length_batches
 
 Metrics = dict[str, Tensor | float]
-BatchLoss = Callable[[Batch, list[int]], tuple[Tensor, Metrics]]  # batch, indices of its rows
+# (batch, indices of its rows) to a scalar loss, what to log, and what the loss was made of, by name
+BatchLoss = Callable[[Batch, list[int]], tuple[Tensor, Metrics, Metrics]]
 LOSS_ON = ("completion", "all")
 
 
@@ -61,7 +62,8 @@ def train_offline(
         model: what is trained.
         tokenizer: for its pad id.
         rankings: K encoded completions each; K = 1 for single rows.
-        loss: (batch of B * K rows, indices of its B rankings) to a scalar and what to log.
+        loss: (batch of B * K rows, indices of its B rankings) to a scalar, what to log, and what it
+            was made of, in the order of computing: an error names the first that is not finite.
         config: steps, batch_size, learning_rate, warmup, seed, save_every and max_grad_norm.
         data: what else a checkpoint is known by, such as labels.
         state: what the loss keeps from step to step, JSON-able; filled when a run goes on.
@@ -84,8 +86,8 @@ def train_offline(
         for step, indices in run.batches(length_batches(longest, config.batch_size, run.order)):
             rows = stacked(rankings, indices)
             batch = collate(rows, tokenizer.pad_token_id).to(device)
-            cost, metrics = loss(batch, indices)
-            run.update(cost)
+            cost, metrics, made_of = loss(batch, indices)
+            run.update(cost, **made_of)
             run.log(step, loss=cost, **metrics)
     return run.history
 
@@ -120,7 +122,7 @@ def train_supervised(
         raise ValueError(f"noise_alpha is {noise_alpha}; use 0 (no noise) or more, such as 5")
     require_encoded(rows)
 
-    def imitation(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics]:
+    def imitation(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics, Metrics]:
         mask = batch.completion_mask
         if loss_on == "all":
             mask = batch.attention_mask.clone()
@@ -128,7 +130,7 @@ def train_supervised(
         with embedding_noise(policy, noise_alpha), fast_matmul(policy.device):
             logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
         tokens = mask.sum()
-        return cross_entropy(logprobs, mask).sum() / tokens, {"tokens": tokens}
+        return cross_entropy(logprobs, mask).sum() / tokens, {"tokens": tokens}, {}
 
     return train_offline(
         "supervised", policy, tokenizer, [(row,) for row in rows], imitation,
@@ -187,14 +189,14 @@ def train_rankings(
     """
     require_rankings(rankings, 2 if loss is None else None)
 
-    def ranked(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics]:
+    def ranked(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics, Metrics]:
         with fast_matmul(model.device):
             scores = model(batch.input_ids, batch.attention_mask).view(len(indices), -1)
         chosen, rejected = scores[:, 0], scores[:, -1]
         each = pair_loss(chosen, rejected) if loss is None else loss(scores)
         gaps = (scores[:, :-1] - scores[:, 1:]).detach()
         metrics = {"accuracy": (gaps.sign() + 1).mean() / 2, "gap": (chosen - rejected).mean()}
-        return each.mean(), metrics
+        return each.mean(), metrics, {"scores": scores}
 
     functions = {"loss": loss or pair_loss}
     return train_offline(

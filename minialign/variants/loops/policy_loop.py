@@ -34,7 +34,7 @@ from minialign.variants.loops.critic import Critic, ExtraLoss
 from minialign.variants.policy import clipped
 
 StepRewards = Callable[[Rollout, Sequence[Data]], Tensor]  # (B, T), nan where no step ends
-CLIP = 0.2  # of a ratio, for clip_fraction
+CLIP = 0.2  # of a ratio, for clip_fraction, where the objective is not given one
 OVERSAMPLING = 2  # times the prompts, of which those with a signal are kept
 
 
@@ -190,6 +190,7 @@ def policy_update(
     but for rounding, which differs a little between sampling and update.
     """
     config, mask = run.config, rollout.completion_mask
+    clip = getattr(objective, "keywords", {}).get("clip", CLIP)
     updates = []
     for rows, parts in _minibatches(rollout, config, policy, run.shuffler):
         weights = torch.zeros(mask.shape, device=mask.device)
@@ -213,9 +214,10 @@ def policy_update(
                 loss = loss + len(ids) / len(rows) * extra_loss(len(ids), run.shuffler)
             off = (bounded_exp(logprobs.detach() - old_logprobs) - 1).abs()
             sums = [
-                masked_sum(x.detach(), tokens).sum() for x in (off, (off > CLIP).float(), error)
+                masked_sum(x.detach(), tokens).sum() for x in (off, (off > clip).float(), error)
             ]
-            seen += torch.tensor([run.backward(loss, logprobs=logprobs), *sums])
+            made_of = {"advantages": advantages[part], "logprobs": logprobs}
+            seen += torch.tensor([run.backward(loss, **made_of), *sums])
         run.update()
         seen[1:] /= mask[rows].sum().cpu()
         updates.append(seen)
@@ -279,7 +281,7 @@ def _check(
     critic: Critic | None,
     step_rewards: StepRewards | None,
 ) -> None:
-    alone = critic is None and step_rewards is None and not config.greedy
+    alone = critic is None and step_rewards is None
     if alone and config.group_size < 2 and getattr(advantage, "compares", False):
         raise ValueError(
             f"group_size is {config.group_size}, and {advantage.__name__} compares a prompt's "

@@ -100,7 +100,7 @@ def train_preference(
         _check_references(ref_logprobs, start, rankings, pad, total)
     ref_logprobs = ref_logprobs.to(policy.device)
 
-    def preferred(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics]:
+    def preferred(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics, Metrics]:
         mask = batch.completion_mask
         with fast_matmul(policy.device):
             logprobs, collisions = _logprobs(policy, batch, config.weigh)
@@ -109,7 +109,7 @@ def train_preference(
         each = loss(ranks)
         if config.weigh:
             each = wpo_weights(logprobs, collisions, mask).view(-1, k).prod(1) * each
-        return each.mean(), ranks_summary(ranks)
+        return each.mean(), ranks_summary(ranks), {"logprobs": sums}
 
     return train_offline(
         "preference", policy, tokenizer, rankings, preferred, config, reference=start,

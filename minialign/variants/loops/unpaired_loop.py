@@ -142,7 +142,7 @@ def train_unpaired(
             logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
         return masked_sum(logprobs, batch.completion_mask)
 
-    def gains(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics]:
+    def gains(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics, Metrics]:
         logratios, good = sums(batch) - ref_logprobs[indices], labels[indices]
 
         @torch.no_grad()
@@ -153,7 +153,8 @@ def train_unpaired(
         kl = point(logratios, mismatched_logratios, state)
         classes = {"liked": logratios[good], "disliked": logratios[~good]}
         means = {name: part.mean() if len(part) else 0.0 for name, part in classes.items()}
-        return loss(logratios, good, kl).mean(), {"kl": kl, **means}
+        made_of = {"logprobs": logratios, "point": kl}
+        return loss(logratios, good, kl).mean(), {"kl": kl, **means}, made_of
 
     return train_offline(
         "unpaired", policy, tokenizer, [(row,) for row in rows], gains, config, data=list(liked),

@@ -1,27 +1,100 @@
-"""A policy's own replies: what the rows hold, who ranks them, and what is left out."""
+"""Rounds: where the reference is, replies of the policy's own, who ranks them, resuming."""
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 
 import pytest
 import torch
-from loop_inputs import ASKED, TOKENIZER, stop_at
+from loop_inputs import ASKED, PAIRS, TOKENIZER, small, stop_at
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.core.tokens import prompt_ids
-from minialign.variants import methods
+from minialign.variants.loops import rounds as rounds_module
 from minialign.variants.loops.preference_loop import PreferenceConfig
 from minialign.variants.loops.rounds import (
     by_reward,
+    mix_into,
     own_rankings,
     train_on_own_replies,
+    train_stepwise,
 )
+from minialign.variants.methods import method, table
+from minialign.variants.preference import ipo_loss
 from minialign.world.annotator import Annotator, gold_utility, preference_probability
 from minialign.world.own_replies import by_annotators
 from minialign.world.preferences import CROWD, noisy_utility
+
+settings = partial(small, PreferenceConfig)
+
+
+# --- where the reference is
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
+def test_the_reference_moves_by_its_share_after_each_round(monkeypatch, share: float):
+    seen, real = [], rounds_module.train_preference
+
+    def watched(policy, *args, reference, **named):
+        seen.append((weights(policy), weights(reference)))
+        return real(policy, *args, reference=reference, **named)
+
+    monkeypatch.setattr(rounds_module, "train_preference", watched)
+    histories = train_stepwise(
+        tiny_llama(), TOKENIZER, [PAIRS[:2], PAIRS[2:]], settings(steps=3), share=share
+    )
+    (first_policy, first_reference), (policy, reference) = seen
+    assert len(histories) == 2 and same(first_policy, first_reference)
+    for start, now, moved in zip(first_reference, policy, reference, strict=True):
+        torch.testing.assert_close(moved, torch.lerp(start, now, share))
+    zero = abs(histories[1]["margin"][0]) < 1e-4
+    assert zero == (share == 1.0)  # only then does the second round start at its reference
+
+
+@pytest.mark.parametrize("name", table("train_stepwise").index)
+def test_a_method_with_a_moving_reference_trains_in_every_round(name: str):
+    policy = tiny_llama()
+    before = weights(policy)
+    train = method(name).trainer()
+    histories = train(policy, TOKENIZER, [PAIRS[:2], PAIRS[2:]], settings(steps=2))
+    assert len(histories) == 2 and not same(before, weights(policy))
+
+
+def test_every_round_has_the_loss_that_is_given():
+    one, two = tiny_llama(), tiny_llama()
+    train_stepwise(one, TOKENIZER, [PAIRS, PAIRS], settings(steps=1))
+    history = train_stepwise(two, TOKENIZER, [PAIRS, PAIRS], settings(steps=1), loss=ipo_loss)
+    assert history[0]["loss"][0] == pytest.approx(25.0, abs=0.5)  # (0 - 1 / (2 beta))^2
+    assert not same(weights(one), weights(two))
+
+
+def test_an_interrupted_run_goes_on_in_its_round(tmp_path):
+    rounds, config = [PAIRS[:2], PAIRS[2:]], settings(steps=4)
+    whole, resumed = tiny_llama(), tiny_llama()
+    train_stepwise(whole, TOKENIZER, rounds, config)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stepwise(
+            tiny_llama(), TOKENIZER, rounds, config, on_step=stop_at(7), checkpoint_dir=tmp_path
+        )
+    train_stepwise(resumed, TOKENIZER, rounds, config, checkpoint_dir=tmp_path)
+    assert same(weights(whole), weights(resumed))
+
+
+def test_a_share_outside_the_way_is_refused():
+    with pytest.raises(ValueError, match=r"share is 1\.5"):
+        mix_into(tiny_llama(), tiny_llama(), 1.5)
+
+
+def test_as_many_settings_as_rounds():
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        train_stepwise(tiny_llama(), TOKENIZER, [PAIRS, PAIRS], [settings(steps=1)])
+
+
+# --- replies of the policy's own
 
 
 def length(prompts, completions, **columns):
@@ -79,16 +152,16 @@ def learn(policy, config=CONFIG, **changes):
     return train_on_own_replies(policy, TOKENIZER, ASKED, **settings | changes)
 
 
-@pytest.mark.parametrize("name", methods.table("train_on_own_replies").index)
+@pytest.mark.parametrize("name", table("train_on_own_replies").index)
 def test_each_round_samples_from_the_policy_as_it_is(monkeypatch, name: str):
-    seen, real = [], iterative_dpo.own_rankings
+    seen, real = [], rounds_module.own_rankings
 
     def watched(policy, tokenizer, asked, *args, **named):
         seen.append((weights(policy), [i.prompt for i in asked]))
         return real(policy, tokenizer, asked, *args, **named)
 
-    monkeypatch.setattr(iterative_dpo, "own_rankings", watched)
-    rounds = methods.method(name).settings["rounds"]
+    monkeypatch.setattr(rounds_module, "own_rankings", watched)
+    rounds = method(name).arguments["rounds"]
     histories = learn(tiny_llama(), rounds=rounds)
     assert [len(h["loss"]) for h in histories] == [4 // rounds] * rounds
     assert sorted(p for _, asked in seen for p in asked) == sorted(i.prompt for i in ASKED)
