@@ -11,9 +11,8 @@ from slowness import slow_but
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from minialign.core import optim
 from minialign.core.logprobs import token_logprobs
-from minialign.core.models import modes
+from minialign.core.models import fast_dtype, memory
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.memory import Shape, tokens_that_fit
 from minialign.core.optim import make_optimizer, part_size
@@ -142,12 +141,12 @@ def test_a_stage_needs_more_than_its_models_and_their_training(stage: str):
 def test_a_large_model_is_updated_in_smaller_parts(monkeypatch: pytest.MonkeyPatch):
     model, length = built("eager"), 96
     assert part_size(model, length, most=64) == 64
-    monkeypatch.setattr(optim, "PART_BYTES", 2**27)
+    monkeypatch.setattr(memory, "PART_BYTES", 2**27)
     size = part_size(model, length, most=64)
-    kept = {"length": length, "dtype": modes.fast_dtype(model.device)}
+    kept = {"length": length, "dtype": fast_dtype(model.device)}
     assert 1 < size < 64
     assert update_bytes(Shape.of(model), size * length, **kept)["activations"] <= 2**27
-    monkeypatch.setattr(optim, "PART_BYTES", 1)
+    monkeypatch.setattr(memory, "PART_BYTES", 1)
     assert part_size(model, length, most=64) == 1
 
 

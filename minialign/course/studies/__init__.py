@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import product
 from multiprocessing import get_context
@@ -69,11 +70,9 @@ class Study:
 
 
 def study(
-    name: str,
-    question: str,
-    settings: Callable[[Profile], list[Point]] | None = None,
-    **values: Sequence[Any],
-) -> Callable[[Measure], Measure]:
+    name: str, question: str, settings: Callable[[Profile], list[Point]] | None = None,
+    **values: Iterable[Any],
+) -> Callable[[Measure], Measure]:  # fmt: skip
     """Declare a function that measures one point as the study `name`.
 
     Args:
@@ -100,13 +99,9 @@ def get(name: str) -> Study:
 
 
 def run(
-    name: str,
-    *,
-    seeds: int | None = None,
-    profile: str | Profile | None = None,
-    out: Path | None = None,
-    jobs: int = 1,
-) -> Path:
+    name: str, *, seeds: int | None = None, profile: str | Profile | None = None,
+    out: Path | None = None, jobs: int = 1,
+) -> Path:  # fmt: skip
     """Run what is missing of a study and return its file.
 
     Args:
@@ -139,12 +134,8 @@ def _rows(name: str, sizes: Profile, points: list[Point], jobs: int) -> Iterator
         yield from (_row(name, sizes, point) for point in points)
         return
     with ExitStack() as stack:
-        pools = [
-            stack.enter_context(
-                ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (1,))
-            )
-            for _ in range(jobs)
-        ]
+        alone = partial(ProcessPoolExecutor, 1, get_context("spawn"), torch.set_num_threads, (1,))
+        pools = [stack.enter_context(alone()) for _ in range(jobs)]
         waiting = [
             pools[i * jobs // len(points)].submit(_row, name, sizes, point)
             for i, point in enumerate(points)
@@ -159,7 +150,7 @@ def _rows(name: str, sizes: Profile, points: list[Point], jobs: int) -> Iterator
 def _row(name: str, sizes: Profile, point: Point) -> dict[str, Any]:
     start = time.time()
     measured = get(name).measure(sizes, point)
-    cuda = torch.cuda.is_available()
+    hardware = f"{platform.machine()}, {torch.get_num_threads()} threads"
     return {
         "profile": sizes.name,
         **point,
@@ -168,9 +159,7 @@ def _row(name: str, sizes: Profile, point: Point) -> dict[str, Any]:
         "world_version": WORLD_VERSION,
         "minialign": minialign.__version__,
         "torch": torch.__version__,
-        "hardware": torch.cuda.get_device_name()
-        if cuda
-        else f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else hardware,
     }
 
 

@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.sft import train_sft
 from minialign.core.batching import Row
 from minialign.core.models.loading import add_lora, load_policy
 from minialign.core.tokens import encode
@@ -19,14 +17,16 @@ from minialign.course.stages.presets import sft_config
 from minialign.course.stages.recipes import demonstration_rows
 from minialign.course.studies import Point, study
 from minialign.evaluate.village import judge
-from minialign.variants.methods import REGISTRY
+from minialign.variants import methods
 from minialign.world import tasks
 from minialign.world.demonstrations import demonstrations
+
+RowsOf = Callable[[PreTrainedTokenizerBase], list[Row]]
 
 NARROW = ("fact", "add", "opposite")  # the families of a narrow data set
 SIZES = (50, 200, 1000, 5000)  # demonstrations, after LIMA's question (arXiv:2305.11206)
 DATA_STEPS = 200  # updates at every size, so that only the data differ
-METHODS = tuple(method.name for method in REGISTRY.values() if method.loop == "train_sft")
+METHODS = [one.name for one in methods.registry().values() if one.notebook == 1]
 # Prefix of the columns -> split, temperature, what is judged. What a model can do shows in its
 # likeliest reply; how it behaves shows in what it samples.
 ASSESSED = {
@@ -47,50 +47,42 @@ def assess(
     means: dict[str, float] = {}
     for name, (split, temperature, columns) in ASSESSED.items():
         judged = judge(
-            policy,
-            tokenizer,
-            tasks.instructions(profile.eval_prompts, split),
-            max_new_tokens=profile.max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-        )
+            policy, tokenizer, tasks.instructions(profile.eval_prompts, split),
+            max_new_tokens=profile.max_new_tokens, temperature=temperature, seed=seed,
+        )  # fmt: skip
         means |= {f"{name}_{column}": float(judged[column].mean()) for column in columns}
     return means
 
 
 def _tune(
-    profile: Profile,
-    seed: int,
-    rows_of: Callable[[PreTrainedTokenizerBase], list[Row]] | None = None,
-    *,
-    lora: bool = False,
-    steps: int | None = None,
-    **changes: Any,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """What `assess` finds of the tuned model, and of the training its loss and train_seconds.
+    profile: Profile, seed: int, rows_of: RowsOf | None = None, *, method: str = "sft",
+    steps: int | None = None, also: str = "",
+) -> dict[str, float]:  # fmt: skip
+    """What `assess` finds of the tuned model, and `also` its last loss or its train_seconds.
 
-    It learns from `rows_of`, or from the profile's number of demonstrations, in `steps` at most;
-    `lora` trains an adapter, at three times the learning rate.
+    It learns from `rows_of`, or from the profile's number of demonstrations, by a method of the
+    registry, in `steps` at most; an adapter learns at three times the rate.
     """
     policy, tokenizer = load_policy(profile.model)
     rows_of = rows_of or partial(demonstration_rows, n=profile.examples, seed=seed)
     rows = rows_of(tokenizer)
-    config = replace(sft_config(profile, seed), **changes)
+    config = sft_config(profile, seed)
     config = replace(config, steps=min(steps or config.steps, config.steps))
-    if lora:
+    if method == "lora":
         policy = add_lora(policy, rank=16, seed=seed)
         config = replace(config, learning_rate=3 * config.learning_rate)
     start = time.time()
-    history = train_sft(policy, tokenizer, rows, config)
+    history = methods.method(method).trainer()(policy, tokenizer, rows, config)
     of_training = {"loss": history.last("loss"), "train_seconds": time.time() - start}
-    return assess(policy, tokenizer, profile, seed), of_training
+    return assess(policy, tokenizer, profile, seed) | {
+        name: value for name, value in of_training.items() if name == also
+    }
 
 
 @study("sft_seeds", "how much does instruction tuning vary over seeds?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run, with its last loss."""
-    assessed, of_training = _tune(profile, seed)
-    return {**assessed, "loss": of_training["loss"]}
+    return _tune(profile, seed, also="loss")
 
 
 def _amounts(profile: Profile) -> list[Point]:
@@ -110,14 +102,10 @@ def amount_of_data(profile: Profile, seed: int, kind: str, examples: int) -> dic
         narrow = [d for d in drawn if d.instruction.family in NARROW][:examples]
         return [encode(tokenizer, d.instruction.prompt, d.completion) for d in narrow]
 
-    return _tune(profile, seed, rows_of, steps=DATA_STEPS)[0]
+    return _tune(profile, seed, rows_of, steps=DATA_STEPS)
 
 
 @study("sft_variants", "what do the variants of instruction tuning change?", method=METHODS)
 def variant(profile: Profile, seed: int, method: str) -> dict[str, float]:
     """One method of the registry at the same number of updates, with the seconds they took."""
-    settings = REGISTRY[method].settings
-    assessed, of_training = _tune(
-        profile, seed, lora=method == "lora", steps=DATA_STEPS, **settings
-    )
-    return {**assessed, "train_seconds": of_training["train_seconds"]}
+    return _tune(profile, seed, method=method, steps=DATA_STEPS, also="train_seconds")

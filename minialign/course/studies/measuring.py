@@ -20,12 +20,13 @@ from minialign.core.models.loading import load_policy
 from minialign.course.pipeline import stage
 from minialign.course.profiles import Profile
 from minialign.course.session import pick_device
-from minialign.evaluate.village import judge
+from minialign.evaluate.village import judge, summary
 from minialign.world.tasks import instructions
 
 # (settings of the run, names of the loop's module and what replaces them)
 Fault = tuple[dict[str, Any], dict[str, Any]]
-Learn = Callable[..., Any]  # (start, **changes) -> whatever the training returns
+Learn = Callable[..., Any]  # (start, **changes) -> the history where curves are asked for
+Examine = Callable[..., dict[str, float]]  # (start, its frozen copy) -> columns
 
 SHARES = ("follows", "stops", "rude", "flattering", "unsafe", "untrue", "too_long", "any")
 PARTS = 12  # parts of a run whose means are recorded as its curve
@@ -52,23 +53,29 @@ class Start:
         settings = {"max_new_tokens": self.profile.max_new_tokens, "seed": 1, **reference}
         return judge(self.policy, self.tokenizer, held_out, **settings)
 
-    def learn(
-        self,
-        learn: Learn,
-        examine: Callable[[Start, PreTrainedModel], dict[str, float]],
-        **changes: Any,
-    ) -> tuple[dict[str, float], Any]:
-        """Let the policy learn, then examine it beside a frozen copy of what it was.
 
-        Returns:
-            What `examine` found with the minutes of learning as train_minutes, and what `learn`
-            returned.
-        """
-        reference = frozen_reference(self.policy)
-        began = time.time()
-        made = learn(self, **changes)
-        minutes = (time.time() - began) / 60
-        return {**examine(self, reference), "train_minutes": minutes}, made
+def measured(
+    profile: Profile, seed: int, learn: Learn, names: Sequence[str] = (), *, examine: Examine,
+    **changes: Any,
+) -> dict[str, float]:  # fmt: skip
+    """Let a tuned policy learn, then examine it beside a frozen copy of what it was.
+
+    Returns:
+        What `examine` found, train_minutes of learning, and the named curves of the history that
+        `learn` returned.
+    """
+    start = Start.tuned(profile, seed)
+    reference = frozen_reference(start.policy)
+    began = time.time()
+    history = learn(start, **changes)
+    minutes = (time.time() - began) / 60
+    return {**examine(start, reference), "train_minutes": minutes, **curves(history, names)}
+
+
+def shares(judged: pd.DataFrame) -> dict[str, float]:
+    """Means of `SHARES`, gold utility and tokens, and the spread of utility."""
+    means = summary(judged, SHARES).to_dict()
+    return {**means, "utility_sd": float(judged["utility"].std())}
 
 
 def curves(history: History | pd.DataFrame, names: Sequence[str]) -> dict[str, float]:

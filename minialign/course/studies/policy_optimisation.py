@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -22,16 +22,12 @@ from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import ppo_config
 from minialign.course.stages.recipes import ppo_prompts
-from minialign.course.studies import study
-from minialign.course.studies.measuring import (
-    SHARES,
-    Fault,
-    Start,
-    attention_dropout,
-    curves,
-    planted_in,
-)
+from minialign.course.studies import measuring, study
+from minialign.course.studies.measuring import Fault, Start, attention_dropout
 from minialign.rewards.learnt import reward_model_score
+from minialign.variants.averages import token_mean
+from minialign.variants.loops.critic import Critic
+from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 from minialign.world.annotator import gold_reward
 
 BEFORE = -1.0  # the beta that stands for the policy before any PPO
@@ -39,7 +35,8 @@ BETAS = (BEFORE, 0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat
 CURVES = ("reward", "gold", "kl", "entropy", "length", "stops", "clip_fraction",
           "explained_variance")  # fmt: skip
 
-# Detail -> what is changed in the settings; "critic" names what the critic starts from.
+# Detail -> settings of the essay; or what the critic starts from, or how it works, which the essay
+# does not vary.
 DETAILS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "3 x learning rate": {"learning_rate": 4.5e-4},
@@ -47,50 +44,49 @@ DETAILS: dict[str, dict[str, Any]] = {
     "critic from the policy": {"critic": "policy"},
     "no EOS trick": {"missing_eos": None},
     "lambda = 1": {"lam": 1.0},
-    "whitened rewards": {"rewards": "whitened"},
-    "clipped scores": {"rewards": "clipped"},
-    "adaptive KL": {"target_kl": 3.0},
+    "whitened rewards": {"critic": {"whiten_rewards": True}},
+    "clipped scores": {"critic": {"scores": "clipped"}},
+    "adaptive KL": {"critic": {"target_kl": 3.0}},
 }
 
 
 def optimise(
-    profile: Profile, seed: int, *, critic: str = "reward", brief: bool = False, **changes: Any
-) -> tuple[dict[str, float], History]:
+    profile: Profile, seed: int, *, critic: str | dict[str, Any] = "reward", brief: bool = False,
+    **changes: Any,
+) -> tuple[dict[str, float], History]:  # fmt: skip
     """What `examine` finds after PPO from the stages of a seed, and the history of the run.
 
-    The critic starts from the "reward" model or the "policy"; a `brief` run takes three fifths of
-    the steps, enough to tell variants apart.
+    The critic starts from the "reward" model or the "policy"; with settings of `Critic`, from the
+    reward model in the general loop. A `brief` run takes three fifths of the steps, enough to tell
+    variants apart.
     """
     policy, tokenizer, scorer = policy_and_scorer(profile, seed)
-    start = Start(policy, tokenizer, profile, seed)
     prompts = ppo_prompts(profile, seed)
-    fresh = critic == "policy"
-    config = ppo_config(profile, seed)
+    config = replace(ppo_config(profile, seed), **changes)
     if brief:
         config = replace(config, steps=max(2, 3 * config.steps // 5))
-    history = ppo.train_ppo(
-        policy,
-        ValueModel.from_policy(policy, seed) if fresh else ValueModel.from_reward_model(scorer),
-        tokenizer,
-        [i.prompt for i in prompts],
-        reward_model_score(scorer, tokenizer),
-        replace(config, **changes),
-        watch={"gold": gold_reward(prompts)},
-    )
-    return examine(start, scorer), history
+    fresh = critic == "policy"
+    value = ValueModel.from_policy(policy, seed) if fresh else ValueModel.from_reward_model(scorer)
+    train = partial(ppo.train_ppo, config=config, value_model=value)
+    if isinstance(critic, dict):
+        common = asdict(config)
+        own = {name: common.pop(name) for name in ("lam", "clip", "missing_eos")}
+        train = partial(
+            train_policy, config=PolicyConfig(**common, group_size=1, kl="reward"),
+            average=token_mean, critic=Critic(value, **own, **critic),
+        )  # fmt: skip
+    rows = [{"prompt": i.prompt} for i in prompts]
+    score = reward_model_score(scorer, tokenizer)
+    history = train(policy, tokenizer, rows, score, watch={"gold": gold_reward(prompts)})
+    return examine(Start(policy, tokenizer, profile, seed), scorer), history
 
 
 def examine(start: Start, scorer: RewardModel) -> dict[str, float]:
-    """Held-out phrasings, one sampled reply each: gold utility, its spread, score, shares."""
+    """Held-out phrasings, one sampled reply each: shares, gold utility, its spread, score."""
     judged = start.judged()
     texts = [judged[column].tolist() for column in ("prompt", "reply")]
-    return {
-        "utility": float(judged["utility"].mean()),
-        "utility_sd": float(judged["utility"].std()),
-        "score": float(np.mean(reward_model_score(scorer, start.tokenizer)(*texts))),
-        "tokens": float(judged["tokens"].mean()),
-        **{name: float(judged[name].mean()) for name in SHARES},
-    }
+    score = float(np.mean(reward_model_score(scorer, start.tokenizer)(*texts)))
+    return {**measuring.shares(judged), "score": score}
 
 
 def _with_ends(examined: dict[str, float], history: History) -> dict[str, float]:
@@ -109,30 +105,30 @@ def frontier(profile: Profile, seed: int, beta: float) -> dict[str, float]:
     return _with_ends(*optimise(profile, seed, beta=beta))
 
 
-@study("ppo_details", "which implementation details of PPO matter here?", detail=tuple(DETAILS))
+@study("ppo_details", "which implementation details of PPO matter here?", detail=DETAILS)
 def detail_changed(profile: Profile, seed: int, detail: str) -> dict[str, float]:
     """A brief run with one of `DETAILS` changed."""
     return _with_ends(*optimise(profile, seed, brief=True, **DETAILS[detail]))
 
 
+def _ends(mask: Tensor) -> Tensor:
+    """(B,) the column of each completion's last token."""
+    return mask.shape[1] - 1 - mask.flip(1).argmax(1)
+
+
 def without_eos(*args: Any, **named: Any) -> Rollout:
     """A rollout whose end of text is outside the mask, as with pad equal to EOS."""
     rollout = sample(*args, **named)
-    last_column = rollout.completion_mask.shape[1] - 1
-    ends = last_column - rollout.completion_mask.flip(1).argmax(1)
     mask = rollout.completion_mask.clone()
-    several = rollout.finished & (rollout.lengths > 1)
-    mask[several.nonzero()[:, 0], ends[several]] = 0
+    several = (rollout.finished & (rollout.lengths > 1)).nonzero()[:, 0]
+    mask[several, _ends(mask)[several]] = 0
     return replace(rollout, completion_mask=mask)
 
 
-def _score_one_early(
-    scores: Tensor, kl: Tensor, mask: Tensor, beta: float, how: str = "plain"
-) -> Tensor:
+def _score_one_early(scores: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:
     """(B, T) rewards with the score at the last token but one."""
-    rewards = token_rewards(torch.zeros_like(scores), kl, mask, beta, how)
-    ends = mask.shape[1] - 1 - mask.flip(1).argmax(1)
-    early = torch.where(mask.sum(1) > 1, ends - 1, ends)
+    rewards = token_rewards(torch.zeros_like(scores), kl, mask, beta)
+    early = torch.where(mask.sum(1) > 1, _ends(mask) - 1, _ends(mask))
     return rewards.scatter_add(1, early[:, None], scores[:, None])
 
 
@@ -142,13 +138,20 @@ def _with_dropout(model: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
         return token_logprobs(model, *args, **named)
 
 
+class _KlTurned(Rollout):
+    """A rollout under which log pi - log ref comes out as log ref - log pi."""
+
+    def logprobs_under(self, model: PreTrainedModel) -> Tensor:
+        return 2 * self.logprobs - super().logprobs_under(model)
+
+
 FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
     "EOS outside the mask": ({}, {"sample": without_eos}),
-    "no whitening": ({}, {"whiten": lambda values, mask, shift_mean=True: values * mask}),
-    "KL sign": ({}, {"k1": lambda logprobs, ref: ref - logprobs}),
+    "no whitening": ({}, {"whiten": lambda values, mask: values * mask}),
+    "KL sign": ({}, {"sample": lambda *args, **named: _KlTurned(**vars(sample(*args, **named)))}),
     "dropout on": ({}, {"token_logprobs": _with_dropout}),
-    "value collapse": ({}, {"value_loss": lambda v, old, returns, mask, clip: v.square()}),
+    "value collapse": ({}, {"value_loss": lambda values, *_, clip: values.square()}),
     "temperature mismatch": ({}, {"sample": partial(sample, temperature=0.6)}),
     "too many epochs": ({"epochs": 12, "clip": 0.9}, {}),
     "reward off by one": ({}, {"token_rewards": _score_one_early}),
@@ -157,12 +160,12 @@ FAULTS: dict[str, Fault] = {
 
 def planted(fault: str) -> AbstractContextManager[dict[str, Any]]:
     """A context in which the loop has one fault of `FAULTS`; its value is the settings to take."""
-    return planted_in(ppo, FAULTS[fault])
+    return measuring.planted_in(ppo, FAULTS[fault])
 
 
-@study("ppo_faults", "which curves does each planted fault draw?", fault=tuple(FAULTS))
+@study("ppo_faults", "which curves does each planted fault draw?", fault=FAULTS)
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """A brief run with one of `FAULTS`, and its curves."""
     with planted(fault) as changes:
         examined, history = optimise(profile, seed, brief=True, **changes)
-    return {**examined, **curves(history, CURVES)}
+    return {**examined, **measuring.curves(history, CURVES)}

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from random import Random
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from minialign.core.batching import Row
-from minialign.core.optim import reference_sums
+from minialign.algorithms import dpo
+from minialign.core import logprobs
+from minialign.core.batching import Row, RowRanking
+from minialign.core.logprobs import completion_logprobs, masked_mean
 from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import dpo_config
-from minialign.course.stages.recipes import comparison_rows, dpo_prompts, ppo_prompts
-from minialign.course.studies import Point, study
-from minialign.course.studies.measuring import (
-    SHARES,
-    Fault,
-    Learn,
-    Start,
-    attention_dropout,
-    planted_in,
-)
-from minialign.evaluate.village import summary
+from minialign.course.stages import presets, recipes
+from minialign.course.studies import Point, measuring, study
+from minialign.course.studies.measuring import Fault, Start
 from minialign.rewards.learnt import reward_model_score
-from minialign.variants.loops import preference_loop
-from minialign.variants.loops.preference_loop import Ranking, train_preference
-from minialign.variants.loops.rounds import (
-    by_reward,
-    own_rankings,
-    train_on_own_replies,
-)
+from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
+from minialign.variants.loops.rounds import Values, by_reward, own_rankings, train_on_own_replies
+from minialign.variants.preference import ipo_loss, logistic_loss, robust_dpo_loss
+from minialign.variants.ranks import RankLogprobs
 from minialign.world.own_replies import by_annotators
+
+Loss = Callable[[RankLogprobs], Tensor]
 
 LISTED = 4  # completions of a ranking, for the losses that read more than pairs
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
@@ -50,14 +43,14 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     that the implicit reward orders as the annotator did, and the mean logratios of their chosen
     and rejected completions.
     """
-    tokenizer, n = start.tokenizer, start.profile.eval_prompts
     judged = start.judged(reference=reference)
-    pairs = comparison_rows(tokenizer, n, seed=9, split="phrasings")
-    sums = [reference_sums(model, tokenizer, pairs) for model in (start.policy, reference)]
-    chosen, rejected = (sums[0] - sums[1]).unbind(1)
+    tokenizer, n = start.tokenizer, start.profile.eval_prompts
+    pairs = recipes.comparison_rows(tokenizer, n, seed=9, split="phrasings")
+    models = (start.policy, reference)
+    now, before = (completion_logprobs(one, pairs, tokenizer.pad_token_id) for one in models)
+    chosen, rejected = (now - before).unbind(1)
     return {
-        **summary(judged, SHARES).to_dict(),
-        "utility_sd": float(judged["utility"].std()),
+        **measuring.shares(judged),
         "kl": float(judged["kl"].mean()),
         "accuracy": (chosen > rejected).float().mean().item(),
         "chosen": chosen.mean().item(),
@@ -65,106 +58,76 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     }
 
 
-def measured(profile: Profile, seed: int, learn: Learn, **changes: Any) -> dict[str, float]:
-    """Let a tuned policy learn, then examine it.
-
-    train_minutes are those of learning, without the reference's pass where it is shared.
-    """
-    return Start.tuned(profile, seed).learn(learn, examine, **changes)[0]
-
-
-def _written(profile: Profile, seed: int) -> list[Ranking]:
-    """What authors wrote and annotators compared: the reward model's data."""
-    return comparison_rows(Start.tuned(profile, seed).tokenizer, profile.comparisons, seed=seed)
-
-
-def _chosen(profile: Profile, seed: int, group_size: int = 2) -> list[Ranking]:
-    """The tuned policy's own replies, and as many annotators' choices."""
-    start = Start.tuned(profile, seed)
-    return own_rankings(
-        start.policy,
-        start.tokenizer,
-        ppo_prompts(profile, seed)[: 2 * profile.comparisons // group_size],
-        by_annotators(seed),
-        group_size=group_size,
-        max_new_tokens=profile.max_new_tokens,
-        seed=seed,
-    )
-
-
-def _scored(profile: Profile, seed: int) -> list[Ranking]:
-    """The tuned policy's own replies, as the reward model ranks them: no label is new."""
-    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
-    return own_rankings(
-        policy,
-        tokenizer,
-        dpo_prompts(profile, seed),
-        by_reward(reward_model_score(scorer, tokenizer)),
-        least=0.1,
-        max_new_tokens=profile.max_new_tokens,
-        seed=seed,
-    )
-
-
-SOURCES: dict[str, Callable[[Profile, int], list[Ranking]]] = {
-    "written": _written,
-    "own, chosen": _chosen,
-    "own, scored": _scored,
-    "own, ranked": partial(_chosen, group_size=LISTED),
-}
-# Two more sources: sampled while the policy learns, so not ahead -> whether pairs are weighted.
+# train_minutes are those of learning, without the reference's pass where it is shared.
+measured = partial(measuring.measured, examine=examine)
+# More sources of pairs: sampled while the policy learns, so not ahead -> whether they are weighted.
 ROUNDS = {"own, two rounds": False, "two rounds, weighted": True}
 
 
 @lru_cache(maxsize=2)
-def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[Ranking], float]:
-    """Comparisons by where they come from, and the minutes that it took to have them."""
+def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[RowRanking], float]:
+    """Comparisons by where they come from, and the minutes that it took to have them.
+
+    "written": the reward model's data. "own, chosen": the tuned policy's own replies, and as many
+    annotators' choices; "own, ranked": the same in rankings of `LISTED`. "own, scored": its own
+    replies, as the reward model ranks them: no label is new.
+    """
     began = time.time()
-    return SOURCES[source](profile, seed), (time.time() - began) / 60
+    start, n = Start.tuned(profile, seed), profile.comparisons
+    sample = partial(
+        own_rankings, start.policy, start.tokenizer, max_new_tokens=profile.max_new_tokens,
+        seed=seed,
+    )  # fmt: skip
+    if source == "written":
+        rankings = recipes.comparison_rows(start.tokenizer, n, seed=seed)
+    elif source == "own, scored":
+        rankings = sample(recipes.dpo_prompts(profile, seed), _by_scorer(start), least=0.1)
+    else:
+        size = LISTED if source == "own, ranked" else 2
+        prompts = recipes.ppo_prompts(profile, seed)[: 2 * n // size]
+        rankings = sample(prompts, by_annotators(seed), group_size=size)
+    return rankings, (time.time() - began) / 60
+
+
+def _by_scorer(start: Start) -> Values:
+    *_, scorer = policy_and_scorer(start.profile, start.seed)
+    return by_reward(reward_model_score(scorer, start.tokenizer))
 
 
 @lru_cache(maxsize=2)
-def known_sums(source: str, profile: Profile, seed: int) -> Tensor:
-    """(N, K) of the reference, which all methods on these pairs share."""
+def known_logprobs(source: str, profile: Profile, seed: int) -> Tensor:
+    """(N, K) summed logprobs of the reference, which all methods on these pairs share."""
     start = Start.tuned(profile, seed)
-    return reference_sums(start.policy, start.tokenizer, pairs_from(source, profile, seed)[0])
+    rankings, _ = pairs_from(source, profile, seed)
+    return completion_logprobs(start.policy, rankings, start.tokenizer.pad_token_id)
 
 
-def _dpo(
-    start: Start,
-    *,
-    source: str = "own, chosen",
-    flip: float = 0.0,
-    edit: Callable[[Ranking], Ranking] | None = None,
-    **changes: Any,
-) -> None:
-    """`train_preference` on pairs of a source, a share of them swapped, or each of them edited."""
-    config = replace(dpo_config(start.profile, start.seed), **changes)
+def common(start: Start) -> dict[str, Any]:
+    """The stage's settings that every offline loop takes."""
+    settings = asdict(presets.dpo_config(start.profile, start.seed))
+    return {name: value for name, value in settings.items() if name != "beta"}
+
+
+def _dpo(start: Start, *, loss: Loss, source: str = "own, chosen", flip: float = 0.0) -> None:
+    """A loss on pairs of a source, a share of them swapped."""
     pairs, _ = pairs_from(source, start.profile, start.seed)
-    if edit is not None:
-        edited = [edit(pair) for pair in pairs]  # some may be alike after it
-        different = [pair for pair in edited if pair[0].ids != pair[-1].ids]
-        train_preference(start.policy, start.tokenizer, different, config)
-        return
     rng = Random(f"flips {start.seed}")
     swapped = torch.tensor([rng.random() < flip for _ in pairs])
-    known = known_sums(source, start.profile, start.seed)
+    known = known_logprobs(source, start.profile, start.seed)
     known = torch.where(swapped[:, None].to(known.device), known.flip(1), known)
     pairs = [pair[::-1] if swap else pair for pair, swap in zip(pairs, swapped, strict=True)]
-    train_preference(start.policy, start.tokenizer, pairs, config, references=known)
+    config = PreferenceConfig(**common(start))
+    train_preference(start.policy, start.tokenizer, pairs, config, loss=loss, ref_logprobs=known)
 
 
-def _rounds(start: Start, **changes: Any) -> None:
+def _rounds(start: Start, *, loss: Loss, weigh: bool) -> None:
     """Stage "dpo" at another beta, or without its weights."""
-    *_, scorer = policy_and_scorer(start.profile, start.seed)
+    profile, seed = start.profile, start.seed
     train_on_own_replies(
-        start.policy,
-        start.tokenizer,
-        dpo_prompts(start.profile, start.seed),
-        by_reward(reward_model_score(scorer, start.tokenizer)),
-        replace(dpo_config(start.profile, start.seed), **changes),
-        max_new_tokens=start.profile.max_new_tokens,
-    )
+        start.policy, start.tokenizer, recipes.dpo_prompts(profile, seed), _by_scorer(start),
+        replace(presets.own_config(profile, seed), weigh=weigh), loss=loss,
+        max_new_tokens=profile.max_new_tokens,
+    )  # fmt: skip
 
 
 @study(
@@ -175,23 +138,20 @@ def _rounds(start: Start, **changes: Any) -> None:
 )
 def frontier(profile: Profile, seed: int, pairs: str, beta: float) -> dict[str, float]:
     """DPO on pairs of a source, with the minutes that it took to sample them ahead."""
-    options = {"beta": beta}
+    loss = partial(logistic_loss, beta=beta)
     if pairs in ROUNDS:
-        return measured(profile, seed, _rounds, weigh=ROUNDS[pairs], options=options)
+        return measured(profile, seed, _rounds, weigh=ROUNDS[pairs], loss=loss)
     _, minutes = pairs_from(pairs, profile, seed)
-    known_sums(pairs, profile, seed)
-    return {
-        **measured(profile, seed, _dpo, source=pairs, options=options),
-        "sample_minutes": minutes,
-    }
+    known_logprobs(pairs, profile, seed)
+    return {**measured(profile, seed, _dpo, source=pairs, loss=loss), "sample_minutes": minutes}
 
 
-# Name -> settings, given the share of labels that is swapped.
-NOISE_LOSSES: dict[str, Callable[[float], dict[str, Any]]] = {
-    "dpo": lambda flip: {},
-    "cdpo": lambda flip: {"options": {"beta": 0.5, "label_smoothing": flip}},
-    "robust_dpo": lambda flip: {"loss": "robust", "options": {"beta": 0.5, "flip": flip}},
-    "ipo": lambda flip: {"loss": "ipo", "options": {"beta": 0.25, "per_token": False}},
+# Name -> the loss, given the share of labels that is swapped.
+NOISE_LOSSES: dict[str, Callable[[float], Loss]] = {
+    "dpo": lambda flip: partial(logistic_loss, beta=0.5),
+    "cdpo": lambda flip: partial(logistic_loss, beta=0.5, label_smoothing=flip),
+    "robust_dpo": lambda flip: partial(robust_dpo_loss, beta=0.5, flip=flip),
+    "ipo": lambda flip: partial(ipo_loss, beta=0.25, per_token=False),
 }
 
 
@@ -207,15 +167,15 @@ def _noise_settings(profile: Profile) -> list[Point]:
 @study("dpo_noise", "which loss bears swapped labels?", _noise_settings)
 def noise(profile: Profile, seed: int, loss: str, flip: float) -> dict[str, float]:
     """A loss of `NOISE_LOSSES` on pairs of which a share is swapped."""
-    return measured(profile, seed, _dpo, flip=flip, **NOISE_LOSSES[loss](flip))
+    return measured(profile, seed, _dpo, flip=flip, loss=NOISE_LOSSES[loss](flip))
 
 
-def without_eos(pair: Ranking) -> Ranking:
+def without_eos(pair: RowRanking) -> RowRanking:
     """A pair whose end of text is not learnt from."""
     return tuple(Row(row.prompt_ids, row.completion_ids[:-1]) for row in pair)
 
 
-def cut_apart(pair: Ranking, longest: int = 40) -> Ranking:
+def cut_apart(pair: RowRanking, longest: int = 40) -> RowRanking:
     """A pair each of whose rows is cut from the left by itself."""
     return tuple(
         Row(row.prompt_ids[-max(1, longest - len(row.completion_ids)) :], row.completion_ids)
@@ -223,23 +183,34 @@ def cut_apart(pair: Ranking, longest: int = 40) -> Ranking:
     )
 
 
-def _noisy_references(policy: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
-    """`reference_sums` with a tenth of the attention dropped at random."""
-    with attention_dropout(policy):
-        return reference_sums(policy, *args, **named)
+def _noisy_reference(policy: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
+    """`completion_logprobs` with a tenth of the attention dropped at random, not in eval mode."""
+    with mock.patch.object(logprobs, "evaluating", measuring.attention_dropout):
+        return completion_logprobs(policy, *args, **named)
 
 
+_MEAN = partial(masked_mean, dim=-1)  # over the tokens of each completion
 FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
-    "mean for sum": ({"loss": "dpo_norm", "options": {"beta": 0.5}}, {}),
-    "reference with dropout": ({"edit": tuple}, {"reference_sums": _noisy_references}),
-    "prompts cut apart": ({"edit": cut_apart}, {"_check": lambda *_: None}),
+    "mean for sum": ({}, {"masked_sum": _MEAN,
+                          "completion_logprobs": partial(completion_logprobs, total=_MEAN)}),
+    "reference with dropout": ({}, {"completion_logprobs": _noisy_reference}),
+    "prompts cut apart": ({"edit": cut_apart}, {"require_rankings": lambda *_, **__: None}),
     "EOS left out": ({"edit": without_eos}, {}),
-}
+}  # fmt: skip
 
 
-@study("dpo_faults", "what do four bugs of DPO do?", fault=tuple(FAULTS))
+def _edited(start: Start, *, edit: Callable[[RowRanking], RowRanking] = tuple) -> None:
+    """The essay's DPO on own replies as annotators chose, each pair edited."""
+    pairs, _ = pairs_from("own, chosen", start.profile, start.seed)
+    edited = [edit(pair) for pair in pairs]  # some may be alike after it
+    different = [pair for pair in edited if pair[0].ids != pair[1].ids]
+    config = presets.dpo_config(start.profile, start.seed)
+    dpo.train_dpo(start.policy, start.tokenizer, different, config)
+
+
+@study("dpo_faults", "what do four bugs of DPO do?", fault=FAULTS)
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """DPO with one of `FAULTS`."""
-    with planted_in(preference_loop, FAULTS[fault]) as changes:
-        return measured(profile, seed, _dpo, **changes)
+    with measuring.planted_in(dpo, FAULTS[fault]) as changes:
+        return measured(profile, seed, _edited, **changes)

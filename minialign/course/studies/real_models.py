@@ -9,12 +9,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from minialign.algorithms.grpo import GrpoConfig, train_grpo
+from minialign.core.checkpoint import identity
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
@@ -25,17 +26,14 @@ from minialign.course.studies import reward_modeling, study
 from minialign.course.studies.measuring import Start, curves
 from minialign.evaluate.statistics import mean
 from minialign.rewards.constraints import constraint_kept, constraint_rows
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
 
 SHARES = ("follows", "stops", "any", "rude", "too_long")
 SAMPLES = 4  # replies that are kept to be read
 DRAWS = 4  # replies to each held-out constraint
 CURVES = {
-    "sft": ("loss",),
-    "reward": ("loss", "accuracy"),
-    "dpo": ("loss", "accuracy", "margin"),
+    "sft": ("loss",), "reward": ("loss", "accuracy"), "dpo": ("loss", "accuracy", "margin"),
     "ppo": ("reward", "kl", "entropy", "length"),
-}  # of a stage's log
+}  # of a stage's log  # fmt: skip
 
 
 def _samples(before: pd.DataFrame, after: pd.DataFrame) -> str:
@@ -54,14 +52,7 @@ def _change(before: pd.DataFrame, after: pd.DataFrame, names: Sequence[str]) -> 
     return columns
 
 
-def _log(folder: Path) -> pd.DataFrame:
-    """A row per update of a stage, its rounds one after the other."""
-    return pd.concat([pd.read_csv(part) for part in sorted(folder.glob("history*.csv"))])
-
-
-@study(
-    "real_stages", "what does the course's pipeline change in a real model?", stage=tuple(CURVES)
-)
+@study("real_stages", "what does the course's pipeline change in a real model?", stage=CURVES)
 def stage_trained(profile: Profile, seed: int, stage: str) -> dict[str, Any]:
     """A stage of the pipeline, trained, and what it changed on held-out phrasings."""
     this = pipeline.STAGES[stage]
@@ -69,11 +60,14 @@ def stage_trained(profile: Profile, seed: int, stage: str) -> dict[str, Any]:
         pipeline.stage(this.after, profile=profile, seed=seed)  # its minutes are its own
     began = time.time()
     folder = pipeline.stage(stage, profile=profile, seed=seed)
+    minutes = (time.time() - began) / 60
+    rounds = [pd.read_csv(part) for part in sorted(folder.glob("history*.csv"))]
+    settings = asdict(this.config(profile, seed))
     of_training = {
         "model": profile.model,
-        "train_minutes": round((time.time() - began) / 60, 2),
-        "settings": json.dumps(asdict(this.config(profile, seed))),
-        **curves(_log(folder), CURVES[stage]),
+        "train_minutes": round(minutes, 2),
+        "settings": json.dumps(settings | {"loss": identity(this.loss)} if this.loss else settings),
+        **curves(pd.concat(rounds), CURVES[stage]),
     }
     tuned = pipeline.stage("sft", profile=profile, seed=seed)
     if stage == "reward":
@@ -93,32 +87,32 @@ def stage_trained(profile: Profile, seed: int, stage: str) -> dict[str, Any]:
     }
 
 
-def constraint_config(profile: Profile, seed: int = 0) -> RlConfig:
-    """Settings of GRPO on constraints."""
-    return RlConfig(
+def constraint_config(profile: Profile, seed: int = 0) -> GrpoConfig:
+    """Settings of GRPO on constraints, without a leash."""
+    return GrpoConfig(
         steps=max(2, profile.steps // 4),
         prompts=profile.batch_size // 2,
         learning_rate=1e-4 if profile.model == "tiny-base" else 3e-5,
+        beta=0.0,
         max_new_tokens=min(48, profile.max_new_tokens),
         seed=seed,
     )
 
 
 def _replies(
-    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[dict], config: RlConfig
-) -> pd.DataFrame:
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[dict],
+    max_new_tokens: int,
+) -> pd.DataFrame:  # fmt: skip
     """A row per prompt: the share of its replies that keep its rule, their mean length, and one."""
-    prompts = [row["prompt"] for row in rows]
-    settings = {"group_size": DRAWS, "max_new_tokens": config.max_new_tokens}
-    rollout = sample(policy, tokenizer, prompts, **settings)
+    limits = {"group_size": DRAWS, "max_new_tokens": max_new_tokens}
+    rollout = sample(policy, tokenizer, [row["prompt"] for row in rows], **limits)
     each = [row for row in rows for _ in range(DRAWS)]
     columns = {name: [row[name] for row in each] for name in ("kind", "value")}
     keeps = constraint_kept(rollout.prompts, rollout.texts, **columns)
     outcome = {"kept": keeps, "tokens": rollout.lengths.tolist(), "reply": rollout.texts}
     replies = pd.DataFrame({"prompt": rollout.prompts, "kind": columns["kind"], **outcome})
-    by_prompt = replies.groupby("prompt", sort=False)
-    means = {"kept": "mean", "tokens": "mean"}
-    return by_prompt.agg({"kind": "first", "reply": "first"} | means).reset_index()
+    how = {"kind": "first", "reply": "first", "kept": "mean", "tokens": "mean"}
+    return replies.groupby("prompt", sort=False).agg(how).reset_index()
 
 
 @study("real_constraints", "does a real model learn to keep rules that a program checks?")
@@ -127,12 +121,12 @@ def constraints_rewarded(profile: Profile, seed: int) -> dict[str, Any]:
     config = constraint_config(profile, seed)
     policy, tokenizer = load_policy(profile.model, device=pick_device())
     held_out = constraint_rows(profile.eval_prompts, "test", seed=99)
-    before = _replies(policy, tokenizer, held_out, config)
+    before = _replies(policy, tokenizer, held_out, config.max_new_tokens)
     began = time.time()
     rows = constraint_rows(profile.comparisons, seed=seed)
-    history = train_rl(policy, tokenizer, rows, constraint_kept, config)
+    history = train_grpo(policy, tokenizer, rows, constraint_kept, config)
     minutes = (time.time() - began) / 60
-    after = _replies(policy, tokenizer, held_out, config)
+    after = _replies(policy, tokenizer, held_out, config.max_new_tokens)
     by_kind = {}
     for kind, at in before.groupby("kind").groups.items():
         change = _change(before.loc[at], after.loc[at], ("kept",))

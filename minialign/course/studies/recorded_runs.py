@@ -46,16 +46,11 @@ def changes(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         before, after = rows[f"{name}_before"], rows[f"{name}_after"]
         moved, half = after - before, half_width(rows[f"{name}_error"].mean(), _prompts(rows, name))
         low, high = moved.mean() - half, moved.mean() + half
-        table.append(
-            {
-                "measure": _label(name),
-                "before": before.mean(),
-                "after": after.mean(),
-                "change": f"{moved.mean():+.2f} [{low:+.2f}, {high:+.2f}]",
-                "by seed": " ".join(f"{x:+.2f}" for x in moved),
-            }
-        )
-    return pd.DataFrame(table).round(2)
+        change = f"{moved.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+        by_seed = " ".join(f"{x:+.2f}" for x in moved)
+        table.append([_label(name), before.mean(), after.mean(), change, by_seed])
+    columns = ["measure", "before", "after", "change", "by seed"]
+    return pd.DataFrame(table, columns=columns).round(2)
 
 
 def samples(rows: pd.DataFrame) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from minialign.algorithms.reward_model import Ranking, train_reward
+from minialign.core.batching import RowRanking
 from minialign.core.models.heads import RewardModel
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode
@@ -21,15 +21,11 @@ from minialign.course.studies import Point, study
 from minialign.course.studies.measuring import Start
 from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows
+from minialign.variants import methods
 from minialign.variants.reward_losses import average_weights, both_orders, ensemble
+from minialign.world import annotator as people
 from minialign.world import tasks
-from minialign.world.annotator import (
-    Annotator,
-    accuracy_ceiling,
-    agrees,
-    expected_accuracy,
-    gold_utility,
-)
+from minialign.world.annotator import Annotator, agrees, gold_utility
 from minialign.world.preferences import CROWD, Comparison, comparisons, rankings
 
 SIZES = (400, 1600)  # comparisons, besides the profile's own number
@@ -41,11 +37,13 @@ MEMBERS = 4  # reward models of an ensemble
 LARGEST = 64  # completions of a prompt in best-of-n
 
 
-def fit(start: Start, rankings: list[Ranking], **changes: Any) -> RewardModel:
-    """A reward model from a policy, with the profile's settings or changed ones."""
+def fit(
+    start: Start, rankings: list[RowRanking], method: str = "bradley_terry", **changes: Any
+) -> RewardModel:
+    """A reward model from a policy by a method of the registry, with the profile's settings."""
     model = RewardModel.from_policy(start.policy, start.seed)
     config = replace(reward_config(start.profile, start.seed), **changes)
-    train_reward(model, start.tokenizer, rankings, config)
+    methods.method(method).trainer()(model, start.tokenizer, rankings, config)
     return model
 
 
@@ -55,12 +53,9 @@ def clear_pairs(n: int, split: str, seed: int = 11) -> list[Comparison]:
 
 
 def lead(
-    model: RewardModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: list[Comparison],
-    *,
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Comparison], *,
     at_once: bool = False,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """(N,) score of each pair's first reply minus that of the second.
 
     `at_once`: the model reads both replies in one row; then these are log-odds that the first wins.
@@ -87,8 +82,8 @@ def examine(
         pairs = clear_pairs(n, split)
         gaps, leads = [c.gap for c in pairs], lead(model, tokenizer, pairs, at_once=at_once)
         values = {
-            "accuracy": expected_accuracy(leads, gaps, CROWD.temperature),
-            "ceiling": accuracy_ceiling(gaps, CROWD.temperature),
+            "accuracy": people.expected_accuracy(leads, gaps, CROWD.temperature),
+            "ceiling": people.accuracy_ceiling(gaps, CROWD.temperature),
             "gold_accuracy": win_rate(leads * np.sign(gaps), np.zeros(len(gaps))).mean,
             "spearman": rank_correlation(leads, gaps),
         }
@@ -112,10 +107,9 @@ def _amounts(profile: Profile) -> list[Point]:
 
 
 @study(
-    "reward_data",
-    "how many comparisons does a reward model need, and what does noise cost?",
+    "reward_data", "how many comparisons does a reward model need, and what does noise cost?",
     _amounts,
-)
+)  # fmt: skip
 def amount_of_data(profile: Profile, seed: int, comparisons: int, noise: float) -> dict[str, float]:
     """A reward model of so many comparisons by annotators of this temperature."""
     annotator = replace(CROWD, temperature=noise)
@@ -123,15 +117,13 @@ def amount_of_data(profile: Profile, seed: int, comparisons: int, noise: float) 
     return examine(model, tokenizer, TESTS * profile.eval_prompts)
 
 
-@study("reward_bias", "does a reward model learn the annotators' biases?", bias=tuple(BIASES))
+@study("reward_bias", "does a reward model learn the annotators' biases?", bias=BIASES)
 def annotators_bias(profile: Profile, seed: int, bias: str) -> dict[str, float]:
     """What the score pays for a unit of utility, a doubling of the length, and agreement."""
     model, tokenizer = _fit_on_labels(profile, seed, profile.comparisons, BIASES[bias])
     tests = comparisons(TESTS * profile.eval_prompts, "phrasings", seed=11)
-    return {
-        **examine(model, tokenizer, len(tests)),
-        **paid(lead(model, tokenizer, tests), tests),
-    }
+    leads = lead(model, tokenizer, tests)
+    return {**examine(model, tokenizer, len(tests)), **paid(leads, tests)}
 
 
 def paid(leads: np.ndarray, pairs: list[Comparison]) -> dict[str, float]:
@@ -148,30 +140,35 @@ def _words(text: str) -> int:
     return max(1, len(text.split()))
 
 
+# Kind of label -> the method of the registry that learns from it.
+KINDS = {
+    "pairs": "bradley_terry",
+    "both at once": "pairwise",
+    "ranking of 4": "plackett_luce",
+    "split ranking of 4": "split_pairs",
+}
+
+
 @study(
-    "reward_kinds",
-    "do rankings, or reading both replies at once, teach more than pairs?",
-    kind=("pairs", "both at once", "ranking of 4", "split ranking of 4"),
-)
+    "reward_kinds", "do rankings, or reading both replies at once, teach more than pairs?",
+    kind=KINDS,
+)  # fmt: skip
 def kind_of_label(profile: Profile, seed: int, kind: str) -> dict[str, float]:
     """Four ways to spend an annotator's reading of the same number of replies."""
     start = Start.tuned(profile, seed)
-    tokenizer = start.tokenizer
-    n, changes = profile.comparisons // 2, {}
+    tokenizer, batch_size = start.tokenizer, profile.batch_size
+    n = profile.comparisons // 2
     at_once = kind == "both at once"
     if "ranking" in kind:
         ranked = rankings(n // 2, 4, "train", seed)
         rows = [tuple(encode(tokenizer, i.prompt, t) for t in texts) for i, texts in ranked]
-        changes["loss"] = "split_pairs" if "split" in kind else "plackett_luce"
-        changes["batch_size"] = reward_config(profile, seed).batch_size // 2
+        batch_size //= 2
     elif at_once:
-        rows = [
-            both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected)
-            for c in comparisons(n, "train", seed)
-        ]
+        pairs = comparisons(n, "train", seed)
+        rows = [both_orders(tokenizer, c.instruction.prompt, c.chosen, c.rejected) for c in pairs]
     else:
         rows = encode_comparisons(tokenizer, comparisons(n, "train", seed))
-    model = fit(start, rows, **changes)
+    model = fit(start, rows, KINDS[kind], batch_size=batch_size)
     return examine(model, tokenizer, TESTS * profile.eval_prompts, at_once=at_once)
 
 
@@ -193,13 +190,10 @@ def choice_by_proxy(profile: Profile, seed: int) -> dict[str, float]:
     held_out = tasks.instructions(max(21, profile.eval_prompts // 3), "test", seed=3)
     largest = LARGEST if profile.base != "smoke" else 4
     rollout = sample(
-        policy,
-        tokenizer,
-        [i.prompt for i in held_out],
-        group_size=largest,
+        policy, tokenizer, [i.prompt for i in held_out], group_size=largest,
         max_new_tokens=profile.max_new_tokens,
         generator=torch.Generator(policy.device).manual_seed(seed),
-    )
+    )  # fmt: skip
     scorers = [reward_model_score(model, tokenizer) for model in (*members, merged)]
     scores = torch.tensor([score(rollout.prompts, rollout.texts) for score in scorers])
     scores = scores.view(len(scorers), -1, largest)

@@ -1,9 +1,11 @@
-"""Studies of GRPO and its relatives on word problems whose answers a program verifies."""
+"""Studies of GRPO and its relatives on word problems whose answers a program verifies.
+
+All of them take the general loop, GRPO too: it also logs how far ratios are off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -16,32 +18,27 @@ from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.sft import train_sft
 from minialign.core.history import History
 from minialign.core.models.heads import ValueModel
-from minialign.core.sampling import sample
+from minialign.core.sampling import Rollout, sample
 from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import ppo_config, grpo_config, sft_config
+from minialign.course.stages import presets
 from minialign.course.stages.recipes import grpo_problems
-from minialign.course.studies import study
-from minialign.course.studies.measuring import (
-    Fault,
-    Learn,
-    Start,
-    curves,
-    planted_in,
-)
+from minialign.course.studies import measuring, study
+from minialign.course.studies.measuring import Fault, Learn, Start
 from minialign.course.studies.policy_optimisation import without_eos
 from minialign.evaluate.problems import pass_rate, solve
-from minialign.rewards import Reward
+from minialign.rewards import Data, Reward
 from minialign.rewards.verifiers import careless_answer, right_answer, step_rewards
-from minialign.variants import methods, policy_loop
-from minialign.variants.group_advantages import GROUP_ADVANTAGES, group_centred
+from minialign.variants import methods
+from minialign.variants.group_advantages import group_centred
+from minialign.variants.loops import policy_loop
 from minialign.world.problems import problem_rows
 
 LEVELS = (2, 3, 4)  # of the problems, unless a study is about them
 DRAWS = 8  # solutions of each held-out problem
 ROUNDING = 1e-6  # between rewards of a group that should be equal
 CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
-METHODS = [method.name for method in methods.REGISTRY.values() if method.loop == "train_rl"]
+METHODS = [one.name for one in methods.registry().values() if one.notebook == 5]
 
 
 def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
@@ -67,40 +64,28 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     }
 
 
-def measured(
-    profile: Profile, seed: int, learn: Learn, names: Sequence[str] = CURVES, **changes: Any
-) -> dict[str, float]:
-    """Let a tuned policy learn, then examine it; with the named curves of its history."""
-    examined, history = Start.tuned(profile, seed).learn(learn, examine, **changes)
-    return {**examined, **curves(history, names)}
+measured = partial(measuring.measured, examine=examine)  # names: curves of the history
 
 
-def brief(start: Start) -> policy_loop.RlConfig:
-    """Settings of a run that is long enough to tell variants apart."""
-    base = grpo_config(start.profile, start.seed)
-    return replace(base, steps=max(2, base.steps // 2))
+def brief(start: Start) -> policy_loop.PolicyConfig:
+    """The stage's settings for half of its steps, long enough to tell variants apart."""
+    base = asdict(presets.grpo_config(start.profile, start.seed))
+    del base["clip"]  # the objective's
+    return policy_loop.PolicyConfig(**base | {"steps": max(2, base["steps"] // 2)})
 
 
 def _rl(
-    start: Start,
-    *,
-    rows: list[policy_loop.Data] | None = None,
-    reward: Reward = right_answer,
-    watch: Mapping[str, Reward] | None = None,
-    **changes: Any,
-) -> History:
-    """`train_rl` for half of the stage's steps, with changed settings."""
+    start: Start, *, rows: list[Data] | None = None, reward: Reward = right_answer,
+    functions: dict[str, Any] | None = None, **changes: Any,
+) -> History:  # fmt: skip
+    """GRPO for half of the stage's steps, with changed settings or arguments of the loop."""
     config = replace(brief(start), **changes)
-    hooks = {"watch": watch}
-    if config.advantage == "process":
-        hooks["steps"] = partial(_step_rewards, start.tokenizer)
     rows = rows or grpo_problems(start.profile, start.seed)
-    return policy_loop.train_rl(start.policy, start.tokenizer, rows, reward, config, **hooks)
+    policy, tokenizer = start.policy, start.tokenizer
+    return policy_loop.train_policy(policy, tokenizer, rows, reward, config, **functions or {})
 
 
-def _step_rewards(
-    tokenizer: PreTrainedTokenizerBase, rollout: policy_loop.Rollout, rows: list[policy_loop.Data]
-) -> Tensor:
+def _step_rewards(tokenizer: PreTrainedTokenizerBase, rollout: Rollout, rows: list[Data]) -> Tensor:
     numbers = [row["numbers"] for row in rows for _ in range(rollout.group_size)]
     return step_rewards(tokenizer, rollout, numbers)
 
@@ -110,7 +95,7 @@ def _imitate(start: Start) -> History:
     problems = grpo_problems(start.profile, start.seed)
     rows = [encode(start.tokenizer, row["prompt"], row["solution"]) for row in problems]
     steps = 10 * brief(start).steps  # about the time of GRPO
-    config = replace(sft_config(start.profile, start.seed), steps=steps, learning_rate=1e-4)
+    config = replace(presets.sft_config(start.profile, start.seed), steps=steps, learning_rate=1e-4)
     return train_sft(start.policy, start.tokenizer, rows, config)
 
 
@@ -120,32 +105,34 @@ def _ppo(start: Start, *, share: float = 1.0) -> History:
     `share` is that of the steps of GRPO; a step takes 2.5 times as long.
     """
     config = brief(start)
-    answers = {row["prompt"]: row["answer"] for row in grpo_problems(start.profile, start.seed)}
-    prompts = [{"prompt": prompt, "answer": answer} for prompt, answer in answers.items()]
+    problems = grpo_problems(start.profile, start.seed)
+    rows = list({row["prompt"]: row for row in problems}.values())  # each prompt once
     settings = replace(
-        ppo_config(start.profile, start.seed),
-        steps=max(2, round(share * config.steps)),
-        prompts=config.prompts * config.group_size,
-        beta=0.01,
-        missing_eos=None,
-    )
+        presets.ppo_config(start.profile, start.seed), steps=max(2, round(share * config.steps)),
+        prompts=config.prompts * config.group_size, beta=0.01, missing_eos=None,
+    )  # fmt: skip
     critic = ValueModel.from_policy(start.policy, start.seed)
-    return train_ppo(start.policy, critic, start.tokenizer, prompts, right_answer, settings)
+    policy, tokenizer = start.policy, start.tokenizer
+    return train_ppo(policy, tokenizer, rows, right_answer, settings, value_model=critic)
 
 
 def _registered(start: Start, *, method: str) -> History:
     """A row of the registry; where it sets the group, there are more prompts instead."""
-    settings = dict(methods.method(method).settings)
+    if method == "grpo":
+        return _rl(start)
+    this = methods.method(method)
+    needs = {"step_rewards": partial(_step_rewards, start.tokenizer)} if this.needs else {}
+    settings = {"beta": 0.0, **this.config}
     base = brief(start)
     if "group_size" in settings:
         settings["prompts"] = base.prompts * base.group_size // settings["group_size"]
-    return _rl(start, **{"beta": 0.0, **settings})
+    return _rl(start, functions=this.trainer(**needs).keywords, **settings)
 
 
 @study("rl_seeds", "does GRPO work with every seed?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run."""
-    return measured(profile, seed, _rl, steps=grpo_config(profile).steps)
+    return measured(profile, seed, _rl, CURVES, steps=presets.grpo_config(profile).steps)
 
 
 OTHERS: dict[str, Learn] = {
@@ -160,24 +147,21 @@ OTHERS: dict[str, Learn] = {
 def method_of_training(profile: Profile, seed: int, method: str) -> dict[str, float]:
     """A method of the registry with its curves, or one of `OTHERS`."""
     if method in OTHERS:
-        return measured(profile, seed, OTHERS[method], ())
-    return measured(profile, seed, _registered, method=method)
+        return measured(profile, seed, OTHERS[method])
+    return measured(profile, seed, _registered, CURVES, method=method)
 
 
 @study("rl_kl", "how much does the leash matter?", beta=(0.0, 0.01, 0.04, 0.16))  # reward per nat
 def leash(profile: Profile, seed: int, beta: float) -> dict[str, float]:
     """A brief run at this beta."""
-    return measured(profile, seed, _rl, beta=beta)
+    return measured(profile, seed, _rl, CURVES, beta=beta)
 
 
 # What a run is asked: levels, one part of the run after another.
 DIFFICULTY: dict[str, tuple[tuple[int, ...], ...]] = {
-    "2": ((2,),),
-    "3": ((3,),),
-    "4": ((4,),),
-    "mixed": (LEVELS,),
+    "2": ((2,),), "3": ((3,),), "4": ((4,),), "mixed": (LEVELS,),
     "2, then 3, then 4": ((2,), (3,), (4,)),
-}
+}  # fmt: skip
 
 
 def _in_parts(start: Start, *, parts: tuple[tuple[int, ...], ...]) -> History:
@@ -192,24 +176,23 @@ def _in_parts(start: Start, *, parts: tuple[tuple[int, ...], ...]) -> History:
     return History.from_rows([{**row, "step": i} for i, row in enumerate(rows)])
 
 
-@study("rl_difficulty", "which problems teach most?", levels=tuple(DIFFICULTY))
+@study("rl_difficulty", "which problems teach most?", levels=DIFFICULTY)
 def difficulty(profile: Profile, seed: int, levels: str) -> dict[str, float]:
     """A brief run on problems of these levels."""
-    return measured(profile, seed, _in_parts, parts=DIFFICULTY[levels])
+    return measured(profile, seed, _in_parts, CURVES, parts=DIFFICULTY[levels])
 
 
-@study(
-    "rl_hacking",
-    "does a policy find the loophole of a careless verifier?",
-    verifier=("careful", "careless"),
-)
+VERIFIERS: dict[str, Reward] = {"careful": right_answer, "careless": careless_answer}
+
+
+@study("rl_hacking", "does a policy find the loophole of a careless verifier?", verifier=VERIFIERS)
 def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
     """The stage's full length, without a leash: what is found is found late."""
-    reward = right_answer if verifier == "careful" else careless_answer
     watch = {"right": right_answer, "careless": careless_answer}
-    steps = grpo_config(profile).steps
-    settings = {"reward": reward, "watch": watch, "beta": 0.0, "steps": steps}
-    return measured(profile, seed, _rl, (*CURVES, *watch), **settings)
+    return measured(
+        profile, seed, _rl, (*CURVES, *watch), reward=VERIFIERS[verifier], beta=0.0,
+        steps=presets.grpo_config(profile).steps, functions={"watch": watch},
+    )  # fmt: skip
 
 
 def _wrong(*args: Any, **columns: Any) -> list[float]:
@@ -224,17 +207,15 @@ def _without_epsilon(rewards: Tensor) -> Tensor:
 
 FAULTS: dict[str, Fault] = {
     "healthy": ({}, {}),
-    "deviation of a tied group": (
-        {}, {"GROUP_ADVANTAGES": {**GROUP_ADVANTAGES, "zscore": _without_epsilon}}
-    ),
+    "deviation of a tied group": ({"functions": {"advantage": _without_epsilon}}, {}),
     "stop token masked": ({}, {"sample": without_eos}),
     "temperature mismatch": ({}, {"sample": partial(sample, temperature=0.6)}),
     "wrong sign": ({"reward": _wrong}, {}),
-}  # fmt: skip
+}
 
 
-@study("rl_faults", "what do four bugs of GRPO do?", fault=tuple(FAULTS))
+@study("rl_faults", "what do four bugs of GRPO do?", fault=FAULTS)
 def fault_planted(profile: Profile, seed: int, fault: str) -> dict[str, float]:
     """A brief run with one of `FAULTS`."""
-    with planted_in(policy_loop, FAULTS[fault]) as changes:
-        return measured(profile, seed, _rl, **changes)
+    with measuring.planted_in(policy_loop, FAULTS[fault]) as changes:
+        return measured(profile, seed, _rl, CURVES, **changes)
