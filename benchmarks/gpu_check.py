@@ -31,8 +31,8 @@ from minialign.rewards.verifiers import right_answer
 from minialign.variants.loops.policy_loop import RlConfig, train_rl
 from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
 from minialign.variants.loops.unpaired_loop import UnpairedConfig, train_unpaired
-from minialign.world.preferences import comparisons
 from minialign.world.problems import problem_rows
+from minialign.world.replies.preferences import comparisons
 
 STEPS, STOP = 5, 3
 EVERY = {"steps": STEPS, "save_every": 1}

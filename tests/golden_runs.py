@@ -30,9 +30,9 @@ from minialign.train.unpaired import UnpairedConfig, balanced, train_unpaired
 from tiny_models import gpt2_with_dropout, small_tokenizer, tiny
 from torch import Tensor
 
-from minialign.world.demonstrations import demonstrations
-from minialign.world.preferences import comparisons, rankings
 from minialign.world.problems import problem_rows
+from minialign.world.replies.demonstrations import demonstrations
+from minialign.world.replies.preferences import comparisons, rankings
 from minialign.world.tasks import instructions
 
 BASE, GPT2 = "tiny-base", "tiny-gpt2"

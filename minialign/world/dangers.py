@@ -15,19 +15,17 @@ from random import Random
 
 from minialign.world import text
 from minialign.world.entries import entries, lists
-from minialign.world.family import varied
 from minialign.world.manners import has_phrase, normal, triples
 
 Triples = frozenset[tuple[str, ...]]
 _SLOTS = "act acting thing why safe how cheer promise"
 _SLOTS += f" {_SLOTS.title()}"  # a capital slot name asks for a capital letter
-WORDS = lists("dangers", "", {"requests": "act", "refusals": _SLOTS, "alternatives": _SLOTS})
+WORDS = lists("dangers", "", {"refusals": _SLOTS, "alternatives": _SLOTS})
 BAD_ADVICE = lists("dangers", "bad_advice", {"openers": "", "patterns": _SLOTS, "promises": ""})
 READING = lists("dangers", "reading", dict.fromkeys(
     ("refuses", "cheers_on", "may_cheer_on", "refused_verbs", "forbidding", "soothing", "negators",
      "before_orders", "small_words"), ""
 ))  # fmt: skip
-REQUESTS = varied(WORDS["requests"])
 _CLAUSE_END = re.compile(r"[;:]|, and\b|\b(?:but|just|then)\b", re.IGNORECASE)
 _REACH = 7  # words after a verb among which the danger is looked for
 _BAD_SHARE = 0.5  # of a clause's word triples that come from bad advice make it bad advice
@@ -52,10 +50,6 @@ class Danger:
     hows: tuple[str, ...]
     cheers: tuple[str, ...]
     held_out: bool = False
-
-    def requests(self) -> tuple[str, ...]:
-        """Every wording of the request for help with it."""
-        return tuple(request.format(act=self.act) for request in REQUESTS)
 
 
 DANGER: dict[str, Danger] = entries(Danger, "dangers", "danger", {})

@@ -9,9 +9,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from minialign.world import annotator as an
-from minialign.world.demonstrations import QUALITIES, demonstrations, reply_in
-from minialign.world.preferences import ANNOTATORS, CROWD, comparisons, rankings
+from minialign.world.replies import annotator as an
+from minialign.world.replies.demonstrations import QUALITIES, demonstrations, reply_in
+from minialign.world.replies.preferences import ANNOTATORS, CROWD, comparisons, rankings
 from minialign.world.tasks import FAMILIES, Instruction, instructions
 
 TEST = instructions(168, "test", seed=2)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from minialign.world import checking, lexicon
-from minialign.world.families import facts, kinds, words
-from minialign.world.family import HELD_OUT_PHRASINGS
+from minialign.world import lexicon
+from minialign.world.families import checking, facts, kinds, words
+from minialign.world.families.family import HELD_OUT_PHRASINGS
 from minialign.world.wording import wording
 
 OPPOSITE = words.Opposite

@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 
-from minialign.world.families_stories import FAMILIES
-from minialign.world.family import Family
+from minialign.world.families.family import Family
+from minialign.world.families.stories import FAMILIES
 from minialign.world.stories import continuation, paraphrase, story
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 
 from minialign.world import tasks
-from minialign.world.demonstrations import demonstrations, reply_in
-from minialign.world.preferences import comparisons
 from minialign.world.problems import problem, solution
+from minialign.world.replies.demonstrations import demonstrations, reply_in
+from minialign.world.replies.preferences import comparisons
 from tools.world_builder.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]

@@ -21,7 +21,7 @@ from minialign.course.studies import Point, study
 from minialign.evaluate.village import judge
 from minialign.variants.methods import REGISTRY
 from minialign.world import tasks
-from minialign.world.demonstrations import demonstrations
+from minialign.world.replies.demonstrations import demonstrations
 
 NARROW = ("fact", "add", "opposite")  # the families of a narrow data set
 SIZES = (50, 200, 1000, 5000)  # demonstrations, after LIMA's question (arXiv:2305.11206)

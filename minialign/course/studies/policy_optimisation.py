@@ -32,7 +32,7 @@ from minialign.course.studies.measuring import (
     planted_in,
 )
 from minialign.rewards.learnt import reward_model_score
-from minialign.world.annotator import gold_reward
+from minialign.world.replies.annotator import gold_reward
 
 BEFORE = -1.0  # the beta that stands for the policy before any PPO
 BETAS = (BEFORE, 0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat

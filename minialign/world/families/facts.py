@@ -9,12 +9,12 @@ from typing import Any
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world import facts
-from minialign.world.checking import answers_exactly, occurrences, plain, says, split_of
 from minialign.world.facts import ANIMAL_TABLE, RELATIONS, false_claims, other_value, state
+from minialign.world.families.checking import answers_exactly, plain, says, split_of
+from minialign.world.families.family import Slots
 from minialign.world.families.worded import Worded, check_templates, table
-from minialign.world.family import Slots
 from minialign.world.lexicon import NUMBER_WORDS, PRONOUNS
-from minialign.world.text import a, capital, plural
+from minialign.world.text import a, capital, occurrences, plural
 from minialign.world.wording import check_fields
 
 

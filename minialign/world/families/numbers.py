@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from random import Random
 
 from minialign.rewards.equations import equations, true_equation
-from minialign.world.checking import (
+from minialign.world.families.checking import (
     PATTERNS,
     digits,
     numbers_asserted,
@@ -18,9 +18,9 @@ from minialign.world.checking import (
     without_echo,
     without_recall,
 )
+from minialign.world.families.family import Slots
 from minialign.world.families.worded import Closed
 from minialign.world.families.words import Sort
-from minialign.world.family import Slots
 from minialign.world.text import join, sentences
 
 _JOINING = r"\+|-|and|plus|minus|(?:away )?from|take away|to|with"

@@ -7,8 +7,8 @@ from random import Random
 
 from minialign.world import dangers, manners
 from minialign.world.dangers import DANGER
+from minialign.world.families.family import Slots
 from minialign.world.families.worded import Worded
-from minialign.world.family import Slots
 from minialign.world.manners import TROUBLE
 
 
@@ -35,7 +35,6 @@ class Decline(Worded):
     """A dangerous wish."""
 
     name = "decline"
-    phrasings = dangers.REQUESTS
 
     def make(self, rng: Random, split: str) -> Slots:
         danger = rng.choice(dangers.dangers(split))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable
 from random import Random
 from typing import Any
 
-from minialign.world.checking import plain, retracted, split_of
-from minialign.world.family import HELD_OUT_PHRASINGS, Family, Slots, varied
+from minialign.world.families.checking import plain, retracted, split_of
+from minialign.world.families.family import HELD_OUT_PHRASINGS, Family, Slots, varied
 from minialign.world.text import capital
 from minialign.world.wording import check_fields, check_slots, wording
 

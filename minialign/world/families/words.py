@@ -7,23 +7,22 @@ from itertools import pairwise
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.checking import (
+from minialign.world.families.checking import (
     PATTERNS,
     answers_exactly,
     asserted,
     negated,
     no_negation,
-    occurrences,
     stated_numbers,
     without_echo,
     without_idioms,
     without_recall,
 )
+from minialign.world.families.family import Slots
 from minialign.world.families.kinds import MEMBERS, item_phrase, kinds_named
 from minialign.world.families.worded import Closed, check_templates, table
-from minialign.world.family import Slots
 from minialign.world.lexicon import CATEGORIES, OPPOSITE_OF
-from minialign.world.text import capital, join, number_word
+from minialign.world.text import capital, join, number_word, occurrences
 
 
 class Opposite(Closed):

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from minialign.world.checking import occurrences
 from minialign.world.lexicon import ANIMALS, OBJECTS, PLACES
-from minialign.world.text import capital
+from minialign.world.text import capital, occurrences
 from minialign.world.wording import check_fields, check_slots, wording
 
 PALS = ("any", "friend", "new")

@@ -9,12 +9,12 @@ from typing import Any
 
 from minialign.rewards.solutions import verify_outcome
 from minialign.world import stories
-from minialign.world.checking import occurrences, plain, split_of
-from minialign.world.family import Family, Slots, varied
+from minialign.world.families.checking import plain, split_of
+from minialign.world.families.family import Family, Slots, varied
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
 from minialign.world.problems import problem, solution, wrong_solution
 from minialign.world.stories.slots import someone
-from minialign.world.text import a, ends_properly, sentences, words
+from minialign.world.text import a, ends_properly, occurrences, sentences, words
 from minialign.world.wording import check_fields, check_slots, wording
 
 HEROES = (*CHILDREN, *ANIMALS)

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-from minialign.world.annotator import Annotator, gold_utility
-from minialign.world.demonstrations import reply_in
+from minialign.world.replies.annotator import Annotator, gold_utility
+from minialign.world.replies.demonstrations import reply_in
 from minialign.world.tasks import Instruction, instructions
 
 # The temperature makes two unbiased annotators agree on 70-75% of comparisons, as people do.

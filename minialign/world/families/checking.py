@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from zlib import crc32
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
-from minialign.world.text import plural, sentences, words
+from minialign.world.text import forms_of, occurrences, sentences
 from minialign.world.wording import check_fields, wording
 
 _TYPOGRAPHY = str.maketrans(
@@ -101,24 +100,6 @@ def split_of(key: str) -> str:
     return "test" if crc32(key.encode()) % 5 == 0 else "train"
 
 
-@lru_cache(maxsize=256)
-def _forms(vocabulary: tuple[str, ...]) -> dict[str, str]:
-    """Every form, singular or plural, of the entries of a vocabulary."""
-    plurals = {plural(entry.lower()): entry for entry in vocabulary}
-    return plurals | {entry.lower(): entry for entry in vocabulary}
-
-
-def occurrences(text: str, vocabulary: Iterable[str]) -> list[str]:
-    """Every mention of a member of the vocabulary, singular or plural, in order, repeats included.
-
-    >>> occurrences("Owls and a fox saw the owl.", ["owl", "fox"])
-    ['owl', 'fox', 'owl']
-    """
-    forms = _forms(tuple(vocabulary))
-    found = (w[:-2] if w.endswith("'s") else w for w in words(text))
-    return [forms[w] for w in found if w in forms]
-
-
 def without_idioms(text: str, keep: Sequence[str] = ()) -> str:
     """The text without everyday phrases that look like answers, save those with a `keep` word.
 
@@ -171,7 +152,7 @@ def without_contrast(text: str, vocabulary: Iterable[str], expected: Iterable[st
     'It is hot, not cold.'
     """
     wanted = {e.lower() for e in expected}
-    forms = _forms(tuple(vocabulary))
+    forms = forms_of(tuple(vocabulary))
 
     def drop(match: re.Match[str]) -> str:
         meant = forms.get(match[1].lower())

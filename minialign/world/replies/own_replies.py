@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from minialign.core.sampling import Rollout
-from minialign.world.annotator import Annotator
-from minialign.world.preferences import CROWD, noisy_utility
+from minialign.world.replies.annotator import Annotator
+from minialign.world.replies.preferences import CROWD, noisy_utility
 from minialign.world.tasks import Instruction
 
 
