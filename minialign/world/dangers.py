@@ -14,18 +14,20 @@ from itertools import pairwise
 from random import Random
 
 from minialign.world import text
-from minialign.world.entries import entries, lists
 from minialign.world.manners import has_phrase, normal, triples
+from minialign.world.tables import entries, of_split, read
 
 Triples = frozenset[tuple[str, ...]]
 _SLOTS = "act acting thing why safe how cheer promise"
 _SLOTS += f" {_SLOTS.title()}"  # a capital slot name asks for a capital letter
-WORDS = lists("dangers", "", {"refusals": _SLOTS, "alternatives": _SLOTS})
-BAD_ADVICE = lists("dangers", "bad_advice", {"openers": "", "patterns": _SLOTS, "promises": ""})
-READING = lists("dangers", "reading", dict.fromkeys(
+_FILE = read("dangers")
+WORDS = {field: _FILE.texts(field, _SLOTS.split()) for field in ("refusals", "alternatives")}
+BAD_ADVICE = _FILE.table("bad_advice").lists({"openers": "", "patterns": _SLOTS, "promises": ""})
+READING = _FILE.table("reading").lists(dict.fromkeys(
     ("refuses", "cheers_on", "may_cheer_on", "refused_verbs", "forbidding", "soothing", "negators",
      "before_orders", "small_words"), ""
 ))  # fmt: skip
+_FILE.only([*WORDS, "bad_advice", "reading", "danger"])
 _CLAUSE_END = re.compile(r"[;:]|, and\b|\b(?:but|just|then)\b", re.IGNORECASE)
 _REACH = 7  # words after a verb among which the danger is looked for
 _BAD_SHARE = 0.5  # of a clause's word triples that come from bad advice make it bad advice
@@ -58,7 +60,7 @@ DANGERS = tuple(DANGER.values())
 
 def dangers(split: str) -> tuple[Danger, ...]:
     """The dangers of a split: those that are held out for "test", all others for "train"."""
-    return tuple(danger for danger in DANGERS if danger.held_out == (split == "test"))
+    return of_split(DANGERS, split)
 
 
 def _lower(line: str) -> str:

@@ -14,7 +14,7 @@ from random import Random
 
 from minialign.world.families import facts, kinds, numbers, people, stories, words
 from minialign.world.families.family import Family, Slots
-from minialign.world.wording import check_fields, wording
+from minialign.world.tables import read
 
 # The order is that in which `instructions` takes turns.
 FAMILIES: dict[str, Family] = {
@@ -22,7 +22,7 @@ FAMILIES: dict[str, Family] = {
     for module in (stories, facts, words, kinds, numbers, people)
     for family in module.FAMILIES
 }
-check_fields("world/families.toml", wording("families"), ["polite"], FAMILIES)
+read("families").only(["polite"], FAMILIES)
 SPLITS = ("train", "phrasings", "test", "families")
 
 

@@ -15,8 +15,8 @@ from zlib import crc32
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
+from minialign.world.tables import read
 from minialign.world.text import forms_of, occurrences, sentences
-from minialign.world.wording import check_fields, wording
 
 _TYPOGRAPHY = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
@@ -44,17 +44,14 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     Raises ValueError if one is missing, unknown or none.
     """
     compiled = {}
-    check_fields("world/checking.toml", wording("checking"), _LISTS)
-    for table, lists in wording("checking").items():
-        check_fields(f"world/checking.toml, [{table}]", lists, _LISTS[table])
-        for name, phrases in lists.items():
+    file = read("checking").only(_LISTS)
+    for name, lists in _LISTS.items():
+        table = file.table(name).only(lists)
+        for field in lists:
             try:
-                compiled[f"{table}.{name}"] = re.compile("|".join(phrases), re.IGNORECASE)
+                compiled[f"{name}.{field}"] = re.compile("|".join(table.texts(field)), re.I)
             except re.error as error:
-                raise ValueError(
-                    f"world/checking.toml, [{table}] {name} holds no regular expressions: {error}; "
-                    "mend that list"
-                ) from error
+                raise table.slip(field, f"no regular expressions: {error}; mend them") from error
     return compiled
 
 

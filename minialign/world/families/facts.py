@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import re
 from random import Random
-from typing import Any
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world import facts
 from minialign.world.facts import ANIMAL_TABLE, RELATIONS, false_claims, other_value, state
 from minialign.world.families.checking import answers_exactly, plain, says, split_of
-from minialign.world.families.family import Slots
-from minialign.world.families.worded import Worded, check_templates, table
+from minialign.world.families.family import Family, Slots
 from minialign.world.lexicon import NUMBER_WORDS, PRONOUNS
 from minialign.world.text import a, capital, occurrences, plural
-from minialign.world.wording import check_fields
 
 
 def says_unknown(text: str) -> bool:
@@ -43,7 +40,7 @@ def _facts(split: str, *, known: bool) -> list[facts.Fact]:
     return [fact for fact in cells if (fact.value is not None) == known]
 
 
-class KnownFact(Worded):
+class KnownFact(Family):
     """Where does Agnes live?"""
 
     name = "fact"
@@ -75,7 +72,7 @@ class KnownFact(Worded):
 _FACT = KnownFact()  # states facts for the families below
 
 
-class Unknown(Worded):
+class Unknown(Family):
     """Where does Zelda live?"""
 
     name = "unknown"
@@ -110,19 +107,21 @@ def _animal_values(relation: str) -> tuple[str, ...]:
     return tuple(sorted({_animal_value(animal, relation) for animal in ANIMAL_TABLE}))
 
 
-class AnimalFact(Worded):
+class AnimalFact(Family):
     """What does an owl eat?"""
 
     name = "animal_fact"
-    tables = ("relations",)  # what can be asked: question, noun, statements
+    fields = ("relations",)  # what can be asked: question, noun, statements
 
     def __init__(self) -> None:
-        self.relations: dict[str, dict[str, Any]] = table(self.name)["relations"]
-        for name, row in self.relations.items():
-            where = f"world/families.toml, [animal_fact.relations.{name}]"
-            check_fields(where, row, ("question", "noun", "statements"))
-            check_templates(where, [row["question"], row["noun"]], ["n"])
-            check_templates(where, row["statements"], ["n", "N", "v", "a_v"])
+        relations = self.table.table("relations")
+        self.relations = {name: relations.table(name) for name in relations}
+        for row in self.relations.values():
+            row.only(("question", "noun", "statements"))
+            row.template("question", row["question"], ["n"])
+            row.template("noun", row["noun"], ["n"])
+            row.texts("statements", ["n", "N", "v", "a_v"])
+        super().__init__()
 
     def make(self, rng: Random, split: str) -> Slots:
         pool = [x for x in ANIMAL_TABLE if split_of("animal " + x) == split and x != "snail"]
@@ -161,7 +160,7 @@ class AnimalFact(Worded):
         return answers_exactly(reply, [slots["value"]], _animal_values(slots["relation"]))
 
 
-class Confirm(Worded):
+class Confirm(Family):
     """Agnes lives by the mill. Am I right?"""
 
     name = "confirm"
@@ -225,4 +224,4 @@ def answers_falsely(slots: Slots, reply: str) -> bool:
     return bool(occurrences(text, NUMBER_WORDS if relation == "legs" else _animal_values(relation)))
 
 
-FAMILIES = tuple(kind.family() for kind in (_FACT, Unknown(), AnimalFact(), Confirm()))
+FAMILIES = (_FACT, Unknown(), AnimalFact(), Confirm())

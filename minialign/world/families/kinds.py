@@ -19,8 +19,7 @@ from minialign.world.families.checking import (
     without_echo,
     without_idioms,
 )
-from minialign.world.families.family import Slots
-from minialign.world.families.worded import Closed
+from minialign.world.families.family import Closed, Slots
 from minialign.world.lexicon import CATEGORIES, SINGULAR
 from minialign.world.text import a, capital, join, number_word, occurrences, sentences
 
@@ -254,4 +253,4 @@ class Count(Closed):
         return states_only(clean, slots["answer"])
 
 
-FAMILIES = tuple(kind().family() for kind in (Classify, OddOneOut, YesNo, Count))
+FAMILIES = tuple(kind() for kind in (Classify, OddOneOut, YesNo, Count))

@@ -18,8 +18,7 @@ from minialign.world.families.checking import (
     without_echo,
     without_recall,
 )
-from minialign.world.families.family import Slots
-from minialign.world.families.worded import Closed
+from minialign.world.families.family import Closed, Slots
 from minialign.world.families.words import Sort
 from minialign.world.text import join, sentences
 
@@ -238,4 +237,4 @@ class SortNumbers(Sort):
         return all(numbers_asserted(clean, n) for n in slots["answer"])
 
 
-FAMILIES = tuple(kind().family() for kind in (Add, Subtract, Larger, Next, SortNumbers))
+FAMILIES = tuple(kind() for kind in (Add, Subtract, Larger, Next, SortNumbers))

@@ -18,9 +18,8 @@ from minialign.world.families.checking import (
     without_idioms,
     without_recall,
 )
-from minialign.world.families.family import Slots
+from minialign.world.families.family import Closed, Slots
 from minialign.world.families.kinds import MEMBERS, item_phrase, kinds_named
-from minialign.world.families.worded import Closed, check_templates, table
 from minialign.world.lexicon import CATEGORIES, OPPOSITE_OF
 from minialign.world.text import capital, join, number_word, occurrences
 
@@ -214,11 +213,11 @@ class Repeat(Closed):
 
     name = "repeat_with_change"
     final = True
-    tables = ("lines",)
+    fields = ("lines",)
 
     def __init__(self) -> None:
-        self.lines: list[str] = table(self.name)["lines"]
-        check_templates("world/families.toml, [repeat_with_change] lines", self.lines, _SWAPS)
+        self.lines = self.table.texts("lines", _SWAPS)
+        super().__init__()
 
     def candidate(self, rng: Random) -> Slots:
         line = rng.choice(self.lines)
@@ -255,4 +254,4 @@ class Repeat(Closed):
         return not occurrences(without_idioms(rest), _SWAPPED) and not negated(lead)
 
 
-FAMILIES = tuple(kind().family() for kind in (Opposite, ListItems, SortWords, Position, Repeat))
+FAMILIES = tuple(kind() for kind in (Opposite, ListItems, SortWords, Position, Repeat))

@@ -6,8 +6,8 @@ from random import Random
 
 from minialign.world.lexicon import ANIMALS, CHILDREN, PLACES
 from minialign.world.stories.plots import Plot, shared, things, with_forms
+from minialign.world.tables import read
 from minialign.world.text import a, capital
-from minialign.world.wording import wording
 
 HE = ("he", "him", "his", "himself")
 SHE = ("she", "her", "her", "herself")
@@ -117,7 +117,7 @@ def _pal_introduction(rng: Random, who: str, his: str, kind: str) -> str:
 def _looks(rng: Random, thing: str) -> str:
     """The thing with none, one or two fitting adjectives."""
     adjectives = shared()["adjectives"]
-    groups = wording("things")["groups"]
+    groups = read("things")["groups"]
     draw = rng.random()
     if draw < 0.12:
         return thing
