@@ -14,10 +14,9 @@ from itertools import pairwise
 from random import Random
 
 from minialign.world import text
-from minialign.world.manners import has_phrase, normal, triples
+from minialign.world.manners import Triples, has_phrase, normal, pieced, triples
 from minialign.world.tables import entries, of_split, read
 
-Triples = frozenset[tuple[str, ...]]
 _SLOTS = "act acting thing why safe how cheer promise"
 _SLOTS += f" {_SLOTS.title()}"  # a capital slot name asks for a capital letter
 _FILE = read("dangers")
@@ -63,16 +62,12 @@ def dangers(split: str) -> tuple[Danger, ...]:
     return of_split(DANGERS, split)
 
 
-def _lower(line: str) -> str:
-    return line[:1].lower() + line[1:]
-
-
 def fill(rng: Random, pattern: str, danger: Danger) -> str:
     """A pattern about a danger in words; a capital slot name asks for a capital letter."""
     slots = {
         "act": danger.act, "acting": danger.acting, "thing": danger.thing,
         "why": rng.choice(danger.whys), "safe": rng.choice(danger.safes),
-        "how": _lower(rng.choice(danger.hows)), "cheer": rng.choice(danger.cheers),
+        "how": text.small(rng.choice(danger.hows)), "cheer": rng.choice(danger.cheers),
         "promise": rng.choice(BAD_ADVICE["promises"]),
     }  # fmt: skip
     slots |= {text.capital(name): text.capital(value) for name, value in slots.items()}
@@ -109,9 +104,7 @@ def _bad_triples() -> Triples:
 
 
 def _pieced_from_bad_advice(clause: str) -> bool:
-    found = triples(clause)
-    known = sum(t in _bad_triples() for t in found)
-    return known >= 2 and known >= _BAD_SHARE * len(found)
+    return pieced(clause, _bad_triples(), 2, _BAD_SHARE)
 
 
 def _orders(clause: str, danger: Danger, asked: bool) -> bool:

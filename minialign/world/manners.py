@@ -18,6 +18,7 @@ from minialign.world import text
 from minialign.world.tables import entries, of_split, read
 
 Slots = Mapping[str, Sequence[str]]
+Triples = frozenset[tuple[str, ...]]
 _FILE = read("manners")
 SLOTS: dict[str, Slots] = {  # manner -> the words of each slot
     manner: _FILE.table("slots").table(manner).lists(dict.fromkeys(slots, ""))
@@ -150,17 +151,21 @@ def is_kind(passage: str) -> bool:
 
 
 @cache
-def _filler_triples() -> frozenset[tuple[str, ...]]:
+def _filler_triples() -> Triples:
     return frozenset(t for s in remarks("rambling") for t in triples(s))
+
+
+def pieced(passage: str, known: Triples, fewest: int, share: float) -> bool:
+    """Whether that many and that share of the word triples of a text are known ones."""
+    found = triples(passage)
+    count = sum(t in known for t in found)
+    return count >= fewest and count >= share * len(found)
 
 
 def _is_filler(sentence: str) -> bool:
     """A filler phrase gives a sentence away; so do scraps of filler pieced together."""
-    if has_phrase(normal(sentence), MANNERS["rambling"]["marks"]):
-        return True
-    found = triples(sentence)
-    known = sum(t in _filler_triples() for t in found)
-    return known >= 4 and known >= _FILLER_SHARE * len(found)
+    marked = has_phrase(normal(sentence), MANNERS["rambling"]["marks"])
+    return marked or pieced(sentence, _filler_triples(), 4, _FILLER_SHARE)
 
 
 def rambling(passage: str) -> float:
@@ -201,7 +206,7 @@ def troubles(split: str) -> tuple[Trouble, ...]:
 def kind_reply(rng: Random, trouble: Trouble) -> str:
     """Two warm sentences: they name the trouble and offer help."""
     offer = rng.choice(trouble.offers)
-    low = offer if offer.startswith("I ") else offer[:1].lower() + offer[1:]
+    low = offer if offer.startswith("I ") else text.small(offer)
     frames = COMFORT["offers"]
     if "," not in offer:
         frames += COMFORT["longer_offers"]

@@ -57,6 +57,11 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def small(text: str) -> str:
+    """The text with its first letter in lower case, the rest untouched."""
+    return text[:1].lower() + text[1:]
+
+
 def number_word(n: int) -> str:
     """A number as prose writes it: words up to twelve, digits beyond.
 

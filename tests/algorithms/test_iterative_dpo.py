@@ -20,8 +20,7 @@ from minialign.variants.loops.rounds import (
     train_on_own_replies,
 )
 from minialign.world.replies.annotator import Annotator, gold_utility, preference_probability
-from minialign.world.replies.own_replies import by_annotators
-from minialign.world.replies.preferences import CROWD, noisy_utility
+from minialign.world.replies.preferences import CROWD, by_annotators, noisy_utility
 
 
 def length(prompts, completions, **columns):

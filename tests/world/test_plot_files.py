@@ -11,9 +11,10 @@ import pytest
 
 from minialign.world import tables as module
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
-from minialign.world.stories.plots import SOME_THINGS_HAVE, all_plots, events, shared, things
+from minialign.world.stories.plots import SOME_THINGS_HAVE, all_plots, shared, things
 from minialign.world.stories.slots import fill
 from minialign.world.tables import wording
+from tools.world_builder.events import events
 
 READERS = (shared, all_plots, events, things)
 FILES = ("stories", "things", "events", *(f"plots/{stem}" for stem in wording("stories")["plots"]))

@@ -37,7 +37,7 @@ from minialign.variants.loops.rounds import (
     own_rankings,
     train_on_own_replies,
 )
-from minialign.world.replies.own_replies import by_annotators
+from minialign.world.replies.preferences import by_annotators
 
 LISTED = 4  # completions of a ranking, for the losses that read more than pairs
 FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise

@@ -10,7 +10,7 @@ from typing import Any
 
 from minialign.world.families.checking import plain, retracted, split_of
 from minialign.world.tables import Table, read
-from minialign.world.text import capital
+from minialign.world.text import capital, small
 
 # JSON-able, so that a row of a data file can be checked again later. Keys that start with "_" only
 # help to write replies and are not stored.
@@ -33,7 +33,7 @@ def varied(phrasings: tuple[str, ...]) -> tuple[str, ...]:
     firsts = [p for p in own if p.split()[0].lower() in _POLITE["orders"]]
     made = []
     for order in [p for p in firsts if not re.search(r"[.?!] ", p)][:3]:
-        low = order[:1].lower() + order[1:]
+        low = small(order)
         for form in _POLITE["forms"]:
             asks = form.startswith(("Could", "Would")) and low.endswith(".")
             made.append(form.replace("{}", low[:-1] + "?" if asks else low))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
@@ -125,9 +126,18 @@ def _is_one_list(text: str, items: list[str]) -> bool:
 
 
 class Sort(Closed):
-    """An order: of words in `SortWords`, of numbers elsewhere."""
+    """An order: of words in `SortWords`, of numbers elsewhere; `items` draws what is out of it."""
 
     final = True
+    items: Callable[[Random], list]
+
+    def candidate(self, rng: Random) -> Slots:
+        items = self.items(rng)
+        while items == sorted(items):
+            rng.shuffle(items)
+        names = [str(i) for i in items]
+        return {"items": items, "given": ", ".join(names), "given_and": join(names),
+                "answer": sorted(items)}  # fmt: skip
 
     def key(self, slots: Slots) -> str:
         return " ".join(map(str, slots["answer"]))
@@ -155,16 +165,13 @@ class SortWords(Sort):
 
     name = "sort_words"
 
-    def candidate(self, rng: Random) -> Slots:
+    def items(self, rng: Random) -> list[str]:
         """Three words of one kind whose first letters differ."""
         members = CATEGORIES[rng.choice(lexicon.SORTED_KINDS)]
-        items = rng.sample(members, 3)
-        while len({i[0] for i in items}) < 3:
+        while True:
             items = rng.sample(members, 3)
-        while items == sorted(items):
-            rng.shuffle(items)
-        given = ", ".join(items)
-        return {"items": items, "given": given, "given_and": join(items), "answer": sorted(items)}
+            if len({i[0] for i in items}) == 3:
+                return items
 
     def judge(self, slots: Slots, clean: str) -> bool:
         clean = without_idioms(without_recall(clean))
@@ -199,12 +206,8 @@ class Position(Closed):
         return ordinals <= fitting and answers_exactly(clean, [slots["answer"]], MEMBERS)
 
 
-_SWAPS = {
-    "animal": lexicon.ANIMALS,
-    "colour": lexicon.COLOURS,
-    "thing": lexicon.OBJECTS,
-    "day": lexicon.DAYS,
-}
+_SWAPS = {"animal": lexicon.ANIMALS, "colour": lexicon.COLOURS, "thing": lexicon.OBJECTS,
+          "day": lexicon.DAYS}  # fmt: skip
 _SWAPPED = tuple(dict.fromkeys(w for words in _SWAPS.values() for w in words))
 
 

@@ -1,5 +1,4 @@
-"""The plots, things and events of data/world, checked as they are read: a slip of the pen is an
-error that names the file, the plot, the field and the rule."""
+"""The plots and things of data/world, checked as they are read."""
 
 from __future__ import annotations
 
@@ -86,16 +85,6 @@ def all_plots() -> tuple[Plot, ...]:
 
 
 @cache
-def events() -> tuple[tuple[Sequence[str], Sequence[str]], ...]:
-    """Events as (the things that they can be about, wordings that mean the same)."""
-    pairs = []
-    for table in read("events").tables("event"):
-        subjects = _things_of(table.only(["wordings"], ["things"]))
-        pairs.append((subjects, table.texts("wordings", _with_capitals(_slots_with(subjects)))))
-    return tuple(pairs)
-
-
-@cache
 def things() -> dict[str, Table]:
     """What each thing of a story is good for, and how it looks.
 
@@ -112,7 +101,7 @@ def things() -> dict[str, Table]:
     return found
 
 
-def _things_of(table: Table) -> Sequence[str]:
+def things_of(table: Table) -> Sequence[str]:
     """The things of a group of things.toml, those with a field such as "damage", or all."""
     if "things" not in table:
         return OBJECTS
@@ -125,8 +114,8 @@ def _things_of(table: Table) -> Sequence[str]:
 def _plot(table: Table, draws_of_file: Mapping[str, Any]) -> Plot:
     """A checked plot of a file, which also draws what all plots of the file do."""
     table.only(PLOTS_NEED, ("things", "places", "draws", "pal", "rude"))
-    subjects = _things_of(table)
-    slots = _slots_with(subjects)
+    subjects = things_of(table)
+    slots = slots_with(subjects)
     drawn = Table(f"{table.where}, draws", {**draws_of_file, **table.get("draws", {})})
     draws = [_rows(drawn, label, slots) for label in drawn]
     slots |= {form for rows in draws for form in with_forms(rows[0])}
@@ -136,8 +125,8 @@ def _plot(table: Table, draws_of_file: Mapping[str, Any]) -> Plot:
     table.known("pal", [table.get("pal", "any")], PALS)
     beats = table.table("beats")
     for name in beats:
-        beats.texts(name, _with_capitals(slots))
-    table.texts("summaries", _with_capitals(slots))
+        beats.texts(name, with_capitals(slots))
+    table.texts("summaries", with_capitals(slots))
     for order in table.some("orders"):
         table.known("orders", order, beats)
     return Plot(**{**table, "things": subjects, "draws": draws})
@@ -149,7 +138,7 @@ def _rows(draws: Table, label: str, slots: set[str]) -> list[Row]:
     for row in rows:
         Table(f"{draws.where}, {label}", row).only(rows[0])
         for text in row.values():
-            draws.template(label, text, _with_capitals(slots.difference(CAST)))
+            draws.template(label, text, with_capitals(slots.difference(CAST)))
     return rows
 
 
@@ -163,11 +152,12 @@ def with_forms(row: Row) -> Row:
     return row | {f"the_{key}": f"the {noun}" for key, noun in nouns.items()}
 
 
-def _slots_with(subjects: Sequence[str]) -> set[str]:
+def slots_with(subjects: Sequence[str]) -> set[str]:
     """The slots of stories.toml that are filled whichever of these things a story is about."""
     gaps = {part for part in SOME_THINGS_HAVE for t in subjects if part not in things()[t]}
     return set(shared()["slots"]) - gaps
 
 
-def _with_capitals(slots: set[str]) -> set[str]:
+def with_capitals(slots: set[str]) -> set[str]:
+    """The slots, and each with a capital."""
     return slots | set(map(capital, slots))
