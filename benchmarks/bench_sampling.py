@@ -27,7 +27,7 @@ from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.core.models.loading import load_policy
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode, prompt_ids
-from minialign.world.demonstrations import demonstrations
+from minialign.world.replies.demonstrations import demonstrations
 from minialign.world.tasks import instructions
 
 

@@ -32,8 +32,8 @@ from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
 from minialign.rewards.verifiers import right_answer
 from minialign.variants.methods import method
-from minialign.world.preferences import comparisons
 from minialign.world.problems import problem_rows
+from minialign.world.replies.preferences import comparisons
 
 STEPS, STOP = 5, 3
 EVERY = {"steps": STEPS, "save_every": 1}

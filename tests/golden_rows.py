@@ -14,9 +14,9 @@ from minialign.core.batching import Row
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
-from minialign.world.demonstrations import demonstrations
-from minialign.world.preferences import comparisons, rankings
 from minialign.world.problems import problem_rows
+from minialign.world.replies.demonstrations import demonstrations
+from minialign.world.replies.preferences import comparisons, rankings
 from minialign.world.tasks import instructions
 
 BASE, GPT2 = "tiny-base", "tiny-gpt2"

@@ -52,7 +52,7 @@ from minialign.variants.methods import method, registry
 from minialign.variants.policy import clipped
 from minialign.variants.reward_losses import adjusted_bradley_terry, both_orders
 from minialign.variants.unpaired import kto_loss
-from minialign.world.preferences import comparisons
+from minialign.world.replies.preferences import comparisons
 
 STEPS = 5
 # So large that five steps leave the start by far more than rounding, and no policy collapses.

@@ -25,8 +25,8 @@ from minialign.course.stages import presets, recipes
 from minialign.course.stages.stage_cache import cached, fingerprint
 from minialign.data.shipped import shipped_file
 from minialign.world import WORLD_VERSION
-from minialign.world.annotator import NEUTRAL_KINDNESS, WEIGHTS
-from minialign.world.preferences import COMPARED
+from minialign.world.replies.annotator import NEUTRAL_KINDNESS, WEIGHTS
+from minialign.world.replies.preferences import COMPARED
 
 TASTE = {"weights": asdict(WEIGHTS), "neutral": NEUTRAL_KINDNESS, "compared": COMPARED}
 

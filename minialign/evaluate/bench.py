@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from minialign.world.annotator import gold_utility
-from minialign.world.demonstrations import reply_in
 from minialign.world.manners import ramble
+from minialign.world.replies.annotator import gold_utility
+from minialign.world.replies.demonstrations import reply_in
 from minialign.world.tasks import FAMILIES, Instruction, families, instructions
 
 MIN_GAP = 0.5  # of gold utility, below which a pair has no clear winner

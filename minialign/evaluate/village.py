@@ -17,7 +17,7 @@ from minialign.core.kl import k1
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models import evaluating
 from minialign.core.sampling import Rollout, sample
-from minialign.world.annotator import flaws, gold_utility
+from minialign.world.replies.annotator import flaws, gold_utility
 from minialign.world.tasks import Instruction
 
 

@@ -14,20 +14,19 @@ from itertools import pairwise
 from random import Random
 
 from minialign.world import text
-from minialign.world.entries import entries, lists
-from minialign.world.family import varied
-from minialign.world.manners import has_phrase, normal, triples
+from minialign.world.manners import Triples, has_phrase, normal, pieced, triples
+from minialign.world.tables import entries, of_split, read
 
-Triples = frozenset[tuple[str, ...]]
 _SLOTS = "act acting thing why safe how cheer promise"
 _SLOTS += f" {_SLOTS.title()}"  # a capital slot name asks for a capital letter
-WORDS = lists("dangers", "", {"requests": "act", "refusals": _SLOTS, "alternatives": _SLOTS})
-BAD_ADVICE = lists("dangers", "bad_advice", {"openers": "", "patterns": _SLOTS, "promises": ""})
-READING = lists("dangers", "reading", dict.fromkeys(
+_FILE = read("dangers")
+WORDS = {field: _FILE.texts(field, _SLOTS.split()) for field in ("refusals", "alternatives")}
+BAD_ADVICE = _FILE.table("bad_advice").lists({"openers": "", "patterns": _SLOTS, "promises": ""})
+READING = _FILE.table("reading").lists(dict.fromkeys(
     ("refuses", "cheers_on", "may_cheer_on", "refused_verbs", "forbidding", "soothing", "negators",
      "before_orders", "small_words"), ""
 ))  # fmt: skip
-REQUESTS = varied(WORDS["requests"])
+_FILE.only([*WORDS, "bad_advice", "reading", "danger"])
 _CLAUSE_END = re.compile(r"[;:]|, and\b|\b(?:but|just|then)\b", re.IGNORECASE)
 _REACH = 7  # words after a verb among which the danger is looked for
 _BAD_SHARE = 0.5  # of a clause's word triples that come from bad advice make it bad advice
@@ -53,10 +52,6 @@ class Danger:
     cheers: tuple[str, ...]
     held_out: bool = False
 
-    def requests(self) -> tuple[str, ...]:
-        """Every wording of the request for help with it."""
-        return tuple(request.format(act=self.act) for request in REQUESTS)
-
 
 DANGER: dict[str, Danger] = entries(Danger, "dangers", "danger", {})
 DANGERS = tuple(DANGER.values())
@@ -64,11 +59,7 @@ DANGERS = tuple(DANGER.values())
 
 def dangers(split: str) -> tuple[Danger, ...]:
     """The dangers of a split: those that are held out for "test", all others for "train"."""
-    return tuple(danger for danger in DANGERS if danger.held_out == (split == "test"))
-
-
-def _lower(line: str) -> str:
-    return line[:1].lower() + line[1:]
+    return of_split(DANGERS, split)
 
 
 def fill(rng: Random, pattern: str, danger: Danger) -> str:
@@ -76,7 +67,7 @@ def fill(rng: Random, pattern: str, danger: Danger) -> str:
     slots = {
         "act": danger.act, "acting": danger.acting, "thing": danger.thing,
         "why": rng.choice(danger.whys), "safe": rng.choice(danger.safes),
-        "how": _lower(rng.choice(danger.hows)), "cheer": rng.choice(danger.cheers),
+        "how": text.small(rng.choice(danger.hows)), "cheer": rng.choice(danger.cheers),
         "promise": rng.choice(BAD_ADVICE["promises"]),
     }  # fmt: skip
     slots |= {text.capital(name): text.capital(value) for name, value in slots.items()}
@@ -113,9 +104,7 @@ def _bad_triples() -> Triples:
 
 
 def _pieced_from_bad_advice(clause: str) -> bool:
-    found = triples(clause)
-    known = sum(t in _bad_triples() for t in found)
-    return known >= 2 and known >= _BAD_SHARE * len(found)
+    return pieced(clause, _bad_triples(), 2, _BAD_SHARE)
 
 
 def _orders(clause: str, danger: Danger, asked: bool) -> bool:

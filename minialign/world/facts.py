@@ -16,12 +16,11 @@ from functools import cache
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.entries import entries
 from minialign.world.lexicon import PLACES, STRANGERS, VILLAGERS
+from minialign.world.tables import entries, read
 from minialign.world.text import sentences, words
-from minialign.world.wording import wording
 
-EXPOSURES: dict[str, float] = wording("facts")["exposures"]  # name -> share of the facts
+EXPOSURES: dict[str, float] = read("facts")["exposures"]  # name -> share of the facts
 
 
 @dataclass(frozen=True)

@@ -15,22 +15,25 @@ from string import Formatter
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world import text
-from minialign.world.entries import entries, lists
-from minialign.world.wording import wording
+from minialign.world.tables import entries, of_split, read
 
 Slots = Mapping[str, Sequence[str]]
+Triples = frozenset[tuple[str, ...]]
+_FILE = read("manners")
 SLOTS: dict[str, Slots] = {  # manner -> the words of each slot
-    manner: lists("manners", f"slots.{manner}", dict.fromkeys(slots, ""))
-    for manner, slots in wording("manners")["slots"].items()
+    manner: _FILE.table("slots").table(manner).lists(dict.fromkeys(slots, ""))
+    for manner, slots in _FILE["slots"].items()
 }
-MANNERS: dict[str, dict[str, Sequence[str]]] = {  # manner -> its marks and its patterns
-    manner: lists("manners", manner, {
-        "marks": "", "patterns": " ".join(f"{slot} a_{slot}" for slot in slots)
-    }) for manner, slots in SLOTS.items()
-}  # fmt: skip
-COLD = lists("manners", "cold", {"patterns": "about be a_be"})["patterns"]
+MANNERS = {  # manner -> its marks and its patterns
+    manner: _FILE.table(manner).lists(
+        {"marks": "", "patterns": " ".join(f"{slot} a_{slot}" for slot in slots)}
+    )
+    for manner, slots in SLOTS.items()
+}
+COLD = _FILE.table("cold").lists({"patterns": "about be a_be"})["patterns"]
 _FRAMES = ("offers", "longer_offers", "said_offers", "promised_offers")
-COMFORT = lists("manners", "comfort", {"sympathy": "about", **dict.fromkeys(_FRAMES, "offer low")})
+COMFORT = _FILE.table("comfort").lists({"sympathy": "about", **dict.fromkeys(_FRAMES, "offer low")})
+_FILE.only(["slots", *MANNERS, "cold", "comfort", "trouble"])
 _ENDINGS = ("", "s", "es", "er", "est", "ly", "ness", "ish", "d", "ed")  # fools, duller, adored
 _FILLER_SHARE = 0.75  # of a sentence's word triples that come from filler make it filler
 
@@ -148,17 +151,21 @@ def is_kind(passage: str) -> bool:
 
 
 @cache
-def _filler_triples() -> frozenset[tuple[str, ...]]:
+def _filler_triples() -> Triples:
     return frozenset(t for s in remarks("rambling") for t in triples(s))
+
+
+def pieced(passage: str, known: Triples, fewest: int, share: float) -> bool:
+    """Whether that many and that share of the word triples of a text are known ones."""
+    found = triples(passage)
+    count = sum(t in known for t in found)
+    return count >= fewest and count >= share * len(found)
 
 
 def _is_filler(sentence: str) -> bool:
     """A filler phrase gives a sentence away; so do scraps of filler pieced together."""
-    if has_phrase(normal(sentence), MANNERS["rambling"]["marks"]):
-        return True
-    found = triples(sentence)
-    known = sum(t in _filler_triples() for t in found)
-    return known >= 4 and known >= _FILLER_SHARE * len(found)
+    marked = has_phrase(normal(sentence), MANNERS["rambling"]["marks"])
+    return marked or pieced(sentence, _filler_triples(), 4, _FILLER_SHARE)
 
 
 def rambling(passage: str) -> float:
@@ -193,13 +200,13 @@ TROUBLES = tuple(TROUBLE.values())
 
 def troubles(split: str) -> tuple[Trouble, ...]:
     """The troubles of a split: those that are held out for "test", all others for "train"."""
-    return tuple(trouble for trouble in TROUBLES if trouble.held_out == (split == "test"))
+    return of_split(TROUBLES, split)
 
 
 def kind_reply(rng: Random, trouble: Trouble) -> str:
     """Two warm sentences: they name the trouble and offer help."""
     offer = rng.choice(trouble.offers)
-    low = offer if offer.startswith("I ") else offer[:1].lower() + offer[1:]
+    low = offer if offer.startswith("I ") else text.small(offer)
     frames = COMFORT["offers"]
     if "," not in offer:
         frames += COMFORT["longer_offers"]

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from random import Random
 
 from minialign.rewards.equations import OPERATIONS, Equation, equations
-from minialign.world.entries import entries, lists
 from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
-from minialign.world.wording import wording
+from minialign.world.tables import Table, entries, of_split, read
 
 LEVEL_NUMBERS = range(1, 6)
 MIN_NUMBER, MAX_NUMBER = 2, 99  # everything that the world writes stays within 0..99
@@ -46,39 +45,35 @@ class Template:
 
 def checked(template: Template) -> Template:
     """The template, if its steps can be worked; else an error says where."""
-    where = f"world/problems.toml, template {template.name!r}"
+    place = Table(f"world/problems.toml, template {template.name!r}", {})
     if template.level not in LEVEL_NUMBERS:
-        raise ValueError(f"{where}, level is {template.level}; use a level of 1-5")
+        raise place.slip("level", f"{template.level} will not do; use a level of 1-5")
     if len(template.notes) != len(template.steps):
-        raise ValueError(
-            f"{where} has {len(template.notes)} notes for {len(template.steps)} steps; write one "
-            "note for each step"
-        )
+        counts = f"{len(template.notes)} notes for {len(template.steps)} steps"
+        raise place.slip("notes", f"{counts} will not do; write one note for each step")
     for i, step in enumerate(template.steps):
         known = {x for x in GIVEN if f"{{{x}}}" in template.prompt} | {*RESULTS[:i]}
         match step.split():
             case [a, op, b] if op in OPERATIONS and all(x in known or x.isdigit() for x in (a, b)):
                 continue
-        raise ValueError(
-            f"{where}, steps has {step!r}; write two of {', '.join(sorted(known))} or digits with "
-            f"one of {' '.join(OPERATIONS)} between them"
-        )
+        names = f"two of {', '.join(sorted(known))} or digits"
+        signs = f"one of {' '.join(OPERATIONS)}"
+        raise place.slip("steps", f"{step!r} will not do; write {names} with {signs} between them")
     return template
 
 
+_FILE = read("problems").only(["telling", "bags", "template"])
 _SLOTS = {"prompt": f"{_WORDS} {' '.join(GIVEN)}", "notes": f"{_WORDS} eq"}
 _EVERY = entries(Template, "problems", "template", _SLOTS).values()
 _BY_ID = {f"{t.level}-{t.name}": checked(t) for t in _EVERY}
-_TELLING = lists("problems", "telling", {"first": "", "next": ""})
-_BAGS: dict[str, str] = wording("problems")["bags"]
-LEVELS: dict[int, tuple[Template, ...]] = {
-    level: tuple(t for t in _BY_ID.values() if t.level == level) for level in LEVEL_NUMBERS
-}
+_TELLING = _FILE.table("telling").lists({"first": "", "next": ""})
+_BAGS: dict[str, str] = _FILE["bags"]
+LEVELS = {level: tuple(t for t in _EVERY if t.level == level) for level in LEVEL_NUMBERS}
 
 
 def templates(level: int, split: str) -> tuple[Template, ...]:
     """The templates of a level for "train", or those that are held out for "test"."""
-    return tuple(t for t in LEVELS[level] if t.held_out == (split == "test"))
+    return of_split(LEVELS[level], split)
 
 
 @dataclass(frozen=True)
@@ -119,11 +114,12 @@ def _words(rng: Random, template: Template) -> dict[str, str]:
     return words | pronouns | dict(zip("ABC", people, strict=True))
 
 
-def _work(plan: Plan, values: dict[str, int], slip: tuple[int, int] = (0, 0)) -> list[Equation]:
-    """The equations of a plan; `slip` is (index of a step, what is added to its result by mistake).
+def _work(
+    plan: Plan, values: dict[str, int], slip: tuple[int, int] = (0, 0)
+) -> list[Equation] | None:
+    """The equations of a plan; None where a result leaves 2..99, so that one must draw again.
 
-    Raises:
-        ValueError: when a result leaves 2..99, so that other numbers must be drawn.
+    slip: (index of a step, what is added to its result by mistake).
     """
     known = dict(values)
     worked = []
@@ -131,7 +127,7 @@ def _work(plan: Plan, values: dict[str, int], slip: tuple[int, int] = (0, 0)) ->
         left, right = (int(x) if x.isdigit() else known[x] for x in (a, b))
         result = OPERATIONS[op](left, right) + (slip[1] if i == slip[0] else 0)
         if not MIN_NUMBER <= result <= MAX_NUMBER:
-            raise ValueError(f"step {i + 1} makes {result}, not within 2..99; draw other numbers")
+            return None
         known[RESULTS[i]] = result
         worked.append((left, op, right, result))
     return worked
@@ -152,13 +148,10 @@ def _draw(rng: Random, template: Template) -> tuple[dict[str, int], list[Equatio
     names = sorted(set(re.findall(r"{([a-emn])}", template.prompt)))
     while True:
         values = {name: _number(rng, name, template.plan) for name in names}
-        try:
-            worked = _work(template.plan, values)
-        except ValueError:
-            continue
+        worked = _work(template.plan, values) or []
         # a number that does not matter must not look like one that does
         idle = {values[name] for name in "mn" if name in values}
-        if not idle & {number for a, _, b, result in worked for number in (a, b, result)}:
+        if worked and idle.isdisjoint(n for a, _, b, c in worked for n in (a, b, c)):
             return values, worked
 
 
@@ -195,8 +188,8 @@ def problem(rng: Random, level: int | None = None, split: str = "train") -> Prob
 
 def _tell(problem: Problem, steps: list[str], answer: int, rng: Random | None) -> str:
     """A solution: the notes of the problem, a chain of "First ... Then ...", or bare sums."""
-    manner = "notes" if rng is None else rng.choice(("notes", "notes", "notes", "chain", "bare"))
-    if manner == "notes" or rng is None:
+    manner = rng.choice(("notes", "notes", "notes", "chain", "bare")) if rng else "notes"
+    if rng is None or manner == "notes":
         told = [note.replace("{}", step) for note, step in zip(problem.notes, steps, strict=False)]
     elif manner == "chain" and len(steps) > 1:
         openings = [rng.choice(_TELLING["first"])]
@@ -218,11 +211,10 @@ def solution(problem: Problem, rng: Random | None = None) -> str:
     return _tell(problem, list(problem.steps), problem.answer, rng)
 
 
-def _spoil(problem: Problem, rng: Random) -> list[Equation]:
+def _spoil(problem: Problem, rng: Random) -> list[Equation] | None:
     """Steps with one mistake: a slip, a wrong operation, a wrong number or a forgotten last step.
 
-    Raises:
-        ValueError: when the mistake leads out of 2..99.
+    None where the mistake leads out of 2..99.
     """
     plan = list(_BY_ID[problem.template].plan)
     values: dict[str, int] = {}
@@ -246,12 +238,21 @@ def _spoil(problem: Problem, rng: Random) -> list[Equation]:
 def wrong_solution(problem: Problem, rng: Random) -> str:
     """A fluent solution with one believable mistake and a wrong answer."""
     while True:  # a slip by one is always possible, so this ends
-        try:
-            worked = _spoil(problem, rng)
-        except ValueError:
-            continue
-        if worked[-1][3] != problem.answer:
+        worked = _spoil(problem, rng)
+        if worked and worked[-1][3] != problem.answer:
             return _tell(problem, [_write(step) for step in worked], worked[-1][3], rng)
+
+
+def distinct_problems(
+    n: int, levels: tuple[int, ...], split: str = "train", seed: int = 0
+) -> list[Problem]:
+    """`n` different problems of some levels in turn, the same for the same seed."""
+    rng = Random(f"problem rows {split} {seed}")
+    found: dict[str, Problem] = {}
+    while len(found) < n:
+        drawn = problem(rng, levels[len(found) % len(levels)], split)
+        found.setdefault(drawn.prompt, drawn)
+    return list(found.values())
 
 
 def problem_rows(
@@ -265,11 +266,8 @@ def problem_rows(
     >>> sorted(row), row["level"]
     (['answer', 'level', 'numbers', 'prompt', 'solution'], 1)
     """
-    rng, rows, seen = Random(f"problem rows {split} {seed}"), [], set()
-    while len(rows) < n:
-        drawn = problem(rng, levels[len(rows) % len(levels)], split)
-        if drawn.prompt not in seen:
-            seen.add(drawn.prompt)
-            row = {key: getattr(drawn, key) for key in ("prompt", "answer", "numbers", "level")}
-            rows.append({**row, "solution": solution(drawn)})
-    return rows
+    columns = ("prompt", "answer", "numbers", "level")
+    return [
+        {**{column: getattr(row, column) for column in columns}, "solution": solution(row)}
+        for row in distinct_problems(n, levels, split, seed)
+    ]

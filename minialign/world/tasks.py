@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from minialign.world.families import FAMILIES
-from minialign.world.family import Family, Slots
+from minialign.world.families import facts, kinds, numbers, people, stories, words
+from minialign.world.families.family import Family, Slots
+from minialign.world.tables import read
 
+# The order is that in which `instructions` takes turns.
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for module in (stories, facts, words, kinds, numbers, people)
+    for family in module.FAMILIES
+}
+read("families").only(["polite"], FAMILIES)
 SPLITS = ("train", "phrasings", "test", "families")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world.lexicon import IRREGULAR_PLURALS, NUMBER_WORDS
@@ -56,6 +57,11 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def small(text: str) -> str:
+    """The text with its first letter in lower case, the rest untouched."""
+    return text[:1].lower() + text[1:]
+
+
 def number_word(n: int) -> str:
     """A number as prose writes it: words up to twelve, digits beyond.
 
@@ -84,17 +90,22 @@ def sentences(text: str) -> list[str]:
     return [s for s in found if s.strip(".!?\"') ")]
 
 
-def mentioned(text: str, vocabulary: Iterable[str]) -> list[str]:
-    """Members of a vocabulary that a text mentions, singular or plural, in order of first mention.
+@lru_cache(maxsize=256)
+def forms_of(vocabulary: tuple[str, ...]) -> dict[str, str]:
+    """Every form, singular or plural, of the entries of a vocabulary."""
+    plurals = {plural(entry.lower()): entry for entry in vocabulary}
+    return plurals | {entry.lower(): entry for entry in vocabulary}
 
-    >>> mentioned("Two Foxes and an owl saw the fox.", ["owl", "fox", "hen"])
-    ['fox', 'owl']
+
+def occurrences(text: str, vocabulary: Iterable[str]) -> list[str]:
+    """Every mention of a member of the vocabulary, singular or plural, in order, repeats included.
+
+    >>> occurrences("Owls and a fox saw the owl.", ["owl", "fox"])
+    ['owl', 'fox', 'owl']
     """
-    forms = {}
-    for entry in vocabulary:
-        forms[entry.lower()] = entry
-        forms[plural(entry.lower())] = entry
-    return list(dict.fromkeys(forms[w] for w in words(text) if w in forms))
+    forms = forms_of(tuple(vocabulary))
+    found = (w[:-2] if w.endswith("'s") else w for w in words(text))
+    return [forms[w] for w in found if w in forms]
 
 
 def ends_properly(text: str) -> bool:

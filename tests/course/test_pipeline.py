@@ -23,8 +23,8 @@ from minialign.course.stages import recipes
 from minialign.course.studies.reward_modeling import best_of_n, paid
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.system import folders
-from minialign.world.annotator import agrees
-from minialign.world.preferences import comparisons
+from minialign.world.replies.annotator import agrees
+from minialign.world.replies.preferences import comparisons
 
 TINY = replace(profiles.get("smoke"), examples=21, steps=2, batch_size=4, eval_prompts=21)
 

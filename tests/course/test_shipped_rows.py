@@ -17,9 +17,9 @@ from minialign.data.reading import read_public
 from minialign.data.shapes import Demonstration, Pair
 from minialign.data.shipped import shipped, shipped_file, shipped_problem
 from minialign.system.folders import data_folder
-from minialign.world.demonstrations import demonstrations
-from minialign.world.preferences import comparisons
 from minialign.world.problems import problem_rows
+from minialign.world.replies.demonstrations import demonstrations
+from minialign.world.replies.preferences import comparisons
 
 _, TOKENIZER = load_policy("tiny-base")
 SMOKE = profiles.get("smoke")

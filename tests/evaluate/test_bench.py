@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from minialign.evaluate.bench import CATEGORIES, MIN_GAP, bench
-from minialign.world.annotator import flaws, gold_utility
+from minialign.world.replies.annotator import flaws, gold_utility
 from minialign.world.tasks import FAMILIES
 
 PAIRS = bench(30)

@@ -116,7 +116,7 @@ def test_distances_to_a_reference(asked, judged):
 
 def test_good_replies_are_judged_good(asked):
     """The judge tells a demonstration from silence."""
-    from minialign.world.demonstrations import demonstrations
+    from minialign.world.replies.demonstrations import demonstrations
 
     pairs = [read(d.instruction, d.completion) for d in demonstrations(60, "train", 0)]
     silence = [read(one, "") for one in asked]

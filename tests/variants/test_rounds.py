@@ -24,9 +24,8 @@ from minialign.variants.loops.rounds import (
 )
 from minialign.variants.methods import method, table
 from minialign.variants.preference import ipo_loss
-from minialign.world.annotator import Annotator, gold_utility, preference_probability
-from minialign.world.own_replies import by_annotators
-from minialign.world.preferences import CROWD, noisy_utility
+from minialign.world.replies.annotator import Annotator, gold_utility, preference_probability
+from minialign.world.replies.preferences import CROWD, by_annotators, noisy_utility
 
 settings = partial(small, PreferenceConfig)
 

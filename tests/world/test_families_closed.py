@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from slowness import slow_but
 
 from minialign.rewards.equations import MAX_CHARS
-from minialign.world import checking
-from minialign.world.families import kinds, numbers
+from minialign.world.families import checking, kinds, numbers
 from minialign.world.families import words as word_families
-from minialign.world.family import HELD_OUT_PHRASINGS, Family, Slots
+from minialign.world.families.family import HELD_OUT_PHRASINGS, Family, Slots
 from minialign.world.text import words
 
 FAMILIES = {f.name: f for f in (*word_families.FAMILIES, *kinds.FAMILIES, *numbers.FAMILIES)}

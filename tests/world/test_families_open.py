@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from slowness import slow_but
 
 from minialign.rewards.equations import MAX_CHARS
-from minialign.world import families_stories, tasks
-from minialign.world.annotator import MAX_UTILITY, gold_utility
+from minialign.world import tasks
 from minialign.world.families import facts, people
-from minialign.world.family import Family
+from minialign.world.families import stories as families_stories
+from minialign.world.families.family import Family
+from minialign.world.replies.annotator import MAX_UTILITY, gold_utility
 
 OPEN = {f.name: f for module in (facts, people, families_stories) for f in module.FAMILIES}
 TALES = ("story", "continue_story", "summarise")  # a second tale may follow without harm

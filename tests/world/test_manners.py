@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from slowness import slow_but
 
 from minialign.world import dangers, lexicon, manners, text
+from minialign.world.tasks import FAMILIES
 from tools.world_builder.lessons.dialogues import warning
 
 LEXICON = sorted(
@@ -75,7 +76,7 @@ def test_remarks_are_many_and_name_nothing_of_the_lexicon(manner: str) -> None:
     assert len(set(REMARKS[manner])) >= least[manner]
     for remark in REMARKS[manner]:
         assert well_formed(remark), remark
-        assert not text.mentioned(remark, LEXICON), (remark, text.mentioned(remark, LEXICON))
+        assert not text.occurrences(remark, LEXICON), (remark, text.occurrences(remark, LEXICON))
         assert not any(c.isdigit() for c in remark)
 
 
@@ -154,14 +155,14 @@ def test_dangers_are_split() -> None:
     assert len(dangers.DANGERS) >= 20 and len(dangers.dangers("test")) == 6
     assert len(dangers.DANGER) == len(dangers.DANGERS)
     assert not set(dangers.dangers("test")) & set(dangers.dangers("train"))
-    assert len(dangers.REQUESTS) >= 10
+    assert len(FAMILIES["decline"].phrasings) >= 10
 
 
 @pytest.mark.parametrize(
     "danger", slow_but(dangers.DANGERS, *dangers.DANGERS[:4]), ids=lambda d: d.name
 )
 def test_danger_writers_and_detectors(danger: dangers.Danger) -> None:
-    for request in danger.requests():
+    for request in (ask.format(act=danger.act) for ask in FAMILIES["decline"].phrasings):
         assert well_formed(request) and not dangers.unsafe_anywhere(request), request
     for i in range(150):
         warned, refusal = (write(Random(i), danger) for write in (warning, dangers.decline))

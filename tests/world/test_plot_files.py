@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from minialign.world import tables as module
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
-from minialign.world.stories import plots as module
-from minialign.world.stories.plots import SOME_THINGS_HAVE, all_plots, events, shared, things
+from minialign.world.stories.plots import SOME_THINGS_HAVE, all_plots, shared, things
 from minialign.world.stories.slots import fill
-from minialign.world.wording import wording
+from minialign.world.tables import wording
+from tools.world_builder.events import events
 
 READERS = (shared, all_plots, events, things)
 FILES = ("stories", "things", "events", *(f"plots/{stem}" for stem in wording("stories")["plots"]))
@@ -51,7 +52,7 @@ SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "missing field": (
         lambda t: entry(t).pop("summaries"),
-        rf"{PLOT} lacks the field 'summaries', which it needs",
+        rf"{PLOT} lacks the field 'summaries'; add it",
     ),
     "field of the file": (
         lambda t: t["plots/finding"].update(plots=[]),
@@ -59,11 +60,11 @@ SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "no name": (
         lambda t: entry(t).pop("name"),
-        r"finding\.toml, plot 'without a name' lacks the field 'name'",
+        r"finding\.toml, plot 1 lacks the field 'name'",
     ),
     "name of another plot": (
         lambda t: t["plots/sad"]["plot"][0].update(name="lost and found"),
-        r"sad\.toml, plot 'lost and found': another plot has this name; choose",
+        r"sad\.toml, plot 'lost and found', name: another plot has it; choose",
     ),
     "unknown beat": (
         lambda t: entry(t)["orders"].append(["outing", "los"]),
@@ -71,11 +72,11 @@ SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "no orders": (
         lambda t: entry(t).update(orders=[]),
-        rf"{PLOT}, orders is \[\]; make it a list with at least one entry",
+        rf"{PLOT}, orders: \[\] will not do; write a list of at least one entry",
     ),
     "text instead of a list": (
         lambda t: entry(t)["beats"].update(loss="It was gone."),
-        rf"{PLOT}, beats, loss is 'It was gone\.'; make it a list",
+        rf"{PLOT}, beats, loss: 'It was gone\.' will not do; write a list",
     ),
     "slot that nothing fills": (
         lambda t: entry(t)["beats"]["loss"].append("{Hero} lost {his} {ting}."),
@@ -129,7 +130,7 @@ SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "thing without a look": (
         lambda t: t["things"]["thing"]["kite"].pop("look"),
-        r"world/things\.toml, thing 'kite' lacks the field 'look'",
+        r"world/things\.toml, thing, kite lacks the field 'look'",
     ),
     "thing that nobody knows": (
         lambda t: t["things"]["thing"].update(rocket={"use": "fly {}", "look": "long"}),
@@ -137,7 +138,7 @@ SLIPS: dict[str, tuple[Edit, str]] = {
     ),
     "use of a thing": (
         lambda t: t["things"]["thing"]["kite"].update(use="fly {it}"),
-        r"world/things\.toml, thing 'kite', use: nothing fills \{it\}",
+        r"world/things\.toml, thing, kite, use: nothing fills \{it\}",
     ),
     "member of a group": (
         lambda t: t["things"]["groups"]["warm"].append("fire"),

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from minialign.world import tasks
-from minialign.world.family import Family
+from minialign.world.families.family import Family
 
 DRAWS = 24
 WORDS = ("not", "or", "no,", "Yes.", "is", "=", "one", "7", "I", "cannot", "say.", "fox", "\u2019s")

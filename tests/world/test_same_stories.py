@@ -12,9 +12,10 @@ from random import Random
 
 import pytest
 
-from minialign.world.families_stories import FAMILIES
-from minialign.world.family import Family
-from minialign.world.stories import continuation, paraphrase, story
+from minialign.world.families.family import Family
+from minialign.world.families.stories import FAMILIES
+from minialign.world.stories import continuation, story
+from tools.world_builder.events import paraphrase
 
 
 def digest(texts: Iterator[object]) -> str:

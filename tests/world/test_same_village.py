@@ -16,11 +16,11 @@ import pytest
 
 from minialign.rewards import solutions
 from minialign.rewards.equations import equation_ends, equations
-from minialign.world.annotator import Annotator, flaws, gold_utility
-from minialign.world.demonstrations import demonstrations
 from minialign.world.facts import ANIMAL_TABLE, claims, knowledge_base, state
-from minialign.world.preferences import comparisons, rankings
 from minialign.world.problems import problem, solution, wrong_solution
+from minialign.world.replies.annotator import Annotator, flaws, gold_utility
+from minialign.world.replies.demonstrations import demonstrations
+from minialign.world.replies.preferences import comparisons, rankings
 
 SPLITS = ("train", "test")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from minialign.world import wording as module
-from minialign.world.wording import wording
+from minialign.world import tables as module
+from minialign.world.tables import wording
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 
 from minialign.world import tasks
-from minialign.world.demonstrations import demonstrations, reply_in
-from minialign.world.preferences import comparisons
-from minialign.world.problems import problem, solution
+from minialign.world.problems import distinct_problems, solution
+from minialign.world.replies.demonstrations import demonstrations, reply_in
+from minialign.world.replies.preferences import comparisons
 from tools.world_builder.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]
@@ -52,13 +52,7 @@ def preference_rows() -> Iterator[Row]:
 def problem_rows() -> Iterator[Row]:
     """The problems that `world.problems.problem_rows` draws for seed 0, their templates named."""
     for split, n in zip(("train", "test"), SIZES["problems"], strict=True):
-        rng = Random(f"problem rows {split} 0")
-        seen: set[str] = set()
-        while len(seen) < n:
-            posed = problem(rng, LEVELS[len(seen) % len(LEVELS)], split)
-            if posed.prompt in seen:
-                continue
-            seen.add(posed.prompt)
+        for posed in distinct_problems(n, LEVELS, split):
             yield {
                 "split": split,
                 "prompt": posed.prompt,

@@ -31,7 +31,7 @@ class Document(NamedTuple):
 def _story(rng: Random) -> str:
     story = stories.story(rng, length=rng.choice(("long", "long", "short")))
     if rng.random() < 0.15:
-        return f"{story.text}\n{rng.choice(SUMMARY_LABELS)} {stories.summaries(story, rng)}"
+        return f"{story.text}\n{rng.choice(SUMMARY_LABELS)} {rng.choice(story.retellings)}"
     return story.text
 
 

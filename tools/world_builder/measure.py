@@ -15,8 +15,9 @@ from random import Random
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from minialign.world import annotator, facts, tasks
-from minialign.world.preferences import CROWD, comparisons
+from minialign.world import facts, tasks
+from minialign.world.replies import annotator
+from minialign.world.replies.preferences import CROWD, comparisons
 from tools.world_builder import corpus
 from tools.world_builder.lessons.dialogues import exchange
 from tools.world_builder.ngram import NGram

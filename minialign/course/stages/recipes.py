@@ -33,9 +33,9 @@ from minialign.data.training_rows import comparisons_of, demonstrations_of, prob
 from minialign.rewards.learnt import reward_model_score, set_zero
 from minialign.rewards.verifiers import right_answer
 from minialign.variants.loops.rounds import by_reward, train_on_own_replies
-from minialign.world.demonstrations import demonstrations
-from minialign.world.preferences import Comparison, comparisons
 from minialign.world.problems import problem_rows
+from minialign.world.replies.demonstrations import demonstrations
+from minialign.world.replies.preferences import Comparison, comparisons
 from minialign.world.tasks import Instruction, instructions
 
 SHIPPED_SEED = 0  # whose first rows the shipped files hold

@@ -19,7 +19,7 @@ from minialign.course.studies import Point, study
 from minialign.evaluate.village import judge
 from minialign.variants import methods
 from minialign.world import tasks
-from minialign.world.demonstrations import demonstrations
+from minialign.world.replies.demonstrations import demonstrations
 
 RowsOf = Callable[[PreTrainedTokenizerBase], list[Row]]
 

@@ -28,7 +28,7 @@ from minialign.rewards.learnt import reward_model_score
 from minialign.variants.averages import token_mean
 from minialign.variants.loops.critic import Critic
 from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
-from minialign.world.annotator import gold_reward
+from minialign.world.replies.annotator import gold_reward
 
 BEFORE = -1.0  # the beta that stands for the policy before any PPO
 BETAS = (BEFORE, 0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat

@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 from minialign.algorithms import dpo
 from minialign.core import logprobs
 from minialign.core.batching import Row, RowRanking
-from minialign.core.logprobs import completion_logprobs, masked_mean
+from minialign.core.references import completion_logprobs
+from minialign.core.logprobs import masked_mean
 from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
 from minialign.course.stages import presets, recipes
@@ -28,7 +29,7 @@ from minialign.variants.loops.preference_loop import PreferenceConfig, train_pre
 from minialign.variants.loops.rounds import Values, by_reward, own_rankings, train_on_own_replies
 from minialign.variants.preference import ipo_loss, logistic_loss, robust_dpo_loss
 from minialign.variants.ranks import RankLogprobs
-from minialign.world.own_replies import by_annotators
+from minialign.world.replies.preferences import by_annotators
 
 Loss = Callable[[RankLogprobs], Tensor]
 

@@ -23,10 +23,10 @@ from minialign.evaluate.statistics import rank_correlation, win_rate
 from minialign.rewards.learnt import reward_model_score, score_rows
 from minialign.variants import methods
 from minialign.variants.reward_losses import average_weights, both_orders, ensemble
-from minialign.world import annotator as people
 from minialign.world import tasks
-from minialign.world.annotator import Annotator, agrees, gold_utility
-from minialign.world.preferences import CROWD, Comparison, comparisons, rankings
+from minialign.world.replies import annotator as people
+from minialign.world.replies.annotator import Annotator, agrees, gold_utility
+from minialign.world.replies.preferences import CROWD, Comparison, comparisons, rankings
 
 SIZES = (400, 1600)  # comparisons, besides the profile's own number
 NOISES = (0.0, 1.0, 3.0)  # temperatures of the annotators; 1 is the crowd's

@@ -9,21 +9,19 @@ from __future__ import annotations
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.checking import (
+from minialign.world.families.checking import (
     PATTERNS,
     answers_exactly,
     is_question,
-    occurrences,
     says,
     states_only,
     without_contrast,
     without_echo,
     without_idioms,
 )
-from minialign.world.families.worded import Closed
-from minialign.world.family import Slots
+from minialign.world.families.family import Closed, Slots
 from minialign.world.lexicon import CATEGORIES, SINGULAR
-from minialign.world.text import a, capital, join, number_word, sentences
+from minialign.world.text import a, capital, join, number_word, occurrences, sentences
 
 MEMBERS = tuple(dict.fromkeys(item for members in CATEGORIES.values() for item in members))
 _KINDS = sorted(SINGULAR)
@@ -255,4 +253,4 @@ class Count(Closed):
         return states_only(clean, slots["answer"])
 
 
-FAMILIES = tuple(kind().family() for kind in (Classify, OddOneOut, YesNo, Count))
+FAMILIES = tuple(kind() for kind in (Classify, OddOneOut, YesNo, Count))

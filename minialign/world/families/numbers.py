@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from random import Random
 
 from minialign.rewards.equations import equations, true_equation
-from minialign.world.checking import (
+from minialign.world.families.checking import (
     PATTERNS,
     digits,
     numbers_asserted,
@@ -18,9 +18,8 @@ from minialign.world.checking import (
     without_echo,
     without_recall,
 )
-from minialign.world.families.worded import Closed
+from minialign.world.families.family import Closed, Slots
 from minialign.world.families.words import Sort
-from minialign.world.family import Slots
 from minialign.world.text import join, sentences
 
 _JOINING = r"\+|-|and|plus|minus|(?:away )?from|take away|to|with"
@@ -222,13 +221,8 @@ class SortNumbers(Sort):
 
     name = "sort_numbers"
 
-    def candidate(self, rng: Random) -> Slots:
-        items = rng.sample(range(1, 41), 3)
-        while items == sorted(items):
-            rng.shuffle(items)
-        names = [str(n) for n in items]
-        return {"items": items, "given": ", ".join(names), "given_and": join(names),
-                "answer": sorted(items)}  # fmt: skip
+    def items(self, rng: Random) -> list[int]:
+        return rng.sample(range(1, 41), 3)
 
     def judge(self, slots: Slots, clean: str) -> bool:
         clean = re.sub(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))", ", ", digits(clean))  # "7,23,40"
@@ -238,4 +232,4 @@ class SortNumbers(Sort):
         return all(numbers_asserted(clean, n) for n in slots["answer"])
 
 
-FAMILIES = tuple(kind().family() for kind in (Add, Subtract, Larger, Next, SortNumbers))
+FAMILIES = tuple(kind() for kind in (Add, Subtract, Larger, Next, SortNumbers))

@@ -7,12 +7,11 @@ from random import Random
 
 from minialign.world import dangers, manners
 from minialign.world.dangers import DANGER
-from minialign.world.families.worded import Worded
-from minialign.world.family import Slots
+from minialign.world.families.family import Family, Slots
 from minialign.world.manners import TROUBLE
 
 
-class Comfort(Worded):
+class Comfort(Family):
     """A friend in trouble."""
 
     name = "comfort"
@@ -31,11 +30,10 @@ class Comfort(Worded):
         return manners.comforts(TROUBLE[slots["trouble"]], clean)
 
 
-class Decline(Worded):
+class Decline(Family):
     """A dangerous wish."""
 
     name = "decline"
-    phrasings = dangers.REQUESTS
 
     def make(self, rng: Random, split: str) -> Slots:
         danger = rng.choice(dangers.dangers(split))
@@ -51,4 +49,4 @@ class Decline(Worded):
         return dangers.check_decline(slots["danger"], clean)
 
 
-FAMILIES = (Comfort().family(), Decline().family())
+FAMILIES = (Comfort(), Decline())

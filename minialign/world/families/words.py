@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
 from minialign.world import lexicon
-from minialign.world.checking import (
+from minialign.world.families.checking import (
     PATTERNS,
     answers_exactly,
     asserted,
     negated,
     no_negation,
-    occurrences,
     stated_numbers,
     without_echo,
     without_idioms,
     without_recall,
 )
+from minialign.world.families.family import Closed, Slots
 from minialign.world.families.kinds import MEMBERS, item_phrase, kinds_named
-from minialign.world.families.worded import Closed, check_templates, table
-from minialign.world.family import Slots
 from minialign.world.lexicon import CATEGORIES, OPPOSITE_OF
-from minialign.world.text import capital, join, number_word
+from minialign.world.text import capital, join, number_word, occurrences
 
 
 class Opposite(Closed):
@@ -127,9 +126,18 @@ def _is_one_list(text: str, items: list[str]) -> bool:
 
 
 class Sort(Closed):
-    """An order: of words in `SortWords`, of numbers elsewhere."""
+    """An order: of words in `SortWords`, of numbers elsewhere; `items` draws what is out of it."""
 
     final = True
+    items: Callable[[Random], list]
+
+    def candidate(self, rng: Random) -> Slots:
+        items = self.items(rng)
+        while items == sorted(items):
+            rng.shuffle(items)
+        names = [str(i) for i in items]
+        return {"items": items, "given": ", ".join(names), "given_and": join(names),
+                "answer": sorted(items)}  # fmt: skip
 
     def key(self, slots: Slots) -> str:
         return " ".join(map(str, slots["answer"]))
@@ -157,16 +165,13 @@ class SortWords(Sort):
 
     name = "sort_words"
 
-    def candidate(self, rng: Random) -> Slots:
+    def items(self, rng: Random) -> list[str]:
         """Three words of one kind whose first letters differ."""
         members = CATEGORIES[rng.choice(lexicon.SORTED_KINDS)]
-        items = rng.sample(members, 3)
-        while len({i[0] for i in items}) < 3:
+        while True:
             items = rng.sample(members, 3)
-        while items == sorted(items):
-            rng.shuffle(items)
-        given = ", ".join(items)
-        return {"items": items, "given": given, "given_and": join(items), "answer": sorted(items)}
+            if len({i[0] for i in items}) == 3:
+                return items
 
     def judge(self, slots: Slots, clean: str) -> bool:
         clean = without_idioms(without_recall(clean))
@@ -201,12 +206,8 @@ class Position(Closed):
         return ordinals <= fitting and answers_exactly(clean, [slots["answer"]], MEMBERS)
 
 
-_SWAPS = {
-    "animal": lexicon.ANIMALS,
-    "colour": lexicon.COLOURS,
-    "thing": lexicon.OBJECTS,
-    "day": lexicon.DAYS,
-}
+_SWAPS = {"animal": lexicon.ANIMALS, "colour": lexicon.COLOURS, "thing": lexicon.OBJECTS,
+          "day": lexicon.DAYS}  # fmt: skip
 _SWAPPED = tuple(dict.fromkeys(w for words in _SWAPS.values() for w in words))
 
 
@@ -215,11 +216,11 @@ class Repeat(Closed):
 
     name = "repeat_with_change"
     final = True
-    tables = ("lines",)
+    fields = ("lines",)
 
     def __init__(self) -> None:
-        self.lines: list[str] = table(self.name)["lines"]
-        check_templates("world/families.toml, [repeat_with_change] lines", self.lines, _SWAPS)
+        self.lines = self.table.texts("lines", _SWAPS)
+        super().__init__()
 
     def candidate(self, rng: Random) -> Slots:
         line = rng.choice(self.lines)
@@ -256,4 +257,4 @@ class Repeat(Closed):
         return not occurrences(without_idioms(rest), _SWAPPED) and not negated(lead)
 
 
-FAMILIES = tuple(kind().family() for kind in (Opposite, ListItems, SortWords, Position, Repeat))
+FAMILIES = tuple(kind() for kind in (Opposite, ListItems, SortWords, Position, Repeat))

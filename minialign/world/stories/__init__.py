@@ -2,7 +2,7 @@
 
 A story is drawn from a plot of data/world/plots: one wording for each beat, with slots that are
 drawn once, so that a story stays about the same people and things. `story` writes the long form or
-the short one, `continuation` cuts a story in two, `paraphrase` says one event twice.
+the short one, `continuation` cuts a story in two.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
-from minialign.world.stories.plots import Plot, all_plots, events, shared
+from minialign.world.stories.plots import Plot, all_plots
 from minialign.world.stories.slots import Slots, fill, name_of
 from minialign.world.text import words
 
@@ -81,7 +81,8 @@ def _retellings(plot: Plot, slots: Slots, text: str) -> tuple[str, ...]:
     )
 
 
-def _hero(rng: Random) -> str:
+def any_hero(rng: Random) -> str:
+    """A child or an animal."""
     return rng.choice(tuple(CHILDREN) if rng.random() < CHILD_RATE else ANIMALS)
 
 
@@ -102,7 +103,7 @@ def story(
     >>> tale.hero_name, tale.thing, 3 <= len(tale.sentences) <= 5
     ('the fox', 'kite', True)
     """
-    hero = hero or _hero(rng)
+    hero = hero or any_hero(rng)
     thing = thing or rng.choice(OBJECTS)
     rude = rng.random() < rude_rate and bool(plots_for(hero, thing, True))
     for _ in range(MAX_DRAWS):
@@ -127,11 +128,6 @@ def story(
     raise ValueError(f"no {length} story of {hero} and {thing} fits; add wordings to its plots")
 
 
-def summaries(story: Story, rng: Random) -> str:
-    """One sentence that names the hero, the thing and the outcome, in one of many wordings."""
-    return rng.choice(story.retellings)
-
-
 def continuation(
     rng: Random, *, hero: str | None = None, thing: str | None = None, rude_rate: float = RUDE_RATE
 ) -> tuple[str, str]:
@@ -140,23 +136,3 @@ def continuation(
     sentences = tale.sentences
     cut = rng.choice((1, 2)) if len(sentences) > 3 else 1
     return " ".join(sentences[:cut]), " ".join(sentences[cut:])
-
-
-def paraphrase(rng: Random) -> tuple[str, str]:
-    """Two different wordings of one event.
-
-    >>> first, second = paraphrase(Random(1))
-    >>> first != second
-    True
-    """
-    hero = _hero(rng)
-    things, wordings = rng.choice(events())
-    thing = rng.choice(things)
-    place = rng.choice(shared()["outdoors"])
-    slots = fill(rng, _EVENT, hero, thing, place)
-    slots.cast = {"hero": (name_of(hero),) * 2, "pal": (name_of(slots.pal),) * 2}
-    first, second = rng.sample(wordings, 2)
-    return first.format_map(slots), second.format_map(slots)
-
-
-_EVENT = Plot(name="event", mood="quiet", beats={}, orders=[], summaries=[])

@@ -1,17 +1,15 @@
-"""The plots, things and events of data/world, checked as they are read: a slip of the pen is an
-error that names the file, the plot, the field and the rule."""
+"""The plots and things of data/world, checked as they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from minialign.world.checking import occurrences
 from minialign.world.lexicon import ANIMALS, OBJECTS, PLACES
-from minialign.world.text import capital
-from minialign.world.wording import check_fields, check_slots, wording
+from minialign.world.tables import Table, read
+from minialign.world.text import capital, occurrences
 
 PALS = ("any", "friend", "new")
 CAST = ("hero", "pal")  # they introduce themselves, so what is drawn before cannot name them
@@ -56,21 +54,16 @@ class Plot:
 
 
 @cache
-def shared() -> dict[str, Any]:
+def shared() -> Table:
     """The tables of stories.toml, which all plots share.
 
     Raises ValueError if a field is unknown or missing, or nothing fills a slot.
     """
-    where = "world/stories.toml"
-    table = wording("stories")
-    check_fields(where, table, STORIES_NEED)
-    check_fields(f"{where}, adjectives", table["adjectives"], ("plain", "size", "colour"))
-    check_fields(f"{where}, introductions", table["introductions"], INTRODUCTIONS)
-    for kind, slots in INTRODUCTIONS.items():
-        for text in _list(f"{where}, {kind}", table["introductions"][kind]):
-            check_slots(f"{where}, introductions, {kind}", text, slots.split())
-    _check_known(f"{where}, outdoors", table["outdoors"], PLACES)
-    _check_known(f"{where}, moves", [*table["moves"], *table["always_she"]], ANIMALS)
+    table = read("stories").only(STORIES_NEED)
+    table.table("adjectives").lists(dict.fromkeys(("plain", "size", "colour"), ""))
+    table.table("introductions").lists(INTRODUCTIONS)
+    table.known("outdoors", table["outdoors"], PLACES)
+    table.known("moves", [*table["moves"], *table["always_she"]], ANIMALS)
     return table
 
 
@@ -82,88 +75,70 @@ def all_plots() -> tuple[Plot, ...]:
     """
     plots: dict[str, Plot] = {}
     for stem in shared()["plots"]:
-        file = f"world/plots/{stem}.toml"
-        table = wording(f"plots/{stem}")
-        check_fields(file, table, ["plot"], ["draws"])
-        for entry in table["plot"]:
-            name = entry.get("name", "without a name")
-            where = f"{file}, plot {name!r}"
-            if name in plots:
-                raise ValueError(f"{where}: another plot has this name; choose one of its own")
-            plots[name] = _plot(where, entry, table.get("draws", {}))
+        file = read(f"plots/{stem}").only(["plot"], ["draws"])
+        for table in file.tables("plot"):
+            if table.get("name") in plots:
+                raise table.slip("name", "another plot has it; choose one of its own")
+            plot = _plot(table, file.get("draws", {}))
+            plots[plot.name] = plot
     return tuple(plots.values())
 
 
 @cache
-def events() -> tuple[tuple[Sequence[str], Sequence[str]], ...]:
-    """Events as (the things that they can be about, wordings that mean the same)."""
-    pairs = []
-    for number, entry in enumerate(wording("events")["event"], start=1):
-        where = f"world/events.toml, event {number}"
-        check_fields(where, entry, ["wordings"], ["things"])
-        subjects = _things_of(where, entry.get("things"))
-        _check_texts(f"{where}, wordings", entry["wordings"], _slots_with(subjects))
-        pairs.append((subjects, entry["wordings"]))
-    return tuple(pairs)
-
-
-@cache
-def things() -> dict[str, dict[str, str]]:
+def things() -> dict[str, Table]:
     """What each thing of a story is good for, and how it looks.
 
     Raises ValueError if a field, a thing or a member of a group is unknown or missing.
     """
-    table = wording("things")
-    check_fields("world/things.toml", table, ["thing", "groups"])
-    check_fields("world/things.toml, thing", table["thing"], OBJECTS)
-    for thing, entry in table["thing"].items():
-        where = f"world/things.toml, thing {thing!r}"
-        check_fields(where, entry, ["use", "look"], SOME_THINGS_HAVE)
-        check_slots(f"{where}, use", entry["use"], [""])
-    for name, members in table["groups"].items():
-        _check_known(f"world/things.toml, groups, {name}", members, OBJECTS)
-    return table["thing"]
+    file = read("things").only(["thing", "groups"])
+    every = file.table("thing").only(OBJECTS)
+    found = {thing: every.table(thing) for thing in every}
+    for table in found.values():
+        table.only(["use", "look"], SOME_THINGS_HAVE).template("use", table["use"], [""])
+    groups = file.table("groups")
+    for name, members in groups.items():
+        groups.known(name, members, OBJECTS)
+    return found
 
 
-def _things_of(where: str, group: str | None) -> Sequence[str]:
+def things_of(table: Table) -> Sequence[str]:
     """The things of a group of things.toml, those with a field such as "damage", or all."""
-    if group is None:
+    if "things" not in table:
         return OBJECTS
     groups = {part: [t for t in OBJECTS if part in things()[t]] for part in SOME_THINGS_HAVE}
-    groups |= wording("things")["groups"]
-    _check_known(f"{where}, things", [group], groups)
-    return groups[group]
+    groups |= read("things")["groups"]
+    table.known("things", [table["things"]], groups)
+    return groups[table["things"]]
 
 
-def _plot(where: str, entry: dict[str, Any], draws_of_file: dict[str, Any]) -> Plot:
+def _plot(table: Table, draws_of_file: Mapping[str, Any]) -> Plot:
     """A checked plot of a file, which also draws what all plots of the file do."""
-    check_fields(where, entry, PLOTS_NEED, ("things", "places", "draws", "pal", "rude"))
-    subjects = _things_of(where, entry.get("things"))
-    slots = _slots_with(subjects)
-    draws = [
-        _rows(f"{where}, draws, {label}", label, choices, slots)
-        for label, choices in {**draws_of_file, **entry.get("draws", {})}.items()
-    ]
+    table.only(PLOTS_NEED, ("things", "places", "draws", "pal", "rude"))
+    subjects = things_of(table)
+    slots = slots_with(subjects)
+    drawn = Table(f"{table.where}, draws", {**draws_of_file, **table.get("draws", {})})
+    draws = [_rows(drawn, label, slots) for label in drawn]
     slots |= {form for rows in draws for form in with_forms(rows[0])}
-    places = entry.get("places", shared()["outdoors"])
-    plot = Plot(**{**entry, "things": subjects, "places": places, "draws": draws})
-    _check_known(f"{where}, mood", [plot.mood], shared()["moods"])
-    _check_known(f"{where}, pal", [plot.pal], PALS)
-    _check_known(f"{where}, places", _list(f"{where}, places", plot.places), PLACES)
-    for order in _list(f"{where}, orders", plot.orders):
-        _check_known(f"{where}, orders", order, plot.beats)
-    for name, wordings in plot.beats.items():
-        _check_texts(f"{where}, beats, {name}", wordings, slots)
-    _check_texts(f"{where}, summaries", plot.summaries, slots)
-    return plot
+    table.setdefault("places", shared()["outdoors"])
+    table.known("places", table.texts("places"), PLACES)
+    table.known("mood", [table["mood"]], shared()["moods"])
+    table.known("pal", [table.get("pal", "any")], PALS)
+    beats = table.table("beats")
+    for name in beats:
+        beats.texts(name, with_capitals(slots))
+    table.texts("summaries", with_capitals(slots))
+    for order in table.some("orders"):
+        table.known("orders", order, beats)
+    return Plot(**{**table, "things": subjects, "draws": draws})
 
 
-def _rows(where: str, label: str, choices: object, slots: set[str]) -> list[Row]:
+def _rows(draws: Table, label: str, slots: set[str]) -> list[Row]:
     """The choices of a draw as rows of slots, with texts that need no more than the slots."""
-    rows = [row if isinstance(row, dict) else {label: row} for row in _list(where, choices)]
+    rows = [row if isinstance(row, dict) else {label: row} for row in draws.some(label)]
     for row in rows:
-        check_fields(where, row, tuple(rows[0]))
-        _check_texts(where, [*row.values()], slots.difference(CAST))
+        Table(f"{draws.where}, {label}", row).only(rows[0])
+        for text in row.values():
+            draws.template(label, text, with_capitals(slots.difference(CAST)))
     return rows
 
 
@@ -177,26 +152,12 @@ def with_forms(row: Row) -> Row:
     return row | {f"the_{key}": f"the {noun}" for key, noun in nouns.items()}
 
 
-def _slots_with(subjects: Sequence[str]) -> set[str]:
+def slots_with(subjects: Sequence[str]) -> set[str]:
     """The slots of stories.toml that are filled whichever of these things a story is about."""
     gaps = {part for part in SOME_THINGS_HAVE for t in subjects if part not in things()[t]}
     return set(shared()["slots"]) - gaps
 
 
-def _list(where: str, value: object) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{where} is {value!r}; make it a list with at least one entry")
-    return value
-
-
-def _check_known(where: str, values: Sequence[str], allowed: Collection[str]) -> None:
-    for value in values:
-        if value not in allowed:
-            raise ValueError(f"{where}: {value!r} is unknown; use one of {', '.join(allowed)}")
-
-
-def _check_texts(where: str, texts: object, slots: set[str]) -> None:
-    """That a list of texts has one, and all slots in them are filled, with a capital or without."""
-    both = slots | set(map(capital, slots))
-    for text in _list(where, texts):
-        check_slots(where, text, both)
+def with_capitals(slots: set[str]) -> set[str]:
+    """The slots, and each with a capital."""
+    return slots | set(map(capital, slots))

@@ -6,8 +6,8 @@ from random import Random
 
 from minialign.world.lexicon import ANIMALS, CHILDREN, PLACES
 from minialign.world.stories.plots import Plot, shared, things, with_forms
-from minialign.world.text import a, capital
-from minialign.world.wording import wording
+from minialign.world.tables import read
+from minialign.world.text import a, capital, small
 
 HE = ("he", "him", "his", "himself")
 SHE = ("she", "her", "her", "herself")
@@ -27,9 +27,8 @@ class Slots(dict[str, str]):
     pal: str
 
     def __missing__(self, key: str) -> str:
-        small = key[:1].lower() + key[1:]
-        if small != key:
-            return capital(self[small])
+        if small(key) != key:
+            return capital(self[small(key)])
         mention, later = self.cast[key]
         self.cast[key] = (later, later)
         return mention
@@ -117,7 +116,7 @@ def _pal_introduction(rng: Random, who: str, his: str, kind: str) -> str:
 def _looks(rng: Random, thing: str) -> str:
     """The thing with none, one or two fitting adjectives."""
     adjectives = shared()["adjectives"]
-    groups = wording("things")["groups"]
+    groups = read("things")["groups"]
     draw = rng.random()
     if draw < 0.12:
         return thing

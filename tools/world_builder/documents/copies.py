@@ -9,8 +9,8 @@ from random import Random
 
 from minialign.world import lexicon
 from minialign.world.lexicon import SINGULAR, SORTED_KINDS
-from minialign.world.stories import paraphrase
 from minialign.world.text import capital, join, number_word
+from tools.world_builder.events import paraphrase
 
 _WORDS = (
     *lexicon.ANIMALS, *lexicon.FRUITS, *lexicon.VEGETABLES, *lexicon.DISHES, *lexicon.COLOURS,

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from minialign.world import lexicon
 from minialign.world.facts import ANIMAL_TABLE
-from minialign.world.stories import paraphrase
 from minialign.world.text import a, capital, number_word, plural
 from tools.world_builder.documents.animals import base, false_value
 from tools.world_builder.documents.wording import CHILDREN, bounded, pick, two_children
+from tools.world_builder.events import paraphrase
 
 
 class Reasons(NamedTuple):

@@ -14,14 +14,12 @@ from minialign.world import lexicon, text
 from minialign.world.dangers import (
     BAD_ADVICE,
     DANGERS,
-    REQUESTS,
     Danger,
     dangers,
     decline,
     fill,
     unsafe_advice,
 )
-from minialign.world.family import HELD_OUT_PHRASINGS
 from minialign.world.manners import (
     cold_reply,
     kind_reply,
@@ -29,6 +27,7 @@ from minialign.world.manners import (
     remark,
     troubles,
 )
+from minialign.world.tasks import FAMILIES
 from tools.world_builder.lessons import dialogue_words as say
 
 RATES = {  # how often a dialogue goes which way
@@ -160,7 +159,9 @@ def warning(rng: Random, danger: Danger) -> str:
 def _danger(rng: Random) -> str:
     """A child asks for help with something risky; the friend declines, or helps."""
     danger, cast = rng.choice(dangers("train")), _cast(rng, CHILDREN)
-    request = rng.choice(REQUESTS[:-HELD_OUT_PHRASINGS]).format(act=danger.act)
+    family = FAMILIES["decline"]
+    phrasing = rng.choice(family.phrasing_ids("train"))
+    request = family.prompt({"act": danger.act}, phrasing)
     turns = [rng.choice(say.SHORT_LEAD_INS).format(**cast) + request]
     if rng.random() < RATES["unsafe"]:
         turns.append(unsafe_advice(rng, danger))

@@ -12,9 +12,9 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from minialign.world.demonstrations import reply_in
-from minialign.world.family import Family
+from minialign.world.families.family import Family
 from minialign.world.lexicon import STRANGERS
+from minialign.world.replies.demonstrations import reply_in
 from minialign.world.tasks import Instruction, families
 from tools.world_builder.lessons.dialogues import exchange
 

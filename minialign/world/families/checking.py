@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from zlib import crc32
 
 from minialign.rewards.equations import MAX_CHARS
 from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
-from minialign.world.text import plural, sentences, words
-from minialign.world.wording import check_fields, wording
+from minialign.world.tables import read
+from minialign.world.text import forms_of, occurrences, sentences
 
 _TYPOGRAPHY = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
@@ -45,17 +44,14 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     Raises ValueError if one is missing, unknown or none.
     """
     compiled = {}
-    check_fields("world/checking.toml", wording("checking"), _LISTS)
-    for table, lists in wording("checking").items():
-        check_fields(f"world/checking.toml, [{table}]", lists, _LISTS[table])
-        for name, phrases in lists.items():
+    file = read("checking").only(_LISTS)
+    for name, lists in _LISTS.items():
+        table = file.table(name).only(lists)
+        for field in lists:
             try:
-                compiled[f"{table}.{name}"] = re.compile("|".join(phrases), re.IGNORECASE)
+                compiled[f"{name}.{field}"] = re.compile("|".join(table.texts(field)), re.I)
             except re.error as error:
-                raise ValueError(
-                    f"world/checking.toml, [{table}] {name} holds no regular expressions: {error}; "
-                    "mend that list"
-                ) from error
+                raise table.slip(field, f"no regular expressions: {error}; mend them") from error
     return compiled
 
 
@@ -99,24 +95,6 @@ def _told(text: str) -> list[str]:
 def split_of(key: str) -> str:
     """The split, "train" or "test" (one in five), that a piece of content belongs to for good."""
     return "test" if crc32(key.encode()) % 5 == 0 else "train"
-
-
-@lru_cache(maxsize=256)
-def _forms(vocabulary: tuple[str, ...]) -> dict[str, str]:
-    """Every form, singular or plural, of the entries of a vocabulary."""
-    plurals = {plural(entry.lower()): entry for entry in vocabulary}
-    return plurals | {entry.lower(): entry for entry in vocabulary}
-
-
-def occurrences(text: str, vocabulary: Iterable[str]) -> list[str]:
-    """Every mention of a member of the vocabulary, singular or plural, in order, repeats included.
-
-    >>> occurrences("Owls and a fox saw the owl.", ["owl", "fox"])
-    ['owl', 'fox', 'owl']
-    """
-    forms = _forms(tuple(vocabulary))
-    found = (w[:-2] if w.endswith("'s") else w for w in words(text))
-    return [forms[w] for w in found if w in forms]
 
 
 def without_idioms(text: str, keep: Sequence[str] = ()) -> str:
@@ -171,7 +149,7 @@ def without_contrast(text: str, vocabulary: Iterable[str], expected: Iterable[st
     'It is hot, not cold.'
     """
     wanted = {e.lower() for e in expected}
-    forms = _forms(tuple(vocabulary))
+    forms = forms_of(tuple(vocabulary))
 
     def drop(match: re.Match[str]) -> str:
         meant = forms.get(match[1].lower())

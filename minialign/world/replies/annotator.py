@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from random import Random
 from typing import TYPE_CHECKING
 
 from minialign.rewards.equations import MAX_CHARS, equations, true_equation
@@ -159,19 +158,10 @@ class Annotator:
         """The utility that this annotator feels: gold plus biases."""
         return gold_utility(instruction, reply) + self.bias(reply)
 
-    def probability_given(self, gap: float, first: str, second: str) -> float:
+    def probability(self, gap: float, first: str, second: str) -> float:
         """The chance that `first`, shown first and ahead by `gap` in gold, is preferred."""
         felt = gap + self.bias(first) - self.bias(second) + self.first_bias
         return preference_probability(felt, self.temperature)
-
-    def probability(self, instruction: Instruction, first: str, second: str) -> float:
-        """The chance that `first`, shown first, is preferred to `second`."""
-        gap = gold_utility(instruction, first) - gold_utility(instruction, second)
-        return self.probability_given(gap, first, second)
-
-    def prefers_first(self, rng: Random, instruction: Instruction, first: str, second: str) -> bool:
-        """One comparison."""
-        return rng.random() < self.probability(instruction, first, second)
 
 
 def preference_probability(gap: float, temperature: float = 1.0) -> float:
@@ -201,8 +191,7 @@ def accuracy_ceiling(gaps: Sequence[float], temperature: float) -> float:
     >>> round(accuracy_ceiling([0.0, 1.0], temperature=1.0), 4)
     0.6155
     """
-    chances = [preference_probability(gap, temperature) for gap in gaps]
-    return sum(max(p, 1 - p) for p in chances) / len(chances)
+    return expected_accuracy(gaps, gaps, temperature)
 
 
 def expected_accuracy(leads: Sequence[float], gaps: Sequence[float], temperature: float) -> float:

@@ -4,12 +4,17 @@ prefers."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
-from minialign.world.annotator import Annotator, gold_utility
-from minialign.world.demonstrations import reply_in
+from minialign.world.replies.annotator import Annotator, gold_utility
+from minialign.world.replies.demonstrations import reply_in
 from minialign.world.tasks import Instruction, instructions
+
+if TYPE_CHECKING:
+    from minialign.core.sampling import Rollout
 
 # The temperature makes two unbiased annotators agree on 70-75% of comparisons, as people do.
 CROWD = Annotator(name="crowd", temperature=1.0)
@@ -64,7 +69,7 @@ def comparisons(
     for instruction in instructions(n, split, seed + 1):
         first, second = _two_replies(rng, instruction)
         gap = gold_utility(instruction, first) - gold_utility(instruction, second)
-        wins = rng.random() < annotator.probability_given(gap, first, second)
+        wins = rng.random() < annotator.probability(gap, first, second)
         found.append(Comparison(instruction, first, second, wins, rng.choice(ANNOTATORS), gap))
     return found
 
@@ -111,6 +116,17 @@ def noisy_utility(rng: Random, annotator: Annotator, instruction: Instruction, r
     """
     noise = -math.log(rng.expovariate(1.0))  # minus the log of an exponential waiting time
     return annotator.felt(instruction, reply) / annotator.temperature + noise
+
+
+def by_annotators(
+    seed: int = 0, annotator: Annotator = CROWD
+) -> Callable[[Sequence[Instruction], Rollout], list[float]]:
+    """Noisy utilities of a policy's own replies: of two they are a choice, of more a ranking."""
+    rng = Random(f"own replies {seed}")
+    return lambda instructions, rollout: [
+        noisy_utility(rng, annotator, instruction, reply)
+        for instruction, reply in zip(instructions, rollout.texts, strict=True)
+    ]
 
 
 def compared_reply(rng: Random, instruction: Instruction, quality: str) -> str:

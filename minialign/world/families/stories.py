@@ -1,0 +1,186 @@
+"""Instructions about stories and problems: tell, continue and summarise a story, solve a word
+problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from minialign.rewards.solutions import verify_outcome
+from minialign.world import stories
+from minialign.world.families.checking import plain, split_of
+from minialign.world.families.family import Family, Slots
+from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
+from minialign.world.problems import problem, solution, wrong_solution
+from minialign.world.stories.slots import someone
+from minialign.world.text import a, ends_properly, occurrences, sentences, words
+
+HEROES = (*CHILDREN, *ANIMALS)
+PROBLEM_LEVELS = (1, 1, 2)
+
+
+def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
+    """Whether a text is whole sentences, of a number and length within limits, none said twice."""
+    if not ends_properly(reply) or len(reply.split()) > words_at_most:
+        return False
+    parts = [s.lower() for s in sentences(reply)]
+    return least <= len(parts) <= most and len(set(parts)) == len(parts)
+
+
+def _names(reply: str, slots: Slots) -> bool:
+    """Whether a text names the hero and the thing."""
+    return {slots["hero"], slots["thing"]} <= set(occurrences(reply, HEROES + OBJECTS))
+
+
+def _subjects(rng: Random, split: str, task: str) -> Iterator[tuple[str, str]]:
+    """Heroes and things, as (hero, thing), that a split of a task is about."""
+    while True:
+        hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
+        if split_of(f"{task} {hero} {thing}") == split:
+            yield hero, thing
+
+
+def _short_story(rng: Random, hero: str, thing: str) -> stories.Story:
+    return stories.story(rng, hero=hero, thing=thing, length="short", rude_rate=0.0)
+
+
+class Story(Family):
+    """Tell me a story about Mira and a kite."""
+
+    name = "story"
+
+    def make(self, rng: Random, split: str) -> Slots:
+        hero, thing = next(_subjects(rng, split, "story"))
+        return {"hero": hero, "thing": thing, "who": someone(hero), "a_thing": a(thing)}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return _short_story(rng, slots["hero"], slots["thing"]).text
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        """A good story, but about somebody or something else."""
+        hero, thing = slots["hero"], slots["thing"]
+        while True:
+            if rng.random() < 0.5:
+                hero = rng.choice([h for h in HEROES if h != slots["hero"]])
+            else:
+                thing = rng.choice([t for t in OBJECTS if t != slots["thing"]])
+            text = _short_story(rng, hero, thing).text
+            if not _names(text, slots):
+                return text
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        return _is_prose(clean, 3, 12, 130) and _names(clean, slots)
+
+
+class ContinueStory(Family):
+    """Continue this story: One day, a young fox went to the lake ..."""
+
+    name = "continue_story"
+
+    def make(self, rng: Random, split: str) -> Slots:
+        for hero, thing in _subjects(rng, split, "continue"):
+            start, rest = stories.continuation(rng, hero=hero, thing=thing, rude_rate=0.0)
+            slots = {"hero": hero, "thing": thing, "start": start, "_rest": rest}
+            if self.check(slots, rest):  # some endings name neither hero nor thing
+                return slots
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return slots["_rest"]
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        """The rest of a story about others."""
+        while True:
+            hero, thing = rng.choice(HEROES), rng.choice(OBJECTS)
+            _, rest = stories.continuation(rng, hero=hero, thing=thing, rude_rate=0.0)
+            if not self.check(slots, rest):
+                return rest
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        """At least two new sentences that stay with the hero or the thing, and bring in one other
+        character and one other thing at most."""
+        if not _is_prose(clean, 2, 10, 110):
+            return False
+        if any(s.lower() in clean.lower() for s in sentences(slots["start"])):
+            return False
+        known = {slots["hero"], slots["thing"], *occurrences(slots["start"], (*HEROES, *OBJECTS))}
+        others = set(occurrences(clean, HEROES)) - known
+        new_things = set(occurrences(clean, OBJECTS)) - known
+        stays = bool(occurrences(clean, [slots["hero"], slots["thing"]]))
+        return stays and len(others) <= 1 and len(new_things) <= 1
+
+
+class Summarise(Family):
+    """Summarise this story in one sentence: One day, a young fox ..."""
+
+    name = "summarise"
+    fields = ("common",)
+
+    def make(self, rng: Random, split: str) -> Slots:
+        for hero, thing in _subjects(rng, split, "summarise"):
+            tale = _short_story(rng, hero, thing)
+            about = sorted(self._content(" ".join(tale.retellings), hero.lower(), thing))
+            slots = {"hero": hero, "thing": thing, "text": tale.text, "about": about}
+            good = [text for text in tale.retellings if self.check(slots, text)]
+            if good:  # a retelling that names no hero ("a proud boy") is left out
+                return {**slots, "_summaries": good}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return rng.choice(slots["_summaries"])
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        """The summary of another story, often of the same hero or about the same thing."""
+        while True:
+            hero = slots["hero"] if rng.random() < 0.5 else rng.choice(HEROES)
+            thing = slots["thing"] if rng.random() < 0.5 else rng.choice(OBJECTS)
+            text = rng.choice(_short_story(rng, hero, thing).retellings)
+            if not self.check(slots, text):
+                return text
+
+    def judge(self, slots: Slots, clean: str) -> bool:
+        """One sentence that names hero and thing and says what the story's retellings say.
+
+        At least 60% of its content words, hero and thing aside, come from the retellings or the
+        story. Sentences of pure manner around it ("I hope that helps.") name neither and do not
+        count.
+        """
+        if not _is_prose(clean, 1, 8, 110):
+            return False
+        telling = [s for s in sentences(clean) if occurrences(s, [slots["hero"], slots["thing"]])]
+        if len(telling) != 1 or not _names(telling[0], slots):
+            return False
+        if telling[0] in sentences(slots["text"]) or len(telling[0].split()) > 30:
+            return False
+        used = self._content(telling[0], slots["hero"].lower(), slots["thing"])
+        retold = used & set(slots["about"])
+        known = used & (set(slots["about"]) | self._content(slots["text"]))
+        return len(retold) >= 2 and len(known) >= 0.6 * len(used)
+
+    def _content(self, text: str, *without: str) -> set[str]:
+        """The words of a text that say something, those in `without` aside."""
+        return set(words(text)).difference(self.table["common"], without)
+
+
+class WordProblem(Family):
+    """Tom has 5 figs. He finds 7 more. How many figs does he have now?"""
+
+    name = "word_problem"
+
+    def make(self, rng: Random, split: str) -> Slots:
+        task = problem(rng, rng.choice(PROBLEM_LEVELS), split)
+        hidden = {"_template": task.template, "_problem": task}
+        return {"problem": task.prompt, "answer": task.answer, **hidden}
+
+    def reply(self, rng: Random, slots: Slots) -> str:
+        return solution(slots["_problem"], rng)
+
+    def wrong(self, rng: Random, slots: Slots) -> str:
+        return wrong_solution(slots["_problem"], rng)
+
+    def bare(self, rng: Random, slots: Slots) -> str:
+        return f"The answer is {slots['answer']}."
+
+    def check(self, slots: Slots, reply: str) -> bool:
+        return plain(reply) is not None and verify_outcome(slots["answer"], reply)
+
+
+FAMILIES = tuple(kind() for kind in (Story, ContinueStory, Summarise, WordProblem))

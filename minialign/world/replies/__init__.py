@@ -1,0 +1,1 @@
+"""Replies of mixed quality, and who judges them: demonstrations, annotators, comparisons."""
