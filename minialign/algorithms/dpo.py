@@ -21,7 +21,7 @@ from minialign.core.batching import RowPair, collate, length_batches, require_ra
 from minialign.core.history import History
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models import fast_matmul, training
-from minialign.core.references import completion_logprobs
+from minialign.core.models.references import completion_logprobs
 from minialign.core.run import Run, require_settings
 
 

@@ -23,8 +23,8 @@ from minialign.core import run as run_module
 from minialign.core.advantages import minibatches
 from minialign.core.checkpoint import has_checkpoint
 from minialign.core.models.heads import RewardModel, ValueModel
+from minialign.core.models.references import completion_logprobs
 from minialign.core.optim import NonFiniteStep, refuse_non_finite
-from minialign.core.references import completion_logprobs
 from minialign.core.sampling import sample
 from minialign.variants.listwise import plackett_luce_loss
 from minialign.variants.loops import critic as critic_module

@@ -28,7 +28,7 @@ from minialign.core.logprobs import (
 )  # fmt: skip
 from minialign.core.models import fast_matmul
 from minialign.core.models.architecture import inputs_for
-from minialign.core.references import completion_logprobs
+from minialign.core.models.references import completion_logprobs
 from minialign.core.run import require_settings
 from minialign.variants.loops.offline_loop import Metrics, train_offline
 from minialign.variants.preference import logistic_loss

@@ -20,7 +20,7 @@ from minialign.core.batching import Batch, Row, collate, require_encoded
 from minialign.core.history import History
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models import fast_matmul
-from minialign.core.references import completion_logprobs
+from minialign.core.models.references import completion_logprobs
 from minialign.core.run import require_settings
 from minialign.variants.loops.offline_loop import Metrics, train_offline
 from minialign.variants.unpaired import kto_loss, mismatched_kl
