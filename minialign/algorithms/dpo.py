@@ -85,8 +85,7 @@ def train_dpo(
     require_rankings(comparisons, 2, one_prompt=True)
     # The reference is frozen, so it is read once: (N, 2) summed logprobs, before the first update.
     ref_logprobs = completion_logprobs(policy, comparisons, tokenizer.pad_token_id)
-    saved = {"reference": policy, "checkpoint_dir": checkpoint_dir}
-    run = Run("dpo", config, policy, data=comparisons, on_step=on_step, **saved)
+    run = Run("dpo", config, policy, comparisons, on_step, checkpoint_dir, reference=policy)
     longest = [max(pair, key=len) for pair in comparisons]
     with training(policy):
         for step, indices in run.batches(length_batches(longest, config.batch_size, run.order)):
@@ -103,8 +102,7 @@ def train_dpo(
             # 4. Update.
             run.update(loss, logprobs=sums)
             margin = (chosen - rejected).detach()
-            run.log(
-                step, loss=loss, margin=margin.mean(), accuracy=(margin.sign() + 1).mean() / 2,
-                chosen=chosen.mean(), rejected=rejected.mean(),
-            )  # fmt: skip
+            accuracy = (margin.sign() + 1).mean() / 2
+            logratios = {"chosen": chosen.mean(), "rejected": rejected.mean()}
+            run.log(step, loss=loss, margin=margin.mean(), accuracy=accuracy, **logratios)
     return run.history

@@ -109,8 +109,8 @@ def train_grpo(
     config = config or GrpoConfig()
     reference, device = frozen_reference(policy), policy.device
     run = Run(
-        "grpo", config, policy, data=[rows, tokenizer.chat_template], reference=reference,
-        rewards=paid_by(reward, watch), eps=1e-5, on_step=on_step, checkpoint_dir=checkpoint_dir,
+        "grpo", config, policy, [rows, tokenizer.chat_template], on_step, checkpoint_dir,
+        reference=reference, rewards=paid_by(reward, watch), eps=1e-5,
     )  # fmt: skip
     with training(policy):
         for step, indices in run.batches(prompt_batches(rows, config.prompts, run.order)):

@@ -99,8 +99,8 @@ def train_ppo(
     reference, device = frozen_reference(policy), policy.device
     models = torch.nn.ModuleDict({"policy": policy, "value": value_model})
     run = Run(
-        "ppo", config, models, data=[rows, tokenizer.chat_template], reference=reference,
-        rewards=paid_by(reward, watch), eps=1e-5, on_step=on_step, checkpoint_dir=checkpoint_dir,
+        "ppo", config, models, [rows, tokenizer.chat_template], on_step, checkpoint_dir,
+        reference=reference, rewards=paid_by(reward, watch), eps=1e-5,
     )  # fmt: skip
     with training(policy, value_model):
         for step, indices in run.batches(prompt_batches(rows, config.prompts, run.order)):

@@ -81,9 +81,7 @@ def train_reward(
     """
     config = config or RewardConfig()
     require_rankings(comparisons, 2)
-    run = Run(
-        "reward", config, model, data=comparisons, on_step=on_step, checkpoint_dir=checkpoint_dir
-    )
+    run = Run("reward", config, model, comparisons, on_step, checkpoint_dir)
     longest = [max(pair, key=len) for pair in comparisons]
     with training(model, dropout=True):
         for step, indices in run.batches(length_batches(longest, config.batch_size, run.order)):

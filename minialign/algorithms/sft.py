@@ -82,9 +82,7 @@ def train_sft(
     """
     config = config or SftConfig()
     require_encoded(rows)
-    run = Run(
-        "sft", config, policy, data=rows, on_step=on_step, checkpoint_dir=checkpoint_dir
-    )  # fmt: skip
+    run = Run("sft", config, policy, rows, on_step, checkpoint_dir)
     with training(policy, dropout=True):
         for step, indices in run.batches(length_batches(rows, config.batch_size, run.order)):
             # 1. Collect: a batch of demonstrations of like length.

@@ -3,7 +3,7 @@
 A loop says what it is, asks for batches, hands over losses and logs; everything else about running
 for a long time is here:
 
-    run = Run("sft", config, policy, data=rows, checkpoint_dir=checkpoint_dir)
+    run = Run("sft", config, policy, rows, on_step, checkpoint_dir)
     for step, indices in run.batches(length_batches(rows, config.batch_size, run.order)):
         loss = ...
         run.update(loss)
@@ -53,12 +53,12 @@ class Run:
             weight_decay and eps (of Adam) are read where it has them.
         model: what is trained in place; of a ModuleDict each model's gradient is clipped alone.
         data: all that is read of rows, labels and columns; a checkpoint is known by it.
+        on_step: called with each step's metrics.
+        checkpoint_dir: where to save; None saves nothing.
         reference: whose weights a checkpoint is known by.
         rewards: name -> reward, whose identities a checkpoint is known by.
         functions: name -> function that the loop was given, such as a loss; likewise.
         eps: of Adam, where the config does not say.
-        on_step: called with each step's metrics.
-        checkpoint_dir: where to save; None saves nothing.
 
     Attributes:
         order: Python's random numbers, for the order of the rows.
@@ -69,10 +69,10 @@ class Run:
     """
 
     def __init__(
-        self, loop: str, config: Any, model: torch.nn.Module, *, data: Any,
+        self, loop: str, config: Any, model: torch.nn.Module, data: Any,
+        on_step: OnStep | None = None, checkpoint_dir: Path | None = None, *,
         reference: torch.nn.Module | None = None, rewards: Mapping[str, Callable] | None = None,
         functions: Mapping[str, Callable] | None = None, eps: float = 1e-8,
-        on_step: OnStep | None = None, checkpoint_dir: Path | None = None,
     ) -> None:  # fmt: skip
         self.loop, self.config, self.model = loop, config, model
         self.on_step, self.folder = on_step, checkpoint_dir

@@ -139,7 +139,7 @@ FILES = [
 RUNNING = {
     "Run", "training", "fast_matmul", "require_settings", "require_encoded", "require_rankings",
     "paid_by", "on_step", "checkpoint_dir", "watch", "watched", "save_every", "functions", "folder",
-    "saved", "state",
+    "saved", "state", "log",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minialign.core.batching import Row, RowRanking
-from minialign.core.references import completion_logprobs
+from minialign.core.models.references import completion_logprobs
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import dpo_config
 from minialign.course.studies import study

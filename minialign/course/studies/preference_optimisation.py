@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 from minialign.algorithms import dpo
 from minialign.core import logprobs
 from minialign.core.batching import Row, RowRanking
-from minialign.core.references import completion_logprobs
 from minialign.core.logprobs import masked_mean
+from minialign.core.models.references import completion_logprobs
 from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
 from minialign.course.stages import presets, recipes

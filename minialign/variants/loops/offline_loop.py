@@ -75,8 +75,8 @@ def train_offline(
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
     """
     run = Run(
-        name, config, model, data=[rankings, data], reference=reference, functions=functions,
-        on_step=on_step, checkpoint_dir=checkpoint_dir,
+        name, config, model, [rankings, data], on_step, checkpoint_dir,
+        reference=reference, functions=functions,
     )  # fmt: skip
     if state is not None:
         state |= run.state

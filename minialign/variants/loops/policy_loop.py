@@ -119,8 +119,8 @@ def train_policy(
     if critic is not None:
         models = torch.nn.ModuleDict({"policy": policy, "value": critic.model})
     run = Run(
-        "policy", config, models, data=[rows, tokenizer.chat_template], reference=reference,
-        rewards=paid_by(reward, watch), eps=1e-5, on_step=on_step, checkpoint_dir=checkpoint_dir,
+        "policy", config, models, [rows, tokenizer.chat_template], on_step, checkpoint_dir,
+        reference=reference, rewards=paid_by(reward, watch), eps=1e-5,
         functions=parts | {name: one for name, one in optional.items() if one is not None},
     )  # fmt: skip
     if extra_loss is not None:
