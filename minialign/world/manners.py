@@ -73,9 +73,10 @@ _RUDE = _forms(MANNERS["rude"]["marks"])
 _FLATTERY = _forms(MANNERS["flattering"]["marks"])
 
 
-def _names(pattern: str) -> list[str]:
-    """The slot names of a pattern, in order, repeated names included."""
-    return [name for _, name, _, _ in Formatter().parse(pattern) if name]
+def _choices(pattern: str, slots: Slots) -> list[Sequence[str]]:
+    """The words of each slot of a pattern, in order, those of repeated slots repeated."""
+    names = (name for _, name, _, _ in Formatter().parse(pattern) if name)
+    return [slots[name.removeprefix("a_")] for name in names]
 
 
 def _fill(pattern: str, values: Iterable[str]) -> str:
@@ -87,15 +88,11 @@ def _fill(pattern: str, values: Iterable[str]) -> str:
     return "".join(out)
 
 
-def _options(name: str, slots: Slots) -> Sequence[str]:
-    return slots[name.removeprefix("a_")]
-
-
 def compose(rng: Random, patterns: Sequence[str], slots: Slots) -> str:
     """One pattern, each of its slots filled at random; a slot used twice gets two values."""
     pattern, used = rng.choice(patterns), []
-    for name in _names(pattern):
-        used.append(rng.choice([v for v in _options(name, slots) if v not in used]))
+    for options in _choices(pattern, slots):
+        used.append(rng.choice([value for value in options if value not in used]))
     return _fill(pattern, used)
 
 
@@ -108,18 +105,16 @@ def remarks(manner: str) -> list[str]:
     """Everything that `remark` can write."""
     found = []
     for pattern in MANNERS[manner]["patterns"]:
-        choices = [_options(name, SLOTS[manner]) for name in _names(pattern)]
-        found += [_fill(pattern, v) for v in product(*choices) if len(set(v)) == len(v)]
+        every = product(*_choices(pattern, SLOTS[manner]))
+        found += [_fill(pattern, values) for values in every if len(set(values)) == len(values)]
     return found
 
 
 def ramble(rng: Random, n: int) -> str:
     """`n` sentences of filler, no two alike."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     while len(found) < n:
-        sentence = remark(rng, "rambling")
-        if sentence not in found:
-            found.append(sentence)
+        found[remark(rng, "rambling")] = None
     return " ".join(found)
 
 

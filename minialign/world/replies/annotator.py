@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -90,11 +90,11 @@ def utility_parts(instruction: Instruction, reply: str) -> Parts:
 
 def gold_utility(instruction: Instruction, reply: str) -> float:
     """U(instruction, reply) = sum of weight times part; `MAX_UTILITY` for a perfect reply."""
-    parts = utility_parts(instruction, reply)
-    return sum(getattr(WEIGHTS, f.name) * getattr(parts, f.name) for f in fields(Parts))
+    weighted = zip(astuple(WEIGHTS), astuple(utility_parts(instruction, reply)), strict=True)
+    return sum(weight * part for weight, part in weighted)
 
 
-MAX_UTILITY = sum(getattr(WEIGHTS, f.name) for f in fields(Parts))
+MAX_UTILITY = sum(astuple(WEIGHTS))
 
 
 def gold_reward(instructions: Sequence[Instruction]) -> Reward:
