@@ -20,7 +20,7 @@ DATA_FOLDER = MODEL_FOLDER.parents[1]
 Row = dict[str, str | int | tuple[int, ...]]
 LEVELS = (2, 3, 4)  # of problems, in turn
 
-# File stem -> rows of (train, test), of documents (train, facts); what a file holds beyond that is in data/README.md.
+# File stem -> rows of (train, test), of documents (train, facts); data/README.md has the rest.
 SIZES = {
     "instructions": (1760, 352),
     "preferences": (1500, 300),
