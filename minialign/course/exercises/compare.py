@@ -84,7 +84,7 @@ def same_code(above: Callable, ours: Callable) -> bool:
     if yours == wanted:
         print(f"checked: {above.__name__} above is the package's own code")
         return True
-    print(f"{above.__name__} above is your version, and what trains; {place} has - for your +:")
+    print(f"{above.__name__} above is your version, and what trains: + your lines, - {place}'s")
     changes = list(unified_diff(wanted.splitlines(), yours.splitlines(), n=0, lineterm=""))[2:]
     lines = [line for line in changes if not line.startswith("@@")]
     print("\n".join(lines[:MAX_LINES] + ["..."] * (len(lines) > MAX_LINES)))
