@@ -16,4 +16,7 @@ To add a phrasing of an instruction, write it into data/world/families.toml; the
 explains its fields.
 """
 
+from minialign import modules_of
+
+__getattr__ = modules_of(__name__)
 WORLD_VERSION = "2"  # recorded in checkpoints; raise it when any text of the world changes

@@ -14,8 +14,8 @@ from tiny_models import tiny_llama
 from minialign.algorithms.dpo import DpoConfig, train_dpo
 from minialign.core import logprobs
 from minialign.core.batching import Row, collate
-from minialign.core.models.references import completion_logprobs
 from minialign.core.logprobs import masked_sum, token_logprobs
+from minialign.core.models.references import completion_logprobs
 from minialign.variants.loops import preference_loop
 from minialign.variants.loops.preference_loop import PreferenceConfig, tail_sum, train_preference
 from minialign.variants.preference import ipo_loss, logistic_loss

@@ -12,14 +12,21 @@ from minialign.world import tasks
 from minialign.world.problems import distinct_problems, solution
 from minialign.world.replies.demonstrations import demonstrations, reply_in
 from minialign.world.replies.preferences import comparisons
+from tools.world_builder import corpus
+from tools.world_builder.lessons.fact_pages import fact_page
 from tools.world_builder.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]
 Row = dict[str, str | int | tuple[int, ...]]
 LEVELS = (2, 3, 4)  # of problems, in turn
 
-# File stem -> rows of (train, test); what a file holds beyond that is in data/README.md.
-SIZES = {"instructions": (1760, 352), "preferences": (1500, 300), "problems": (2000, 500)}
+# File stem -> rows of (train, test), of documents (train, facts); data/README.md has the rest.
+SIZES = {
+    "instructions": (1760, 352),
+    "preferences": (1500, 300),
+    "problems": (2000, 500),
+    "documents": (400, 400),
+}
 
 
 def instruction_rows() -> Iterator[Row]:
@@ -64,10 +71,21 @@ def problem_rows() -> Iterator[Row]:
             }
 
 
+def document_rows() -> Iterator[Row]:
+    """The first pages of the base model's corpus, then pages of facts alone."""
+    pages, of_facts = SIZES["documents"]
+    for page in corpus.corpus(pages):
+        yield {"split": "train", **page._asdict()}
+    rng = Random(0)
+    for _ in range(of_facts):
+        yield {"split": "facts", "kind": "facts", "text": fact_page(rng)}
+
+
 WRITERS = {
     "instructions": instruction_rows,
     "preferences": preference_rows,
     "problems": problem_rows,
+    "documents": document_rows,
 }
 
 
