@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from loop_runs import LIKED, PROMPTS, RUNS, TOKENIZER
+from loop_runs import PROMPTS, RUNS, SCORERS, TOKENIZER
 from same_weights import same, weights
 from tiny_models import tiny_llama
 
@@ -24,16 +24,17 @@ def several_turns(prompt: str) -> list[dict]:
     return [*({"role": r, "content": c} for r, c in before), *one_turn(prompt)]
 
 
+SAMPLERS = ("grpo", "policy", "policy_critic", "ppo")
 KINDS = {"text": str, "one turn": one_turn, "several turns": several_turns}
 
 
 def rows_of(loop: str, kind: str) -> list:
     """Two columns of texts are what the loops need; each gets the rows that it takes."""
     prompts = [KINDS[kind](prompt) for prompt in PROMPTS]
-    if loop in ("rl", "ppo"):
+    if loop in SAMPLERS:
         return [{"prompt": prompt, "answer": i} for i, prompt in enumerate(prompts)]
     good = [encode(TOKENIZER, prompt, "it is 5.") for prompt in prompts]
-    if loop in ("reward", "dpo"):
+    if loop in ("reward", "rankings", "dpo", "preference"):
         return [
             (row, encode(TOKENIZER, p, "the mat")) for row, p in zip(good, prompts, strict=True)
         ]
@@ -48,10 +49,11 @@ def length(completions, **columns) -> list[float]:
 
 def trained(loop: str, kind: str) -> list:
     """The weights after a run of two steps."""
-    model = RewardModel.from_policy(tiny_llama()) if loop == "reward" else tiny_llama()
-    name = "model" if loop == "reward" else "policy"
-    more = {"kto": {"liked": LIKED}, "rl": {"reward": length}, "ppo": {"reward": length}}
-    history = RUNS[loop](None, **{name: model}, rows=rows_of(loop, kind), **more.get(loop, {}))
+    scores = loop in SCORERS
+    model = RewardModel.from_policy(tiny_llama()) if scores else tiny_llama()
+    more = {"reward": length} if loop in SAMPLERS else {}
+    name = "model" if scores else "policy"
+    history = RUNS[loop](None, **{name: model}, rows=rows_of(loop, kind), **more)
     assert len(history) == 2
     return weights(model)
 
@@ -70,7 +72,7 @@ def test_only_the_completion_is_in_the_loss_and_not_an_earlier_reply():
     assert TOKENIZER.decode(row.completion_ids, skip_special_tokens=True) == "the mat"
 
 
-@pytest.mark.parametrize("loop", ["rl", "ppo"])
+@pytest.mark.parametrize("loop", SAMPLERS)
 def test_a_reward_is_asked_with_messages_and_paid_by_the_same_row(loop: str):
     """TRL's way: a completion of a conversation is a list of messages, its columns go with it."""
     asked = []

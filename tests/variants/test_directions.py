@@ -10,16 +10,16 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from loop_inputs import PAIRS, PROMPT_ROWS, TOKENIZER, TRIPLES, small, vowels
+from loop_inputs import PAIRS, PROMPT_ROWS, TOKENIZER, TRIPLES, vowels
 from tiny_models import tiny_llama
 from torch import Tensor
 
+from minialign.algorithms import dpo, grpo
 from minialign.core.batching import Row, collate
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.tokens import prompt_ids
 from minialign.variants import methods
-from minialign.variants.loops.policy_loop import RlConfig, train_rl
-from minialign.variants.loops.preference_loop import LISTWISE, PreferenceConfig, train_preference
+from minialign.variants.loops import offline_loop, policy_loop, preference_loop
 
 SHRINKS_FIRST = {"discopop"}  # its authors say so: see test_preference_losses.py
 
@@ -27,8 +27,8 @@ SHRINKS_FIRST = {"discopop"}  # its authors say so: see test_preference_losses.p
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
     """No bfloat16, in which a small step is lost."""
-    for module in (train_rl.__module__, train_preference.__module__):
-        monkeypatch.setattr(f"{module}.fast_matmul", lambda device: nullcontext())
+    for module in (policy_loop, preference_loop, offline_loop, dpo, grpo):
+        monkeypatch.setattr(module, "fast_matmul", lambda device: nullcontext())
 
 
 @torch.no_grad()
@@ -44,13 +44,14 @@ def lead(policy, rankings: list[tuple[Row, ...]]) -> float:
     return (said(policy, [r[0] for r in rankings]) - said(policy, [r[-1] for r in rankings])).mean()
 
 
-@pytest.mark.parametrize("name", methods.table("train_preference").index)
+@pytest.mark.parametrize("name", methods.table("train_dpo", "train_preference").index)
 def test_the_chosen_completion_gains_on_the_rejected_one(name: str):
     policy = tiny_llama()
-    config = small(PreferenceConfig, steps=6, batch_size=4, **methods.method(name).settings)
-    rankings = TRIPLES if config.loss in LISTWISE else PAIRS
+    one = methods.method(name)
+    config = one.settings(steps=6, batch_size=4, warmup=2, learning_rate=1e-3)
+    rankings = TRIPLES if "listwise" in str(one.functions.get("loss")) else PAIRS
     before = lead(policy, rankings)
-    history = train_preference(policy, TOKENIZER, rankings, config)
+    history = one.trainer()(policy, TOKENIZER, rankings, config)
     assert torch.tensor(history["loss"]).isfinite().all()
     assert (lead(policy, rankings) > before) != (name in SHRINKS_FIRST)
 
@@ -83,15 +84,19 @@ def at_the_end(rollout, rows) -> Tensor:
     return torch.where(place == last, paid[:, None], float("nan"))
 
 
-@pytest.mark.parametrize("name", methods.table("train_rl").index)
+GROUPS = [name for name, one in methods.registry().items() if one.notebook == 5]
+
+
+@pytest.mark.parametrize("name", GROUPS)
 def test_what_earned_more_than_its_group_becomes_likelier_than_its_group(name: str):
     """After one update on 4 groups, of 16 if the method has no size: reward and change agree."""
     policy, reward = tiny_llama(), Noted()
     start = copy.deepcopy(policy)
-    changes = {"group_size": 16} | methods.method(name).settings
-    config = small(RlConfig, steps=1, prompts=4, **changes)
-    steps = at_the_end if config.advantage == "process" else None
-    history = train_rl(policy, TOKENIZER, PROMPT_ROWS, reward, config, steps=steps)
+    one = methods.method(name)
+    changes = {"group_size": one.config.get("group_size", 16), "max_new_tokens": 8}
+    config = one.settings(steps=1, prompts=4, learning_rate=1e-3, **changes)
+    needs = {need: at_the_end for need in one.needs}
+    history = one.trainer(**needs)(policy, TOKENIZER, PROMPT_ROWS, reward, config)
     assert torch.tensor(history["loss"]).isfinite().all()
     change = said(policy, reward.rows) - said(start, reward.rows)
     paid, change = (x.view(-1, config.group_size) for x in (torch.tensor(reward.paid), change))
