@@ -97,10 +97,10 @@ class Run:
         if checkpoint_dir is not None:
             self._resume(data, reference, rewards, functions)
 
-    def _resume(self, *known: Any) -> None:
+    def _resume(self, data: Any, *known: Any) -> None:
         from minialign.core.checkpoint import has_checkpoint, load_checkpoint, run_settings
 
-        self.settings = run_settings(self.loop, self.config, self.model, *known)
+        self.settings = run_settings(self.loop, self.config, data, self.model, *known)
         self.generators = self.generator, self.shuffler
         if has_checkpoint(self.folder):
             saved = load_checkpoint(
