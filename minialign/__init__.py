@@ -2,7 +2,9 @@
 algorithm."""
 
 import os
+from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -34,7 +36,7 @@ PUBLIC = {
     "PpoConfig": "algorithms.ppo",
     "train_dpo": "algorithms.dpo",
     "DpoConfig": "algorithms.dpo",
-    "logistic_loss": "algorithms.dpo",
+    "dpo_loss": "algorithms.dpo",
     "train_grpo": "algorithms.grpo",
     "GrpoConfig": "algorithms.grpo",
     "method": "variants.methods",
@@ -53,3 +55,21 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return [*globals(), *PUBLIC]
+
+
+def modules_of(room: str) -> Callable[[str], ModuleType]:
+    """A room's `__getattr__`: its modules by name, each loaded when it is first used.
+
+    With it `from minialign import evaluate` is enough for `evaluate.exact` and its neighbours.
+    """
+
+    def module(name: str) -> ModuleType:
+        wanted = f"{room}.{name}"
+        try:
+            return import_module(wanted)
+        except ModuleNotFoundError as error:
+            if error.name != wanted:  # the module is there, and something that it needs is not
+                raise
+            raise AttributeError(f"{room} has no {name!r}; see its folder") from None
+
+    return module

@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minialign import modules_of
+
+__getattr__ = modules_of(__name__)
 Reward = Callable[..., Sequence[float | None]]
 Completions = Sequence[str | list[dict[str, str]]]  # texts, or messages of one reply each
 OWN = ("prompt", "completion", "completion_ids")  # columns that the contract itself fills

@@ -5,4 +5,7 @@ with simulated annotators, and verifiable problems: everything that the course r
 made from code and seeds alone.
 """
 
+from minialign import modules_of
+
+__getattr__ = modules_of(__name__)
 WORLD_VERSION = "2"  # recorded in checkpoints; raise it when any text of the world changes

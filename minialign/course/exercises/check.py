@@ -7,16 +7,16 @@ from minialign.course.exercises.likelihood import (
     summed_logprobs,
 )
 from minialign.course.exercises.policy import clipped, group_advantages, token_rewards, value_loss
-from minialign.course.exercises.preference import bradley_terry, last_token, logistic_loss
+from minialign.course.exercises.preference import bradley_terry, dpo_loss, last_token
 
 __all__ = [
     "Exercise",
     "bradley_terry",
     "clipped",
     "cross_entropy",
+    "dpo_loss",
     "group_advantages",
     "last_token",
-    "logistic_loss",
     "next_token_logprobs",
     "same_code",
     "summed_logprobs",

@@ -10,7 +10,6 @@ from minialign.algorithms.grpo import STD_EPS, group_zscore
 from minialign.core.advantages import token_rewards as right_rewards
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.course.exercises.preference import last_column
-from minialign.variants import policy
 from minialign.variants.group_advantages import group_centred
 
 
@@ -58,7 +57,7 @@ def _squared_errors(values: Tensor, old: Tensor, returns: Tensor) -> tuple[Tenso
 
 
 def _value_loss(values: Tensor, old: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    return ppo.value_loss(values, old, returns, mask, clip=0.2)
+    return ppo.value_loss(values, old, returns, clip=0.2) * mask
 
 
 value_loss = Exercise(
@@ -73,10 +72,9 @@ value_loss = Exercise(
             lambda values, old, returns, mask: 2 * _value_loss(values, old, returns, mask),
         "nothing is clipped":
             lambda values, old, returns, mask:
-                ppo.value_loss(values, old, returns, mask, clip=None),
+                ppo.value_loss(values, old, returns, clip=None) * mask,
         "the mask is not used":
-            lambda values, old, returns, mask:
-                _value_loss(values, old, returns, torch.ones_like(mask)),
+            lambda values, old, returns, mask: ppo.value_loss(values, old, returns, clip=0.2),
     },
 )  # fmt: skip
 
@@ -114,8 +112,7 @@ def _tokens() -> tuple[Tensor, ...]:
 
 
 def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    each = advantages[:, None].expand_as(logprobs)
-    return policy.clipped(logprobs, old, each, torch.ones_like(logprobs))
+    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
 
 
 def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:

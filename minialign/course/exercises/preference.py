@@ -5,18 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from minialign.algorithms import dpo, reward_model
 from minialign.course.exercises.compare import Exercise, drawn
-from minialign.variants import reward_losses
-from minialign.variants.preference import logistic_loss as loss_of_pairs
-from minialign.variants.ranks import RankLogprobs
 
 bradley_terry = Exercise(
     "bradley_terry",
-    reward_losses.bradley_terry,
+    reward_model.bradley_terry,
     (tuple(3 * torch.randn(2, 5, generator=drawn(2))), torch.tensor([[-200.0], [0.0]]).unbind()),
     {
         "the sign is reversed: minimising it would make the rejected reply win":
-            lambda chosen, rejected: reward_losses.bradley_terry(rejected, chosen),
+            lambda chosen, rejected: reward_model.bradley_terry(rejected, chosen),
         "log(sigmoid(x)) is -inf for far gaps: use logsigmoid":
             lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected)),
         "it is a probability: take minus its logarithm":
@@ -49,12 +47,11 @@ last_token = Exercise(
 
 def _dpo(c: Tensor, r: Tensor, ref_c: Tensor, ref_r: Tensor, beta: float) -> Tensor:
     """(B,) the loss of DPO from summed logprobs: chosen, rejected, and the reference's."""
-    ones = torch.ones_like(c)
-    return loss_of_pairs(RankLogprobs(c, r, ref_c, ref_r, ones, ones), beta=beta)
+    return dpo.dpo_loss(c - ref_c, r - ref_r, beta=beta)
 
 
-logistic_loss = Exercise(
-    "logistic_loss",
+dpo_loss = Exercise(
+    "dpo_loss",
     _dpo,
     (
         (*(4 * torch.randn(4, 6, generator=drawn(5)) - 20), 0.1),
