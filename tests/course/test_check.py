@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from torch.nn.functional import logsigmoid
 
-from minialign.algorithms import dpo
+from minialign.algorithms import dpo, ppo
 from minialign.algorithms.sft import cross_entropy
+from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
+from minialign.course.exercises.compare import MAX_LINES, plain_code
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 
@@ -52,3 +56,42 @@ def test_the_losses_of_the_notebooks_are_the_package_s_without_types(capsys):
     capsys.readouterr()
     assert not check.same_code(dpo_loss, dpo.dpo_loss)
     assert "rejected_logratio - chosen_logratio" in capsys.readouterr().out
+
+
+def test_a_changed_cell_is_shown_beside_the_package_s_and_nothing_stops(capsys):
+    ours = cross_entropy
+
+    def changed(logprobs, mask):
+        return masked_sum(logprobs, mask)
+
+    assert check.same_code(changed, ours) is False
+    printed = capsys.readouterr().out
+    assert "changed above is your version, and what trains" in printed
+    assert "-    return -masked_sum(logprobs, mask)\n" in printed
+    assert "+    return masked_sum(logprobs, mask)\n" in printed
+
+    assert not check.same_code(changed, ppo.train_ppo)  # all of it differs: the start is enough
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == MAX_LINES + 2 and lines[-1] == "..."
+
+
+@pytest.mark.parametrize("sourceless", [partial(cross_entropy, mask=None), eval("lambda x: x")])
+def test_what_has_no_source_is_not_compared(sourceless, capsys):
+    assert check.same_code(sourceless, cross_entropy) is False
+    assert "yours has no source" in capsys.readouterr().out
+
+
+def test_only_what_runs_is_compared():
+    typed = '''
+    def loss(logprobs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Nats."""
+        total: Tensor = (
+            logprobs.sum()  # of all
+        )
+        count: int
+        return total
+    '''
+    bare = "def loss(logprobs, mask=None):\n    total = logprobs.sum()\n    return total"
+    assert plain_code(typed) == plain_code(bare)
+    assert plain_code(bare) != plain_code(bare.replace("sum", "mean"))
+    assert plain_code(bare) != plain_code(bare.replace("mask=None", "mask=1"))

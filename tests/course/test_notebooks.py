@@ -18,12 +18,22 @@ import pytest
 from course_cases import as_jupyterlab_saves
 
 import minialign
+from minialign.course.exercises.compare import plain_code
 from tools.notebooks import address as colab
 from tools.notebooks import save as saved
 
 ROOT = Path(minialign.__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SHOWN = ("algorithms", "variants", "core")  # rooms that notebooks show word for word
+MAX_IMPORTS = 25
+MAX_SETUP = 11  # lines of the set-up cell below those that install the package
+ESSAYS = {  # what a notebook shows of its essay
+    "01": ("cross_entropy", "train_sft"),
+    "02": ("bradley_terry", "train_reward"),
+    "03": ("policy_loss", "value_loss", "train_ppo"),
+    "04": ("dpo_loss", "train_dpo"),
+    "05": ("group_zscore", "grpo_loss", "train_grpo"),
+}
 OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
 
 if not NOTEBOOKS:
@@ -99,18 +109,34 @@ def test_parameters_are_plain_literals_with_a_comment(notebook):
         assert "  # " in cell.source.splitlines()[statement.lineno - 1]
 
 
-def bare(function: ast.FunctionDef) -> str:
-    """The syntax of a function, its docstring left out."""
-    if ast.get_docstring(function) is not None:
-        function.body = function.body[1:]
-    return ast.dump(function)
+def parsed(source: str) -> ast.Module:
+    """The syntax of a cell, magics left out."""
+    return ast.parse(re.sub(r"^( *)%.*$", r"\1pass", source, flags=re.M))
 
 
 def functions(source: str) -> list[tuple[str, str]]:
-    """(name, syntax) of each function."""
-    plain = re.sub(r"^( *)%.*$", r"\1pass", source, flags=re.M)  # no magics
-    body = ast.parse(plain).body
-    return [(node.name, bare(node)) for node in body if isinstance(node, ast.FunctionDef)]
+    """(name, what runs) of each function."""
+    nodes = [node for node in parsed(source).body if isinstance(node, ast.FunctionDef)]
+    return [(node.name, plain_code(ast.unparse(node))) for node in nodes]
+
+
+def imported(notebook: SimpleNamespace) -> set[str]:
+    """What the cells import of the repository, as full names."""
+    names = set()
+    for node in (node for cell in notebook.code for node in ast.walk(parsed(cell.source))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in ("minialign", "tools", "tests")}
+
+
+def test_it_imports_few_names_and_none_that_is_private(notebook):
+    names = imported(notebook)
+    assert len(names) <= MAX_IMPORTS, sorted(names)
+    assert [name for name in names if "._" in name or not name.startswith("minialign")] == []
+    studies = {name for name in names if name.startswith("minialign.course.studies.")}
+    assert studies <= {"minialign.course.studies.recorded_runs"}
 
 
 def package_functions() -> dict[str, set[str]]:
@@ -128,6 +154,17 @@ def test_the_code_that_is_shown_is_the_code_that_runs(notebook):
     for cell in notebook.code:
         for name, code in functions(cell.source):
             assert code in package.get(name, {code}), f"{name} differs from the package's own"
+
+
+def test_the_essay_is_shown_whole_and_is_what_trains(notebook):
+    """The cells define the essay's losses and loop, call them, and said that they are its own."""
+    defined = {name for cell in notebook.code for name, _ in functions(cell.source)}
+    nodes = [node for cell in notebook.code for node in ast.walk(parsed(cell.source))]
+    called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    printed = "".join(o.get("text", "") for cell in notebook.code for o in cell.outputs)
+    for name in ESSAYS.get(notebook.path.stem[:2], ()):
+        assert name in defined and name in called, name
+        assert f"checked: {name} above is the package's own code" in printed
 
 
 def test_links_to_other_notebooks_lead_somewhere(notebook):
@@ -196,4 +233,6 @@ def test_it_is_as_the_saving_step_leaves_it(notebook):
 
 
 def test_its_set_up_begins_as_in_all_notebooks(notebook):
-    assert notebook.code[1].source.startswith(colab.setup())
+    source = notebook.code[1].source
+    assert source.startswith(colab.setup())
+    assert len(lines(source.removeprefix(colab.setup()))) <= MAX_SETUP
