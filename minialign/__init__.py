@@ -40,7 +40,7 @@ PUBLIC = {
     "train_grpo": "algorithms.grpo",
     "GrpoConfig": "algorithms.grpo",
     "method": "variants.methods",
-    "read": "data.readers",
+    "read": "data.reading",
     "stage": "course.pipeline",
 }
 __all__ = [*PUBLIC]
