@@ -145,6 +145,6 @@ def train_grpo(
             # 4. Watch.
             kl = masked_sum(rollout.logprobs - ref_logprobs, mask).mean()
             signal = (rewards.amax(1) - rewards.amin(1) > 1e-6).float().mean()
-            seen = rollout.summary() | watched(watch, rollout, batch)
-            run.log(step, reward=rewards.mean(), signal=signal, kl=kl, loss=loss, **seen)
+            summary = rollout.summary() | watched(watch, rollout, batch)
+            run.log(step, reward=rewards.mean(), signal=signal, kl=kl, loss=loss, **summary)
     return run.history

@@ -125,7 +125,7 @@ def train_ppo(
             returns = advantages + old_values
             advantages = whiten(advantages, mask)
             # 4. Update: a few passes over the rollout, in minibatches of like length.
-            seen = []  # clip_fraction and value_loss of each update
+            updates = []  # clip_fraction and value_loss of each update
             for part in minibatches(rollout, config.epochs, config.minibatches, run.shuffler):
                 ids, attention_mask = rollout.input_ids[part], rollout.attention_mask[part]
                 with fast_matmul(device):
@@ -137,8 +137,8 @@ def train_ppo(
                 weights = mask[part] / mask[part].sum()  # the mean over the minibatch's tokens
                 run.update((weights * (cost + error)).sum(), returns=returns[part])
                 outside = ((ratio - 1).abs() > config.clip).float()
-                seen.append([masked_mean(x, mask[part]).item() for x in (outside, error)])
-            clip_fraction, error = torch.tensor(seen).mean(0)
+                updates.append([masked_mean(x, mask[part]).item() for x in (outside, error)])
+            clip_fraction, error = torch.tensor(updates).mean(0)
             # 5. Watch.
             run.log(
                 step, reward=scores.mean(), kl=masked_sum(kl, mask).mean(), **rollout.summary(),
