@@ -55,15 +55,15 @@ def gae(
         raise ValueError(f"lam={lam}, discount={discount}: both are shares, use 0 to 1")
     after = torch.zeros_like(rewards[:, 0]) if last_values is None else last_values
     advantage = torch.zeros_like(after)
-    found = torch.zeros_like(rewards)
+    advantages = torch.zeros_like(rewards)
     for t in range(rewards.shape[1] - 1, -1, -1):
         here = mask[:, t].bool()
         difference = rewards[:, t] + discount * after - values[:, t]
         smoothed = difference + discount * lam * advantage
         advantage = torch.where(here, smoothed, advantage)
-        found[:, t] = torch.where(here, advantage, 0.0)
+        advantages[:, t] = torch.where(here, advantage, 0.0)
         after = torch.where(here, values[:, t], after)
-    return found
+    return advantages
 
 
 def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
@@ -75,12 +75,12 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
     >>> whiten(torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[1, 1, 0]]))
     tensor([[-0.7071,  0.7071,  0.0000]])
     """
-    kept = values[mask.bool()]
-    if kept.numel() < 2:
+    inside = values[mask.bool()]
+    if inside.numel() < 2:
         return torch.where(mask.bool(), values - values if shift_mean else values, 0.0)
-    scaled = (values - kept.mean()) * (kept.var() + EPS).rsqrt()
+    scaled = (values - inside.mean()) * (inside.var() + EPS).rsqrt()
     if not shift_mean:
-        scaled = scaled + kept.mean()
+        scaled = scaled + inside.mean()
     return torch.where(mask.bool(), scaled, 0.0)
 
 
@@ -90,9 +90,9 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     >>> explained_variance(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 2.0]]), torch.ones(1, 2))
     0.0
     """
-    kept = mask.bool()
-    spread = returns[kept].var().clamp(min=1e-12)
-    return (1 - (returns - values)[kept].var() / spread).item()
+    inside = mask.bool()
+    spread = returns[inside].var().clamp(min=1e-12)
+    return (1 - (returns - values)[inside].var() / spread).item()
 
 
 def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:

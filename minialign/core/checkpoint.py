@@ -59,11 +59,11 @@ def identity(function: Callable) -> str:
     if callable(says):
         return says()
     if isinstance(function, partial):
-        held = fingerprint([function.args, function.keywords])
-        return f"{identity(function.func)} {held}"
+        settings = fingerprint([function.args, function.keywords])
+        return f"{identity(function.func)} {settings}"
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    held = vars(function) if hasattr(function, "__dict__") else {}
-    return f"{name} {fingerprint(held)}" if held else name
+    settings = vars(function) if hasattr(function, "__dict__") else {}
+    return f"{name} {fingerprint(settings)}" if settings else name
 
 
 def run_settings(
@@ -80,21 +80,21 @@ def run_settings(
     Of the model count the frozen weights (below an adapter) and the adapters' scales; of the
     reference all weights; of rewards what they say of themselves.
     """
-    known = {"loop": loop, **asdict(config), "data": fingerprint(data)}
+    settings = {"loop": loop, **asdict(config), "data": fingerprint(data)}
     if model is not None:
-        known["frozen"] = weights_digest(model, frozen_only=True)
+        settings["frozen"] = weights_digest(model, frozen_only=True)
         configs = [vars(m).get("peft_config", {}) for m in model.modules()]
-        known["adapters"] = [
+        settings["adapters"] = [
             [c.r, c.lora_alpha, c.use_rslora] for one in configs for c in one.values()
             if hasattr(c, "lora_alpha")
         ]  # fmt: skip
     if reference is not None:
-        known["reference"] = weights_digest(reference)
+        settings["reference"] = weights_digest(reference)
     if rewards is not None:
-        known["paid_by"] = {name: identity(reward) for name, reward in rewards.items()}
+        settings["paid_by"] = {name: identity(reward) for name, reward in rewards.items()}
     if functions is not None:
-        known["functions"] = {name: identity(function) for name, function in functions.items()}
-    return known
+        settings["functions"] = {name: identity(function) for name, function in functions.items()}
+    return settings
 
 
 def weights_digest(model: torch.nn.Module, *, frozen_only: bool = False) -> str:
@@ -102,14 +102,14 @@ def weights_digest(model: torch.nn.Module, *, frozen_only: bool = False) -> str:
 
     With `frozen_only`, for those that no training changes.
     """
-    found, buffers = hashlib.sha256(), {name for name, _ in model.named_buffers()}
+    digest, buffers = hashlib.sha256(), {name for name, _ in model.named_buffers()}
     saved = [(name, x) for name, x in model.state_dict().items() if name in buffers]
     for name, tensor in (*model.named_parameters(), *saved):
         if not (frozen_only and tensor.requires_grad):
-            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
-            found.update(raw.numpy().tobytes())
-    return found.hexdigest()[:16]
+            digest.update(raw.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _keyed(value: Any) -> Any:
@@ -130,8 +130,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _keyed(value)
     names = getattr(value, "__dict__", None) or getattr(type(value), "__slots__", ())
-    held = {str(name): getattr(value, name) for name in names if hasattr(value, name)}
-    return {type(value).__name__: held} if held else re.sub(r" at 0x\w+", "", repr(value))
+    attributes = {str(name): getattr(value, name) for name in names if hasattr(value, name)}
+    if attributes:
+        return {type(value).__name__: attributes}
+    return re.sub(r" at 0x\w+", "", repr(value))
 
 
 def save_checkpoint(

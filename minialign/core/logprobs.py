@@ -65,14 +65,14 @@ def token_logprobs(
     """
     logits = model(**inputs_for(model, input_ids, attention_mask)).logits  # of the token after
     # The shift is of the ids: a slice of the logits would be copied when it is flattened.
-    found = gather_logprobs(logits, input_ids.roll(-1, 1), temperature)
-    return of_tokens(found, attention_mask)
+    next_logprobs = gather_logprobs(logits, input_ids.roll(-1, 1), temperature)
+    return of_tokens(next_logprobs, attention_mask)
 
 
-def of_tokens(found: Tensor, attention_mask: Tensor) -> Tensor:
+def of_tokens(of_next: Tensor, attention_mask: Tensor) -> Tensor:
     """(B, T) about the token after t to (B, T) about token t, 0 where nothing predicts it."""
     predicted = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
-    return torch.nn.functional.pad(found[:, :-1].masked_fill(~predicted, 0.0), (1, 0))
+    return torch.nn.functional.pad(of_next[:, :-1].masked_fill(~predicted, 0.0), (1, 0))
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -102,10 +102,10 @@ def masked_mean(values: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
     >>> masked_mean(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[0, 1, 1]]))
     tensor(3.)
     """
-    kept, mask = torch.where(mask.bool(), values, 0.0), mask.to(values.dtype)
+    inside, mask = torch.where(mask.bool(), values, 0.0), mask.to(values.dtype)
     if dim is None:
-        return kept.sum() / mask.sum().clamp(min=1)
-    return kept.sum(dim) / mask.sum(dim).clamp(min=1)
+        return inside.sum() / mask.sum().clamp(min=1)
+    return inside.sum(dim) / mask.sum(dim).clamp(min=1)
 
 
 def bounded_exp(

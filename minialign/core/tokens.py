@@ -41,12 +41,12 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str | Messages) -> li
     has_system = bool(messages) and messages[0]["role"] == "system"
     try:
         encoded = render(messages)
-        said = not has_system or messages[0]["content"].strip() in render(messages, tokenize=False)
+        heard = not has_system or messages[0]["content"].strip() in render(messages, tokenize=False)
     except TemplateError:
         if len(messages) < 2 or not has_system or messages[1]["role"] != "user":
             raise
-        said = False
-    if not said:
+        heard = False
+    if not heard:
         if len(messages) < 2 or messages[1]["role"] != "user":
             raise ValueError(
                 "the chat template leaves the system turn out, and no user turn follows it to take "
@@ -109,14 +109,14 @@ def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
     here a space stays, and a character comes with its last token.
     """
     read = partial(tokenizer.decode, clean_up_tokenization_spaces=False)
-    found, before, start = [], 0, 0  # known: the tokens from `before` to `start`, and their text
+    texts, before, start = [], 0, 0  # known: the tokens from `before` to `start`, and their text
     for stop in range(1, len(ids) + 1):
         known, text = read(ids[before:start]), read(ids[before:stop])
         whole = stop == len(ids) or not text.endswith("\ufffd")
-        found.append(text[len(known) :] if whole else "")
+        texts.append(text[len(known) :] if whole else "")
         if whole:
             before, start = start, stop
-    return found
+    return texts
 
 
 def declare_ends(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel) -> None:
@@ -146,14 +146,14 @@ def end_ids(
     Raises:
         ValueError: if there is none.
     """
-    found = {*_declared(tokenizer, policy), _after_a_reply(tokenizer)} - {None}
-    if not found:
+    ids = {*_declared(tokenizer, policy), _after_a_reply(tokenizer)} - {None}
+    if not ids:
         raise ValueError(
             f"nothing ends a turn of {tokenizer.name_or_path or 'this tokenizer'}: it has no "
             "eos_token, no eos_token_id in its generation config, and no special token after a "
             "reply in its chat template; set tokenizer.eos_token to one of its tokens"
         )
-    return tuple(sorted(found))
+    return tuple(sorted(ids))
 
 
 def turn_end(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -163,9 +163,9 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> int:
         ValueError: if there is no end at all.
     """
     ends = end_ids(tokenizer)
-    written = _after_a_reply(tokenizer)
-    if written is not None:
-        return written
+    template_end = _after_a_reply(tokenizer)
+    if template_end is not None:
+        return template_end
     return ends[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id
 
 
@@ -183,8 +183,8 @@ def _largest_id(tokenizer: PreTrainedTokenizerBase, size: int) -> int:
 def _declared(tokenizer: PreTrainedTokenizerBase, policy: PreTrainedModel | None) -> set[int]:
     """Ids by the tokenizer, by the generation config, and by what was noted on loading."""
     settings = getattr(policy, "generation_config", None)
-    given = getattr(settings, "eos_token_id", None)
-    ids = given if isinstance(given, (list, tuple)) else [given]
+    declared = getattr(settings, "eos_token_id", None)
+    ids = declared if isinstance(declared, (list, tuple)) else [declared]
     ids = [*ids, tokenizer.eos_token_id, *getattr(tokenizer, "turn_ends", ())]
     return {i for i in ids if i is not None and 0 <= i < ids_of(tokenizer)}
 
@@ -205,19 +205,19 @@ def _in_template(
     """
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": REPLY}]
     try:
-        written = tokenizer.apply_chat_template(turns, tokenize=False)
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
     except (ValueError, TypeError, TemplateError):  # no template, or one that wants other turns
         return None
-    _, mark, tail = written.rpartition(REPLY)
+    _, mark, tail = text.rpartition(REPLY)
     if not mark:  # a template that writes no reply ends none
         return None
     tail = tail.lstrip()
-    start = written.removeprefix(tokenizer.bos_token or "").lstrip()
+    start = text.removeprefix(tokenizer.bos_token or "").lstrip()
     added = {  # what begins a turn ends none
         i
         for i, token in tokenizer.added_tokens_decoder.items()
         if token.special or not start.startswith(token.content)
     }
     ends = {tokenizer.convert_ids_to_tokens(i): i for i in added | declared}
-    found = [text for text in ends if text and tail.startswith(text)]
-    return ends[max(found, key=len)] if found else None
+    matches = [text for text in ends if text and tail.startswith(text)]
+    return ends[max(matches, key=len)] if matches else None

@@ -80,13 +80,13 @@ def mean(values: Sequence[float]) -> Estimate:
     >>> str(mean([1.0, 2.0, 3.0])), str(mean([5.0]))
     ('2.000 [-0.484, 4.484] (n = 3)', '5.000 [not known] (n = 1)')
     """
-    found = np.asarray(values, dtype=float)
-    if found.size == 0:
+    array = np.asarray(values, dtype=float)
+    if array.size == 0:
         raise ValueError("values is empty, so there is no mean; give at least one value")
-    middle = float(found.mean())
-    error = float(found.std(ddof=1) / math.sqrt(found.size)) if found.size > 1 else math.nan
-    half = half_width(error, found.size)
-    return Estimate(middle, error, found.size, (middle - half, middle + half))
+    middle = float(array.mean())
+    error = float(array.std(ddof=1) / math.sqrt(array.size)) if array.size > 1 else math.nan
+    half = half_width(error, array.size)
+    return Estimate(middle, error, array.size, (middle - half, middle + half))
 
 
 def share(successes: Sequence[bool]) -> Estimate:

@@ -105,7 +105,7 @@ def as_float32(value: Any, name: str, place: str) -> float:
     return float32
 
 
-def refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any]) -> None:
+def refuse_unknown_arguments(reward: Reward, name: str, arguments: Mapping[str, Any]) -> None:
     if not callable(reward):
         raise TypeError(
             f"the reward is {short(reward)}, but must be a function; several are one by "
@@ -116,11 +116,11 @@ def refuse_unknown_arguments(reward: Reward, name: str, given: Mapping[str, Any]
     except (TypeError, ValueError):  # some built-in callables have none
         return
     try:
-        signature.bind(**given)
+        signature.bind(**arguments)
     except TypeError as error:
         raise TypeError(
-            f"reward {name}{signature} cannot be called with {', '.join(given)} ({error}); name "
-            "what it reads, end its parameters with **columns, and give the rows those columns"
+            f"reward {name}{signature} cannot be called with {', '.join(arguments)} ({error}); "
+            "name what it reads, end its parameters with **columns, and give the rows those columns"
         ) from None
 
 
@@ -173,18 +173,18 @@ def call_reward(
         ValueError: if it returns another count of numbers, or one that is not finite in float32.
         The message names the reward, the completion and its prompt, and the repair.
     """
-    given = {"prompts": prompts, "completions": completions, **columns}
-    given = {key: copied(values) for key, values in given.items()}
+    arguments = {"prompts": prompts, "completions": completions, **columns}
+    arguments = {key: copied(values) for key, values in arguments.items()}
     name = reward_name(reward)
-    refuse_unknown_arguments(reward, name, given)
-    found = reward(**given)
-    single = not hasattr(found, "__iter__") or getattr(found, "ndim", 1) == 0
-    if single or isinstance(found, str | bytes | Mapping):
+    refuse_unknown_arguments(reward, name, arguments)
+    returned = reward(**arguments)
+    single = not hasattr(returned, "__iter__") or getattr(returned, "ndim", 1) == 0
+    if single or isinstance(returned, str | bytes | Mapping):
         raise TypeError(
-            f"reward {name} returned {short(found)}, but must return a list, one number per "
+            f"reward {name} returned {short(returned)}, but must return a list, one number per "
             "completion, and not be async"
         )
-    values = list(found)
+    values = list(returned)
     if len(values) != len(prompts):
         raise ValueError(
             f"reward {name} returned {len(values)} numbers for {len(prompts)} completions; return "

@@ -59,23 +59,23 @@ def rewards_of(
         ValueError: as `call_reward`, and if no reward applies to a completion.
     """
     each = None if numbers is None else [n for n in numbers for _ in range(rollout.group_size)]
-    found = _of_rollout(reward, rollout, rows, each)
-    if (missing := found.isnan()).any():
+    rewards = _of_rollout(reward, rollout, rows, each)
+    if (missing := rewards.isnan()).any():
         i = int(missing.nonzero()[0, 0])
         raise ValueError(
             f"reward {reward_name(reward)} returned None for {place_of(i, rollout.prompts, each)}, "
-            f"{int(missing.sum())} of {len(found)} in all, and there is no other reward; return a "
-            "number, or add a reward that applies with `weighted`"
+            f"{int(missing.sum())} of {len(rewards)} in all, and there is no other reward; "
+            "return a number, or add a reward that applies with `weighted`"
         )
-    return found.to(rollout.logprobs.device)
+    return rewards.to(rollout.logprobs.device)
 
 
 def watched(
     watch: Mapping[str, Reward] | None, rollout: Rollout, rows: Sequence[Data] | None = None
 ) -> dict[str, float]:
     """The mean of each watched reward where it applies; nan where it does so nowhere."""
-    found = {name: _of_rollout(one, rollout, rows) for name, one in (watch or {}).items()}
-    return {name: rewards[~rewards.isnan()].mean().item() for name, rewards in found.items()}
+    each = {name: _of_rollout(one, rollout, rows) for name, one in (watch or {}).items()}
+    return {name: rewards[~rewards.isnan()].mean().item() for name, rewards in each.items()}
 
 
 def _of_rollout(

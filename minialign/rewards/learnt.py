@@ -23,13 +23,13 @@ def score_rows(
 ) -> torch.Tensor:
     """(N,) scores of encoded texts, on the CPU; texts of like length share a batch."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    found = torch.zeros(len(rows))
+    scores = torch.zeros(len(rows))
     with evaluating(model):
         for start in range(0, len(order), size):
             part = order[start : start + size]
             batch = collate([rows[i] for i in part], tokenizer.pad_token_id).to(model.device)
-            found[part] = model(batch.input_ids, batch.attention_mask).cpu()
-    return found
+            scores[part] = model(batch.input_ids, batch.attention_mask).cpu()
+    return scores
 
 
 def reward_model_score(model: RewardModel, tokenizer: PreTrainedTokenizerBase) -> Reward:

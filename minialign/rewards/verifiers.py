@@ -174,12 +174,12 @@ def step_rewards(
 
     For `process_zscore`. `numbers` are those given in each completion's prompt.
     """
-    found = torch.full_like(rollout.logprobs, float("nan"))
+    rewards = torch.full_like(rollout.logprobs, float("nan"))
     for row, given in enumerate(numbers):
         columns = rollout.completion_mask[row].nonzero()[:, 0].tolist()
         said = pieces(tokenizer, rollout.input_ids[row, columns].tolist())
         text, ends = "".join(said), list(accumulate(map(len, said)))
         for sound, end in zip(verify_steps(given, text), equation_ends(text), strict=True):
             token = next(t for t, stop in enumerate(ends) if stop >= end)
-            found[row, columns[token]] = float(sound)
-    return found
+            rewards[row, columns[token]] = float(sound)
+    return rewards

@@ -146,13 +146,13 @@ def process_zscore(step_rewards: Tensor, group_size: int) -> Tensor:
             [ 0.9998,  0.4999,  0.4999]])
     """
     grouped = step_rewards.view(-1, group_size * step_rewards.shape[1])
-    known = ~grouped.isnan()
-    count = known.sum(1, keepdim=True)
-    filled = torch.where(known, grouped, 0.0)
+    present = ~grouped.isnan()
+    count = present.sum(1, keepdim=True)
+    filled = torch.where(present, grouped, 0.0)
     mean = filled.sum(1, keepdim=True) / count.clamp(min=1)
-    squares = torch.where(known, (grouped - mean).square(), 0.0).sum(1, keepdim=True)
+    squares = torch.where(present, (grouped - mean).square(), 0.0).sum(1, keepdim=True)
     deviation = (squares / (count - 1).clamp(min=1)).sqrt()
-    scaled = torch.where(known, (grouped - mean) / (deviation + STD_EPS), 0.0)
+    scaled = torch.where(present, (grouped - mean) / (deviation + STD_EPS), 0.0)
     return scaled.view_as(step_rewards).flip(1).cumsum(1).flip(1)
 
 

@@ -73,8 +73,9 @@ def plackett_luce(scores: Tensor, ranked: Tensor | None = None) -> Tensor:
     tensor([1.7918])
     """
     present = torch.ones_like(scores) if ranked is None else ranked.to(scores.dtype)
-    kept = scores.masked_fill(present == 0, -torch.inf)
-    rest = kept.flip(-1).logcumsumexp(-1).flip(-1)  # (B, K) log of the sum over this rank and below
+    inside = scores.masked_fill(present == 0, -torch.inf)
+    # (B, K): log of the sum over this rank and those below
+    rest = inside.flip(-1).logcumsumexp(-1).flip(-1)
     return torch.where(present > 0, rest - scores, 0.0).sum(-1)
 
 
@@ -105,8 +106,8 @@ def correctness(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     >>> correctness(torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([[0, 1]]))
     tensor([0.6931])
     """
-    found = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
-    return masked_mean(found, mask, dim=-1)
+    per_token = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+    return masked_mean(per_token, mask, dim=-1)
 
 
 def ensemble(scores: Tensor, how: str = "mean", *, penalty: float = 1.0) -> Tensor:

@@ -15,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import minialign
 from minialign.course import pipeline, session
 from minialign.course.profiles import get, override
+from minialign.course.stages import stage_cache
 from minialign.system import colab, folders
 from tools.notebooks import address as addresses
 
@@ -67,7 +68,7 @@ def test_after_a_disconnect_a_training_goes_on_from_drive(drive, monkeypatch, ca
     first = pipeline.stage("sft", profile=sizes)
     monkeypatch.setenv("MINIALIGN_RUNS", "lost")  # a new runtime
     session.start(0, "smoke", quiet=True)
-    monkeypatch.setattr(pipeline, "_make", lambda *given: pytest.fail("trained again"))
+    monkeypatch.setattr(stage_cache, "_make", lambda *given: pytest.fail("trained again"))
     assert pipeline.stage("sft", profile=sizes) == first
 
 

@@ -12,9 +12,9 @@ from same_weights import same, weights
 from tiny_models import tiny_llama
 
 from minialign.algorithms.dpo import DpoConfig, train_dpo
-from minialign.core import logprobs
 from minialign.core.batching import Row, collate
 from minialign.core.logprobs import masked_sum, token_logprobs
+from minialign.core.models import references
 from minialign.core.models.references import completion_logprobs
 from minialign.variants.loops import preference_loop
 from minialign.variants.loops.preference_loop import PreferenceConfig, tail_sum, train_preference
@@ -33,7 +33,7 @@ DPO = pytest.mark.parametrize(
 @pytest.fixture
 def float32(monkeypatch):
     """No bfloat16, so that sums can be compared digit by digit."""
-    for module in (train_dpo.__module__, logprobs.__name__, preference_loop.__name__):
+    for module in (train_dpo.__module__, references.__name__, preference_loop.__name__):
         monkeypatch.setattr(f"{module}.fast_matmul", lambda device: contextlib.nullcontext())
 
 
@@ -58,8 +58,8 @@ def test_at_the_start_policy_and_reference_agree(float32, train, config):
 
 
 def test_reference_logprobs_are_computed_once_and_right(monkeypatch, float32):
-    calls, real = {"reference": [], "policy": []}, logprobs.token_logprobs
-    for module, name in ((logprobs, "reference"), (preference_loop, "policy")):
+    calls, real = {"reference": [], "policy": []}, references.token_logprobs
+    for module, name in ((references, "reference"), (preference_loop, "policy")):
         monkeypatch.setattr(
             module, "token_logprobs", lambda m, *a, n=name: calls[n].append(m) or real(m, *a)
         )
@@ -79,8 +79,8 @@ def test_reference_logprobs_are_computed_once_and_right(monkeypatch, float32):
 
 
 def test_the_essay_reads_its_reference_once_before_the_first_update(monkeypatch, float32):
-    calls, real = [], logprobs.token_logprobs
-    monkeypatch.setattr(logprobs, "token_logprobs", lambda m, *a: calls.append(m) or real(m, *a))
+    calls, real = [], references.token_logprobs
+    monkeypatch.setattr(references, "token_logprobs", lambda m, *a: calls.append(m) or real(m, *a))
     policy = tiny_llama()
     before = completion_logprobs(policy, PAIRS, PAD)
     calls.clear()
@@ -142,7 +142,7 @@ def test_a_pair_counts_as_much_as_the_policy_would_write_it(monkeypatch, float32
 def test_fast_sums_are_near_the_exact_ones(monkeypatch):
     policy = tiny_llama()
     fast = completion_logprobs(policy, PAIRS, PAD)
-    monkeypatch.setattr(logprobs, "fast_matmul", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(references, "fast_matmul", lambda device: contextlib.nullcontext())
     assert (fast - completion_logprobs(policy, PAIRS, PAD)).abs().max() < 0.1
 
 

@@ -41,14 +41,14 @@ def text_config(model: torch.nn.Module) -> PreTrainedConfig | None:
 
 def once_per_model(check: Callable[..., bool]) -> Callable[..., bool]:
     """A check that tries a model out, whose verdict is kept for each model and dtype."""
-    kept: WeakKeyDictionary[torch.nn.Module, dict[torch.dtype, bool]] = WeakKeyDictionary()
+    verdicts: WeakKeyDictionary[torch.nn.Module, dict[torch.dtype, bool]] = WeakKeyDictionary()
 
     @functools.wraps(check)
     def verdict(model: PreTrainedModel, *args: Any) -> bool:
-        found = kept.setdefault(model, {})
-        if model.dtype not in found:
-            found[model.dtype] = check(model, *args)
-        return found[model.dtype]
+        by_dtype = verdicts.setdefault(model, {})
+        if model.dtype not in by_dtype:
+            by_dtype[model.dtype] = check(model, *args)
+        return by_dtype[model.dtype]
 
     return verdict
 
@@ -225,9 +225,9 @@ def position_ids(attention_mask: Tensor) -> Tensor:
 def _block_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
     """(B, 1, T, T) to be added to scores: a token sees its own document, up to itself."""
     same = attention_mask[:, :, None] == attention_mask[:, None, :]
-    seen = same & torch.ones_like(same[0]).tril()
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(
-        ~seen, torch.finfo(dtype).min
+    visible = same & torch.ones_like(same[0]).tril()
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(
+        ~visible, torch.finfo(dtype).min
     )[:, None]
 
 
@@ -249,16 +249,16 @@ def inputs_for(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor
     if (attention_mask > 1).any():
         require_separable(model, attention_mask)
         attention_mask = _block_mask(attention_mask, model.dtype)
-    given = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
-    return given | ({"position_ids": positions} if takes(model, "position_ids") else {})
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    return inputs | ({"position_ids": positions} if takes(model, "position_ids") else {})
 
 
 def dropouts(model: torch.nn.Module) -> list[tuple[object, str]]:
     """Where the rates of dropout stand that are not 0: (owner, name of its attribute)."""
     marks = ("dropout", "pdrop", "layerdrop")
-    found = [(m, "p") for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.p]
+    places = [(m, "p") for m in model.modules() if isinstance(m, torch.nn.Dropout) and m.p]
     owners = [*model.modules(), *filter(None, [getattr(model, "config", None)])]
-    return found + [
+    return places + [
         (owner, name)
         for owner in owners
         for name, value in vars(owner).items()

@@ -210,10 +210,10 @@ def require_causal_config(config: PreTrainedConfig) -> None:
 def require_causal(policy: PreTrainedModel) -> None:
     """Raise ValueError if what is said of a token depends on the tokens after it, as in BERT."""
     ids = torch.arange(1, 5, device=policy.device)[None]
-    given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+    inputs = {"attention_mask": torch.ones_like(ids), "use_cache": False}
     policy.eval()
     first, second = (
-        policy(input_ids=i, **given).logits[0, :3].float() for i in (ids, ids.clamp(max=3))
+        policy(input_ids=i, **inputs).logits[0, :3].float() for i in (ids, ids.clamp(max=3))
     )
     if (first - second).abs().mean() > rounding(policy.dtype) * first.std():
         raise ValueError(_not_causal(base_of(policy).config))

@@ -166,26 +166,26 @@ def prefill(
     every = torch.arange(len(ids) * group, device=ids.device).view(-1, group)
     for part in _of_like_length(mask.sum(1)):
         width = int(mask[part].sum(1).max())
-        found = DynamicCache(config=policy.config)
-        logits = read(policy, ids[part, -width:], mask[part, -width:], found)
+        part_cache = DynamicCache(config=policy.config)
+        logits = read(policy, ids[part, -width:], mask[part, -width:], part_cache)
         if not isinstance(cache.layers[0], _RoomyLayer):
             after = logits.new_empty(every.numel(), logits.shape[1])
             cache.layers = [
-                _RoomyLayer(layer, every.numel(), ids.shape[1], room) for layer in found.layers
+                _RoomyLayer(layer, every.numel(), ids.shape[1], room) for layer in part_cache.layers
             ]
         after[every[part]] = logits[:, None]
-        for whole, layer in zip(cache.layers, found.layers, strict=True):
+        for whole, layer in zip(cache.layers, part_cache.layers, strict=True):
             whole.put(every[part], layer)
     return after, cache
 
 
 def read(policy: PreTrainedModel, ids: Tensor, mask: Tensor, cache: DynamicCache | None) -> Tensor:
     """(n, V) logits after n texts, whose keys and values go into an empty cache, if any."""
-    given = {"attention_mask": mask, "use_cache": cache is not None}
-    given |= {} if cache is None else {"past_key_values": cache}
+    inputs = {"attention_mask": mask, "use_cache": cache is not None}
+    inputs |= {} if cache is None else {"past_key_values": cache}
     extra = {"position_ids": position_ids(mask), "logits_to_keep": 1}
-    given |= {name: value for name, value in extra.items() if takes(policy, name)}
-    return policy(input_ids=ids, **given).logits[:, -1]
+    inputs |= {name: value for name, value in extra.items() if takes(policy, name)}
+    return policy(input_ids=ids, **inputs).logits[:, -1]
 
 
 def read_on(policy: PreTrainedModel, token: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
@@ -225,18 +225,18 @@ def can_cache(policy: PreTrainedModel) -> bool:
 def _holds(policy: PreTrainedModel, cache: DynamicCache) -> bool:
     """Whether a short text has the logits with this cache that it has without one."""
     text = torch.arange(8, device=policy.device)[None] % text_config(policy).vocab_size
-    seen = torch.ones_like(text)
+    attention_mask = torch.ones_like(text)
     with torch.autocast(policy.device.type, enabled=False):
-        whole = [read(policy, text[:, :n], seen[:, :n], None) for n in range(3, 9)]
+        whole = [read(policy, text[:, :n], attention_mask[:, :n], None) for n in range(3, 9)]
         try:
-            found = [read(policy, text[:, :3], seen[:, :3], cache)]
+            stepwise = [read(policy, text[:, :3], attention_mask[:, :3], cache)]
             for n, rows in zip(range(4, 9), (2, 2, 3, 3, 1), strict=True):
                 one = torch.zeros(rows, dtype=torch.long, device=text.device)
                 select_rows(cache, one)
-                found.append(read_on(policy, text[one, n - 1], seen[one, :n], cache))
+                stepwise.append(read_on(policy, text[one, n - 1], attention_mask[one, :n], cache))
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             return False  # a cache of another kind
-    off = [(a - b).abs().mean() / b.std() for a, b in zip(found, whole, strict=True)]
+    off = [(a - b).abs().mean() / b.std() for a, b in zip(stepwise, whole, strict=True)]
     return bool(torch.stack(off).max() < rounding(policy.dtype))
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from minialign.algorithms import dpo
-from minialign.core import logprobs
 from minialign.core.batching import Row, RowRanking
 from minialign.core.logprobs import masked_mean
+from minialign.core.models import references
 from minialign.core.models.references import completion_logprobs
 from minialign.course.pipeline import policy_and_scorer
 from minialign.course.profiles import Profile
@@ -186,7 +186,7 @@ def cut_apart(pair: RowRanking, longest: int = 40) -> RowRanking:
 
 def _noisy_reference(policy: PreTrainedModel, *args: Any, **named: Any) -> Tensor:
     """`completion_logprobs` with a tenth of the attention dropped at random, not in eval mode."""
-    with mock.patch.object(logprobs, "evaluating", measuring.attention_dropout):
+    with mock.patch.object(references, "evaluating", measuring.attention_dropout):
         return completion_logprobs(policy, *args, **named)
 
 

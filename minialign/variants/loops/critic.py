@@ -83,18 +83,18 @@ class Critic:
             self.old_values = rollout.read(self.model)
         if self.missing_eos is not None:
             scores = torch.where(rollout.finished, scores, self.missing_eos)
-        used = normalised(scores, state.setdefault("scores", [0, 0.0, 0.0]), self.scores)
+        shaped = normalised(scores, state.setdefault("scores", [0, 0.0, 0.0]), self.scores)
         beta = state.setdefault("beta", beta)
-        rewards = token_rewards(used, kl, mask, beta)
+        rewards = token_rewards(shaped, kl, mask, beta)
         if self.whiten_rewards:
             rewards = whiten(rewards, mask, shift_mean=False)
         advantages = gae(rewards, self.old_values, mask, lam=self.lam)
         returns = advantages + self.old_values
         mean_kl = masked_sum(kl, mask).mean().item()
         state["beta"] = adapt_beta(beta, mean_kl, self.target_kl, len(rollout))
-        seen = {"reward": scores.mean(), "beta": beta}
-        seen["explained_variance"] = explained_variance(self.old_values, returns, mask)
-        return whiten(advantages, mask), returns, seen
+        metrics = {"reward": scores.mean(), "beta": beta}
+        metrics["explained_variance"] = explained_variance(self.old_values, returns, mask)
+        return whiten(advantages, mask), returns, metrics
 
     def loss(
         self, input_ids: Tensor, attention_mask: Tensor, part: tuple, returns: Tensor

@@ -125,9 +125,9 @@ def train_policy(
     )  # fmt: skip
     if extra_loss is not None:
         extra_loss = partial(extra_loss, policy, tokenizer)
-    drawn = config.prompts * (OVERSAMPLING if config.dynamic else 1)
+    most = config.prompts * (OVERSAMPLING if config.dynamic else 1)
     with training(policy, *([] if critic is None else [critic.model])):
-        for step, indices in run.batches(prompt_batches(rows, drawn, run.order)):
+        for step, indices in run.batches(prompt_batches(rows, most, run.order)):
             # 1. Roll out a group of completions for each prompt, and reward them: (P, G).
             batch = [rows[i] for i in indices]
             rollout = _sample(policy, tokenizer, batch, config, run.generator)
@@ -146,10 +146,10 @@ def train_policy(
                 metrics["kl"] = masked_sum(kl, rollout.completion_mask).mean()
             # 3. Advantages, (B, T).
             if critic is not None:
-                advantages, returns, seen = critic.advantages(
+                advantages, returns, of_critic = critic.advantages(
                     rollout, rewards.flatten(), kl, config.beta, run.state
                 )
-                metrics |= seen
+                metrics |= of_critic
             elif step_rewards is not None:
                 advantages = process_zscore(step_rewards(rollout, batch), config.group_size)
             else:
@@ -195,7 +195,7 @@ def policy_update(
     for rows, parts in _minibatches(rollout, config, policy, run.shuffler):
         weights = torch.zeros(mask.shape, device=mask.device)
         weights[rows] = average(mask[rows], config.max_new_tokens)
-        seen = torch.zeros(4)  # loss, and sums over tokens: off, clip_fraction, value_loss
+        totals = torch.zeros(4)  # loss, and sums over tokens: off, clip_fraction, value_loss
         for part in parts:
             ids, attention_mask = rollout.input_ids[part], rollout.attention_mask[part]
             old_logprobs, tokens = rollout.logprobs[part], mask[part]
@@ -217,10 +217,10 @@ def policy_update(
                 masked_sum(x.detach(), tokens).sum() for x in (off, (off > clip).float(), error)
             ]
             made_of = {"advantages": advantages[part], "logprobs": logprobs}
-            seen += torch.tensor([run.backward(loss, **made_of), *sums])
+            totals += torch.tensor([run.backward(loss, **made_of), *sums])
         run.update()
-        seen[1:] /= mask[rows].sum().cpu()
-        updates.append(seen)
+        totals[1:] /= mask[rows].sum().cpu()
+        updates.append(totals)
     loss, off = torch.stack(updates[-config.minibatches :]).mean(0)[:2].tolist()
     clip_fraction, value_loss = torch.stack(updates).mean(0)[2:].tolist()
     of_critic = {} if value is None else {"clip_fraction": clip_fraction, "value_loss": value_loss}

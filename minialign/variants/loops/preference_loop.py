@@ -195,8 +195,8 @@ def _check_references(
         )
     few = torch.linspace(0, len(rankings) - 1, min(len(rankings), CHECKED)).long().tolist()
     again = completion_logprobs(reference, [rankings[i] for i in few], pad_id, total=total)
-    given = ref_logprobs[few].to(again)
-    off = (again - given).abs() - 0.01 * again.abs()
+    few_logprobs = ref_logprobs[few].to(again)
+    off = (again - few_logprobs).abs() - 0.01 * again.abs()
     if (off > 0.5).any():  # rounding of another device or number type is far below
         worst = few[int(off.amax(1).argmax())]
         raise ValueError(

@@ -131,7 +131,7 @@ def own_rankings(
     generator = torch.Generator(policy.device).manual_seed(seed)
     order = sorted(range(len(instructions)), key=lambda i: len(instructions[i].prompt))
     step = max(1, batch_size // group_size)
-    found: dict[int, RowRanking] = {}
+    rankings: dict[int, RowRanking] = {}
     for start in tqdm(range(0, len(order), step), "own replies", leave=False):
         part = order[start : start + step]
         rollout = sample(
@@ -145,8 +145,8 @@ def own_rankings(
             ranked = sorted(group, key=lambda j: -worth[j])
             different = len({tuple(rows[j].completion_ids) for j in group}) == group_size
             if different and worth[ranked[0]] - worth[ranked[-1]] >= least:
-                found[i] = tuple(rows[j] for j in ranked)
-    return [found[i] for i in sorted(found)]
+                rankings[i] = tuple(rows[j] for j in ranked)
+    return [rankings[i] for i in sorted(rankings)]
 
 
 def train_on_own_replies(
@@ -203,7 +203,7 @@ def train_on_own_replies(
 
 def _rows(rollout: Rollout) -> list[Row]:
     """The sampled sequences as rows."""
-    said = rollout.completion_mask.bool()
-    asked = rollout.attention_mask.bool() & ~said
-    each = zip(rollout.input_ids, asked, said, strict=True)
+    completion = rollout.completion_mask.bool()
+    prompt = rollout.attention_mask.bool() & ~completion
+    each = zip(rollout.input_ids, prompt, completion, strict=True)
     return [Row(ids[a].tolist(), ids[s].tolist()) for ids, a, s in each]
