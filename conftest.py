@@ -9,6 +9,8 @@ import tempfile
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of two processes: a core each, before torch is loaded
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MINIALIGN_PROFILE", "smoke")  # nbval cannot inject parameters
 if "MINIALIGN_RUNS" not in os.environ:
     os.environ["MINIALIGN_RUNS"] = tempfile.mkdtemp(prefix="minialign-test-")

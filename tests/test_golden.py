@@ -18,8 +18,9 @@ import math
 from typing import Any
 
 import pytest
-from golden_record import FILE, RUNS, RUNS_IN_GENERAL, Run, measure, probe
+from golden_record import FILE, GPT2, RUNS, RUNS_IN_GENERAL, Run, measure, probe
 from golden_runs import CASES
+from slowness import slow_but
 
 # Case -> why its numbers are no longer those of the first time.
 PPO = "grad_norm is logged now; the essay keeps no beta, since it does not adapt it"
@@ -69,7 +70,12 @@ def of_columns(rows: list[dict[str, Any]], then: list[dict[str, Any]]) -> list[d
     return [{k: row[k] for k in row if k in old} for row, old in zip(rows, then, strict=True)]
 
 
-@pytest.mark.parametrize("run", [*RUNS, *RUNS_IN_GENERAL], ids=str)
+EVERY = [*RUNS, *RUNS_IN_GENERAL]
+QUICK = {"sft", "bradley_terry", "dpo", "ipo", "kto", "grpo", "rloo", "ppo", "sample"}
+QUICK_RUNS = [run for run in EVERY if run.case in QUICK and run.policy_name == GPT2]
+
+
+@pytest.mark.parametrize("run", slow_but(EVERY, *QUICK_RUNS), ids=str)
 def test_a_run_is_what_it_was(run: Run, same_machine: bool):
     if run.bfloat16 and not same_machine:
         pytest.skip("another machine rounds bfloat16 otherwise")

@@ -67,19 +67,19 @@ def train_dpo(
     on_step: Callable[[dict[str, float]], None] | None = None,
     checkpoint_dir: Path | None = None,
 ) -> History:
-    """Train the policy in place to prefer what was preferred; it is its own reference at the start.
+    """Train the policy in place to prefer what was preferred; the reference is what it is now.
 
     Args:
         policy: the instruction-tuned model.
         tokenizer: for its pad id.
-        comparisons: encoded (chosen, rejected) completions of one prompt each.
+        comparisons: (chosen, rejected) rows of `tokens.encode`, after one prompt each.
         config: settings; None is the default.
         on_step: called with each step's metrics.
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
     Returns:
         A history of loss (nats), margin (chosen minus rejected logratio, in nats), accuracy (share
-        of pairs with a positive one), chosen and rejected (logratios), grad_norm, learning_rate.
+        of positive ones, 0 counts half), chosen and rejected (logratios), grad_norm, learning_rate.
     """
     config = config or DpoConfig()
     require_rankings(comparisons, 2, one_prompt=True)
@@ -89,7 +89,7 @@ def train_dpo(
     longest = [max(pair, key=len) for pair in comparisons]
     with training(policy):
         for step, indices in run.batches(length_batches(longest, config.batch_size, run.order)):
-            # 1. Collect: chosen and rejected of a few comparisons, one under the other.
+            # 1. Collect: chosen, rejected, chosen, rejected ... of a few comparisons.
             rows = stacked(comparisons, indices)
             batch = collate(rows, tokenizer.pad_token_id).to(policy.device)
             # 2. Logratios: log pi - log ref, summed over each completion, (B,) and (B,).

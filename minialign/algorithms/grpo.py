@@ -71,8 +71,8 @@ def grpo_loss(
 ) -> Tensor:  # fmt: skip
     """-min(ratio A, clipped ratio A) + beta k3: (B, T) each to (B, T), to minimise.
 
-    ratio = exp(logprobs - old_logprobs). Once it has passed the clip the way A pulls it there is no
-    gradient, and the full one the other way. A = 1 at ratio 2 is cut to 1.2; A = -1 is not cut:
+    ratio = exp(logprobs - old_logprobs). Past the clip the way A pulls it the gain has no gradient,
+    and the full one the other way. A = 1 at ratio 2 is clipped to 1.2, A = -1 is not (k3 is 0):
 
     >>> zero, twice = torch.zeros(1, 2), torch.full((1, 2), 0.69315)
     >>> grpo_loss(twice, zero, twice, torch.tensor([[1.0, -1.0]]))
@@ -110,7 +110,7 @@ def train_grpo(
     reference, device = frozen_reference(policy), policy.device
     run = Run(
         "grpo", config, policy, [rows, tokenizer.chat_template], on_step, checkpoint_dir,
-        reference=reference, rewards=paid_by(reward, watch), eps=1e-5,
+        reference=reference, rewards=paid_by(reward, watch), eps=1e-5,  # of Adam, as for PPO
     )  # fmt: skip
     with training(policy):
         for step, indices in run.batches(prompt_batches(rows, config.prompts, run.order)):

@@ -85,7 +85,7 @@ def train_reward(
     longest = [max(pair, key=len) for pair in comparisons]
     with training(model, dropout=True):
         for step, indices in run.batches(length_batches(longest, config.batch_size, run.order)):
-            # 1. Collect: chosen and rejected of a few comparisons, one under the other.
+            # 1. Collect: chosen, rejected, chosen, rejected ... of a few comparisons.
             rows = stacked(comparisons, indices)
             batch = collate(rows, tokenizer.pad_token_id).to(model.device)
             # 2. Score: one number per reply, read at its last token, (2 B,) to (B,) and (B,).

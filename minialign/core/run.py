@@ -132,6 +132,8 @@ class Run:
     def backward(self, loss: Tensor, **values: Tensor | float) -> float:
         """Add the gradient of a scalar loss to that of the next update; returns the loss.
 
+        Of `values` it is only seen that they are finite. An update frees the gradient afterwards.
+
         Raises:
             NonFiniteStep: if the loss is not finite, or one of `values`, which stand in the order
                 in which they were computed: the first is named. No weight has moved.

@@ -203,6 +203,7 @@ def test_an_interrupted_run_ends_bit_equal(tmp_path):
     assert whole[2].to_rows() == resumed[2].to_rows()
 
 
+@pytest.mark.slow
 def test_training_earns_more_reward():
     _, _, history = trained(settings(steps=30, prompts=16, learning_rate=3e-3, beta=0.0))
     early, late = history["reward"][:5].mean(), history["reward"][-5:].mean()
@@ -210,6 +211,7 @@ def test_training_earns_more_reward():
     assert history["explained_variance"][-5:].mean() > history["explained_variance"][:2].mean()
 
 
+@pytest.mark.slow
 def test_the_leash_holds():
     loose, tight = (
         trained(settings(steps=30, prompts=16, learning_rate=1e-3, beta=beta))[2]["kl"][-5:].mean()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from slowness import slow_but
 
 from minialign.core.models.loading import load_policy
 from minialign.course import pipeline, profiles
@@ -60,7 +61,7 @@ def test_a_file_holds_the_first_rows_that_the_world_draws():
         assert problems == problem_rows(len(problems) + BEYOND, split=split)[: len(problems)]
 
 
-@pytest.mark.parametrize("n", [3, 1500, 1765])
+@pytest.mark.parametrize("n", slow_but([3, 1500, 1765], 3))
 def test_the_world_goes_on_beyond_a_file(n: int):
     rows = recipes.demonstration_rows(TOKENIZER, n)
     assert rows == [

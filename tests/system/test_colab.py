@@ -158,6 +158,7 @@ def test_where_minialign_is_installed_nothing_is(tmp_path, monkeypatch):
     assert names["sessions"] is session
 
 
+@pytest.mark.slow
 def test_run_all_stops_at_the_set_up_of_a_lone_notebook(tmp_path):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
