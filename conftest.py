@@ -18,7 +18,7 @@ if "MINIALIGN_RUNS" not in os.environ:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every cell of a notebook is slow: a cell needs all that stand before it."""
+    """Slow are all cells of a notebook, each of which needs those before it, and whole courses."""
     for item in items:
-        if item.path.suffix == ".ipynb":
+        if item.path.suffix == ".ipynb" or "executed" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from loop_inputs import ASK, PROMPTS, TOKENIZER, brevity, critic, small
+from slowness import slow_but
 from tiny_models import tiny_llama
 
 from minialign.algorithms.ppo import PpoConfig, train_ppo
@@ -33,7 +34,9 @@ def rows_of_a_run(**changes) -> list[dict]:
     return history.to_rows()
 
 
-@pytest.mark.parametrize("fault", [name for name in FAULTS if "EOS" not in name])
+@pytest.mark.parametrize(
+    "fault", slow_but([name for name in FAULTS if "EOS" not in name], "healthy", "KL sign")
+)
 def test_a_planted_fault_changes_the_run_and_is_gone_afterwards(fault: str):
     healthy = rows_of_a_run()
     with planted(fault) as changes:

@@ -236,6 +236,7 @@ def test_what_math_verify_fails_on_is_a_verdict(monkeypatch: pytest.MonkeyPatch,
     assert said == [[True, False], [False, True], [True, False]]
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_course():
     code = (
         "from minialign.rewards.answer_process import ANSWERS as a; a.same('1', '1');"

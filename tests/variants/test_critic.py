@@ -72,6 +72,7 @@ def test_clip_fraction_is_of_the_clip_that_the_objective_has():
         assert (history["clip_fraction"].max() > 0.3) == above
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of_critic", "named"),
     [({}, {}), ({"scores": "clipped", "target_kl": 0.5}, {}), ({"whiten_rewards": True}, {}),

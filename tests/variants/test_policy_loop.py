@@ -71,6 +71,7 @@ def test_the_loss_is_near_0_while_its_gradient_is_not():
     assert abs(history["loss"][0]) < 1e-5 and history["grad_norm"][0] > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_it_learns_what_is_rewarded(sign: float):
     def reward(prompts, completions, **columns):

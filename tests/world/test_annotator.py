@@ -157,6 +157,7 @@ def test_gold_gaps_reach_the_ceiling_and_labels_agree_on_average():
     assert abs(drawn - expected) < 4 * 0.5 / len(PAIRS) ** 0.5
 
 
+@pytest.mark.slow
 def test_rankings_follow_plackett_and_luce():
     """The first place goes to each reply with its softmax share of utility over temperature."""
     ranked = rankings(600, 3, "train", seed=4)

@@ -91,6 +91,7 @@ def test_reserved_words_stay_in_the_mouths_of_the_rude() -> None:
     assert 0.01 < rude / len(sample()) < 0.06
 
 
+@pytest.mark.slow
 def test_stories_differ_and_words_are_few() -> None:
     rng = Random(11)
     stories = [story(rng).text for _ in range(20_000)]
