@@ -24,7 +24,7 @@ def gym_tasks() -> list[str]:
 
 
 def gym_rows(task: str, n: int, *, seed: int = 0, **settings: object) -> list[dict[str, str]]:
-    """`n` problems of a task as rows for `train_rl`: prompt and answer.
+    """`n` problems of a task as rows for `train_grpo`: prompt and answer.
 
     Args:
         task: one of `gym_tasks`.
