@@ -1,6 +1,6 @@
 """Every loop on a graphics card, and each run that began there finished on the CPU.
 
-    python benchmarks/gpu_check.py [--device cuda]
+    python -m benchmarks.gpu_check [--device cuda]
 
 Each line is an essay or a general loop on tiny-base: seconds of a step on the card (the first left
 out), and what became of a run that was stopped there in its third step and resumed on the CPU.

@@ -1,6 +1,6 @@
 """What idle threads cost beside other work: a rollout on a quiet machine and on a busy one.
 
-    python benchmarks/bench_busy.py --spin default passive 1000 10000 --repeats 3
+    python -m benchmarks.busy --spin default passive 1000 10000 --repeats 3
 
 Between two parallel regions OpenMP's idle threads spin for a while before they sleep. On a busy
 machine they spin on time that another process needs. Each line is a setting of GOMP_SPINCOUNT (or

@@ -1,6 +1,6 @@
 """Sampling speed: `minialign.core.sampling.sample` against `transformers.generate` on tiny-base.
 
-    python benchmarks/bench_sampling.py --repeats 5
+    python -m benchmarks.sampling --repeats 5
 
 Two workloads: completions of equal length (EOS is never drawn), where only the cost of a step
 counts; and the course's own mix of lengths, held-out instructions with one and with eight
