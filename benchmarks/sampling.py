@@ -1,34 +1,60 @@
-"""Sampling speed: `minialign.core.sampling.sample` against `transformers.generate` on tiny-base.
+"""Sampling speed: `minialign.core.sampling.sample` against `transformers.generate` and its floor.
 
-    python -m benchmarks.sampling --repeats 5
+    python -m benchmarks.sampling
+    python -m benchmarks.sampling --model smollm2-135m-instruct
 
-Two workloads: completions of equal length (EOS is never drawn), where only the cost of a step
-counts; and the course's own mix of lengths, held-out instructions with one and with eight
-completions each, where finished rows leave the batch and a group shares its prompt's prefill. The
-mix is that of tiny-base after a short fine-tuning, since the base model hardly ever stops. Both
-draw at temperature 1 without top-k and top-p, and both are counted in sampled tokens per second, up
-to EOS. `sample` returns logprobs too, `generate` is not asked for any. The two take turns, and each
-ratio is a median over the repeats. On a busy machine take `--threads 1 --cpu-time`: seconds of
-this process in place of seconds on the wall.
+Two workloads: completions of equal length (no end of turn is ever drawn), where only the cost of a
+step counts; and a mix of lengths, held-out instructions with one and with eight completions each,
+where finished rows leave the batch and a group shares its prompt's prefill. The mix is that of
+tiny-base after a short fine-tuning, since the base model hardly ever stops; other models are taken
+as they are.
+
+The floor is one forward pass without gradients over the same tokens: all prompts once, and every
+sampled token. It reads many tokens at a time and each weight seldom; a sampler reads one token of
+each row at a time and each weight at every step. The other completions of a group stand alone in
+it, without the attention to their prompt, which is some 2% of the arithmetic of tiny-base and less
+of a larger model. The head multiplies where a sampled token is predicted and nowhere else.
+
+Both samplers draw at temperature 1 without top-k and top-p. All three are counted in sampled tokens
+per second, ends included. `sample` returns logprobs too, `generate` is not asked for any. They take
+turns, the first turn warms up, and each ratio is taken within a turn. `--fast-matmul` multiplies as
+the training loops do, in bfloat16 where the hardware does. On a busy machine take `--threads 1
+--cpu-time`: seconds of this process in place of seconds on the wall.
+
+A run replaces the rows of its model and precision in data/runs/bench_sampling.csv; table and figure
+show all that is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.records import Places, replace_rows
+from benchmarks.report import machine
+from benchmarks.sampling_report import write
 from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.core.batching import Row, collate
+from minialign.core.models import fast_dtype, fast_matmul
+from minialign.core.models.architecture import body_of, inputs_for
 from minialign.core.models.loading import load_policy
-from minialign.core.sampling import sample
-from minialign.core.tokens import encode, prompt_ids
+from minialign.core.sampling import Rollout, sample
+from minialign.core.tokens import encode, end_ids, prompt_ids
 from minialign.world.replies.demonstrations import demonstrations
 from minialign.world.tasks import instructions
+
+TINY = "tiny-base"
+PART = 32  # rows of a forward pass, as `Rollout.read` takes them
+GROUPS = (1, 8)
 
 
 @dataclass(frozen=True)
@@ -43,9 +69,9 @@ class Workload:
 
 def ours(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, work: Workload, seed: int
-) -> int:
-    """Sample with minialign; returns the tokens sampled."""
-    rollout = sample(
+) -> Rollout:
+    """Sample with minialign."""
+    return sample(
         policy,
         tokenizer,
         work.prompts,
@@ -53,7 +79,6 @@ def ours(
         max_new_tokens=work.max_new_tokens,
         generator=torch.Generator(policy.device).manual_seed(seed),
     )
-    return int(rollout.lengths.sum())
 
 
 def theirs(
@@ -61,41 +86,62 @@ def theirs(
 ) -> int:
     """Sample with transformers, prompts padded on the left; returns the tokens sampled."""
     torch.manual_seed(seed)
-    rows = [prompt_ids(tokenizer, prompt) for prompt in work.prompts]
-    width = max(map(len, rows))
-    pad = tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    ends = list(end_ids(tokenizer, policy))
+    rows = [Row(prompt_ids(tokenizer, prompt), []) for prompt in work.prompts]
+    batch = collate(rows, tokenizer.pad_token_id, side="left").to(policy.device)
     out = policy.generate(
-        input_ids=ids.to(policy.device),
-        attention_mask=mask.to(policy.device),
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
         do_sample=True,
         temperature=1.0,
         top_k=0,
         top_p=1.0,
         num_return_sequences=work.group_size,
         max_new_tokens=work.max_new_tokens,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=pad,
-    )[:, width:]
+        eos_token_id=ends,
+        pad_token_id=tokenizer.pad_token_id,
+    )[:, batch.input_ids.shape[1] :]
     tokenizer.batch_decode(out, skip_special_tokens=True)  # `sample` returns texts too
-    ended = (out == tokenizer.eos_token_id).long().cumsum(1)
-    return int(((ended == 0) | ((ended == 1) & (out == tokenizer.eos_token_id))).sum())
+    is_end = torch.isin(out, torch.tensor(ends, device=out.device))
+    before = is_end.long().cumsum(1) - is_end.long()  # ends before each token
+    return int((before == 0).sum())
 
 
-def tokens_per_second(work: Callable[[], int], clock: Callable[[], float]) -> float:
-    """Tokens sampled per second of a clock."""
-    start = clock()
-    tokens = work()
-    return tokens / (clock() - start)
+def floor_rows(rollout: Rollout) -> list[Row]:
+    """Every token once: the first completion of a group after its prompt, the others alone."""
+    group, rows = rollout.group_size, []
+    for i, sampled in enumerate(rollout.completion_ids):
+        known = rollout.attention_mask[i].sum() - len(sampled)
+        prompt = rollout.input_ids[i, :known].tolist()
+        # Something has to predict the first token: the prompt's last one, read again.
+        rows.append(Row(prompt if i % group == 0 else prompt[-1:], sampled[:-1]))
+    return rows
+
+
+@torch.no_grad()
+def forward(policy: PreTrainedModel, rows: Sequence[Row], pad_id: int) -> int:
+    """One forward pass over rows of `floor_rows`; returns the number of tokens predicted."""
+    body, head, predicted = body_of(policy), policy.get_output_embeddings(), 0
+    order = sorted(rows, key=len)
+    for start in range(0, len(order), PART):
+        part = order[start : start + PART]
+        batch = collate(part, pad_id).to(policy.device)
+        hidden = body(**inputs_for(body, batch.input_ids, batch.attention_mask)).last_hidden_state
+        first = torch.tensor([len(row.prompt_ids) - 1 for row in part], device=policy.device)
+        columns = torch.arange(hidden.shape[1], device=policy.device)
+        predicts = batch.attention_mask.bool() & (columns >= first[:, None])
+        predicted += len(head(hidden[predicts]))
+    return predicted
 
 
 class NeverStop:
-    """While it is open, the model gives EOS the lowest of all logits."""
+    """While it is open, the model gives the ends of a turn the lowest of all logits."""
 
-    def __init__(self, policy: PreTrainedModel, eos: int) -> None:
+    def __init__(self, policy: PreTrainedModel, ends: Sequence[int]) -> None:
+        ends = list(ends)
+
         def lower(module: torch.nn.Module, inputs: tuple, logits: torch.Tensor) -> torch.Tensor:
-            logits[..., eos] = torch.finfo(logits.dtype).min
+            logits[..., ends] = torch.finfo(logits.dtype).min
             return logits
 
         self.handle = policy.get_output_embeddings().register_forward_hook(lower)
@@ -107,26 +153,36 @@ class NeverStop:
         self.handle.remove()
 
 
+def timed(clock: Callable[[], float], run: Callable, *given: object) -> tuple[Any, float]:
+    """What a function returns, and the seconds that it takes."""
+    start = clock()
+    done = run(*given)
+    return done, clock() - start
+
+
 def compare(
     policy: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     work: Workload,
     repeats: int,
     clock: Callable[[], float],
-) -> float:
-    """Print tokens/s of both and return the median ratio of `sample` to `generate`."""
-    rates: list[tuple[float, float]] = []
-    for seed in range(repeats + 1):
-        mine, other = (
-            tokens_per_second(lambda f=f, seed=seed: f(policy, tokenizer, work, seed), clock)
-            for f in (ours, theirs)
-        )
-        rates.append((mine, other))
-    rates = rates[1:]  # the first warms up
-    ratio = statistics.median(mine / other for mine, other in rates)
-    mine, other = (statistics.median(column) for column in zip(*rates, strict=True))
-    print(f"{work.name:<36} {mine:>9.0f} {other:>9.0f} {ratio:>7.2f}", flush=True)
-    return ratio
+) -> pd.DataFrame:
+    """Rows of repeat, tool, tokens and seconds: `sample`, `generate` and forward pass in turn."""
+    records = []
+    for turn in range(repeats + 1):
+        rollout, mine = timed(clock, ours, policy, tokenizer, work, turn)
+        drawn, other = timed(clock, theirs, policy, tokenizer, work, turn)
+        rows = floor_rows(rollout)
+        predicted, least = timed(clock, forward, policy, rows, tokenizer.pad_token_id)
+        if turn == 0:
+            continue  # it warms up
+        tokens = int(rollout.lengths.sum())
+        for tool, count, seconds in (
+            ("sample", tokens, mine), ("generate", drawn, other), ("forward", predicted, least)
+        ):  # fmt: skip
+            records.append({"repeat": turn, "tool": tool, "tokens": count, "seconds": seconds})
+    sizes = {"prompts": len(work.prompts), "completions": len(work.prompts) * work.group_size}
+    return pd.DataFrame(records).assign(workload=work.name, **sizes)
 
 
 def fine_tune(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, steps: int) -> None:
@@ -140,37 +196,66 @@ def fine_tune(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, steps
     policy.eval()
 
 
-def arguments() -> argparse.Namespace:
+def workloads(prompts: int, max_new_tokens: int) -> Iterator[tuple[Workload, bool]]:
+    """What is sampled, and whether turns may end."""
+    asked = [one.prompt for one in instructions(prompts, "test", 0)]
+    for group in GROUPS:
+        part = asked[: max(1, len(asked) // group)]
+        name = f"equal lengths, {len(part)} prompts x {group}"
+        yield Workload(name, part, group, max_new_tokens), False
+    for group in GROUPS:
+        name = f"mixed lengths, {len(asked)} prompts x {group}"
+        yield Workload(name, asked, group, max_new_tokens), True
+
+
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="tiny-base")
-    parser.add_argument("--sft-steps", type=int, default=100, help="of fine-tuning beforehand")
-    parser.add_argument("--prompts", type=int, default=64)
-    parser.add_argument("--max-new-tokens", type=int, default=64)
+    parser.add_argument("--model", default=TINY)
+    parser.add_argument("--sft-steps", type=int, help="beforehand; 100 for tiny-base, else none")
+    parser.add_argument("--prompts", type=int, help="64 for tiny-base, 16 for larger models")
+    parser.add_argument("--max-new-tokens", type=int, help="64 for tiny-base, else 32")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--fast-matmul", action="store_true", help="bfloat16 where it is native")
     parser.add_argument("--cpu-time", action="store_true", help="count seconds of this process")
-    return parser.parse_args()
+    parser.add_argument("--into", type=Path, help="write section, CSV and figure into this folder")
+    options = parser.parse_args(given)
+    tiny = options.model == TINY
+    usual = {"sft_steps": (0, 100), "prompts": (16, 64), "max_new_tokens": (32, 64)}
+    for name, values in usual.items():
+        if getattr(options, name) is None:
+            setattr(options, name, values[tiny])
+    return options
 
 
-def main() -> None:
-    """Run every workload and print one line each."""
-    options = arguments()
+def main(given: Sequence[str] | None = None) -> None:
+    """Run every workload, keep what was measured, and write the section anew."""
+    options = arguments(given)
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.cpu_time else time.perf_counter
     policy, tokenizer = load_policy(options.model)
     fine_tune(policy, tokenizer, options.sft_steps)
-    asked = [one.prompt for one in instructions(options.prompts, "test", 0)]
-    new = options.max_new_tokens
-    print(f"{'tokens per second':<36} {'sample':>9} {'generate':>9} {'ratio':>7}")
-    with NeverStop(policy, tokenizer.eos_token_id):
-        for group in (1, 8):
-            part = asked[: max(1, len(asked) // group)]
-            work = Workload(f"equal lengths, {len(part)} prompts x {group}", part, group, new)
-            compare(policy, tokenizer, work, options.repeats, clock)
-    for group in (1, 8):
-        work = Workload(f"mixed lengths, {len(asked)} prompts x {group}", asked, group, new)
-        compare(policy, tokenizer, work, options.repeats, clock)
+    multiply = fast_matmul if options.fast_matmul else lambda _: contextlib.nullcontext()
+    precision = fast_dtype(policy.device) if options.fast_matmul else torch.float32
+    about = {
+        "model": options.model,
+        "precision": str(precision).removeprefix("torch."),
+        "max_new_tokens": options.max_new_tokens,
+        "sft_steps": options.sft_steps,
+        "clock": "process" if options.cpu_time else "wall",
+        "machine": machine(options.threads),
+    }
+    measured, ends = [], end_ids(tokenizer, policy)
+    for work, may_end in workloads(options.prompts, options.max_new_tokens):
+        stop = contextlib.nullcontext() if may_end else NeverStop(policy, ends)
+        with stop, multiply(policy.device):
+            measured.append(compare(policy, tokenizer, work, options.repeats, clock))
+        print(f"{work.name}: done", flush=True)
+    places = Places.of("sampling", options.into)
+    rows = pd.concat(measured).assign(**about)
+    write(replace_rows(rows, places.records, ["model", "precision"]), places)
+    print(f"written: {places.results}")
 
 
 if __name__ == "__main__":
