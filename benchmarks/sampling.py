@@ -10,10 +10,11 @@ tiny-base after a short fine-tuning, since the base model hardly ever stops; oth
 as they are.
 
 The floor is one forward pass without gradients over the same tokens: all prompts once, and every
-sampled token. It reads many tokens at a time and each weight seldom; a sampler reads one token of
-each row at a time and each weight at every step. The other completions of a group stand alone in
-it, without the attention to their prompt, which is some 2% of the arithmetic of tiny-base and less
-of a larger model. The head multiplies where a sampled token is predicted and nowhere else.
+sampled token, as many rows at a time as the warm-up found fastest. It reads many tokens with each
+reading of a weight; a sampler reads all weights anew for one more token of each row. The other
+completions of a group stand alone in it, without the attention to their prompt, which is some 2% of
+the arithmetic of tiny-base and less of a larger model. The head multiplies where a sampled token is
+predicted and nowhere else.
 
 Both samplers draw at temperature 1 without top-k and top-p. All three are counted in sampled tokens
 per second, ends included. `sample` returns logprobs too, `generate` is not asked for any. They take
@@ -32,6 +33,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ from minialign.world.replies.demonstrations import demonstrations
 from minialign.world.tasks import instructions
 
 TINY = "tiny-base"
-PART = 32  # rows of a forward pass, as `Rollout.read` takes them
+PARTS = (4, 8, 16, 32, 64)  # rows of a forward pass: the fastest is the floor
 GROUPS = (1, 8)
 
 
@@ -119,12 +121,12 @@ def floor_rows(rollout: Rollout) -> list[Row]:
 
 
 @torch.no_grad()
-def forward(policy: PreTrainedModel, rows: Sequence[Row], pad_id: int) -> int:
-    """One forward pass over rows of `floor_rows`; returns the number of tokens predicted."""
+def forward(policy: PreTrainedModel, rows: Sequence[Row], pad_id: int, size: int) -> int:
+    """One forward pass over rows of `floor_rows`, `size` at a time; returns tokens predicted."""
     body, head, predicted = body_of(policy), policy.get_output_embeddings(), 0
     order = sorted(rows, key=len)
-    for start in range(0, len(order), PART):
-        part = order[start : start + PART]
+    for start in range(0, len(order), size):
+        part = order[start : start + size]
         batch = collate(part, pad_id).to(policy.device)
         hidden = body(**inputs_for(body, batch.input_ids, batch.attention_mask)).last_hidden_state
         first = torch.tensor([len(row.prompt_ids) - 1 for row in part], device=policy.device)
@@ -173,9 +175,11 @@ def compare(
         rollout, mine = timed(clock, ours, policy, tokenizer, work, turn)
         drawn, other = timed(clock, theirs, policy, tokenizer, work, turn)
         rows = floor_rows(rollout)
-        predicted, least = timed(clock, forward, policy, rows, tokenizer.pad_token_id)
-        if turn == 0:
-            continue  # it warms up
+        read = partial(forward, policy, rows, tokenizer.pad_token_id)
+        if turn == 0:  # it warms up
+            fastest = min(PARTS, key=lambda size, read=read: timed(clock, read, size)[1])
+            continue
+        predicted, least = timed(clock, read, fastest)
         tokens = int(rollout.lengths.sum())
         for tool, count, seconds in (
             ("sample", tokens, mine), ("generate", drawn, other), ("forward", predicted, least)

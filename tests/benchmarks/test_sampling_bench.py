@@ -32,7 +32,7 @@ def test_the_floor_reads_prompts_once_and_predicts_every_sampled_token():
     hook = policy.get_output_embeddings().register_forward_hook(
         lambda module, inputs, logits: heads.append(logits.shape[:-1].numel())
     )
-    assert sampling.forward(policy, rows, TOKENIZER.pad_token_id) == sampled
+    assert sampling.forward(policy, rows, TOKENIZER.pad_token_id, 4) == sampled
     hook.remove()
     assert sum(heads) == sampled
 
@@ -44,7 +44,7 @@ def test_the_floor_of_a_first_completion_has_the_logprobs_of_the_rollout():
     hook = policy.get_output_embeddings().register_forward_hook(
         lambda module, inputs, output: logits.append(output)
     )
-    sampling.forward(policy, sampling.floor_rows(rollout)[:1], TOKENIZER.pad_token_id)
+    sampling.forward(policy, sampling.floor_rows(rollout)[:1], TOKENIZER.pad_token_id, 4)
     hook.remove()
     ids = torch.tensor(rollout.completion_ids[0])
     logprobs = logits[0].log_softmax(-1).gather(1, ids[:, None])[:, 0]
