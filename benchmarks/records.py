@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
 
 from benchmarks.report import FIGURES, RESULTS, ROOT
 
@@ -28,6 +32,14 @@ class Places:
             return cls(RESULTS, records, FIGURES / f"bench_{name}.png")
         names = "RESULTS.md", f"bench_{name}.csv", f"bench_{name}.png"
         return cls(*(folder / each for each in names))
+
+    def draw(self, figure: Figure) -> None:
+        """Save the figure as a small PNG of 64 colours, and close it."""
+        self.figure.parent.mkdir(parents=True, exist_ok=True)
+        drawn = BytesIO()
+        figure.savefig(drawn, format="png")
+        plt.close(figure)
+        Image.open(drawn).convert("RGB").quantize(64).save(self.figure, optimize=True)
 
     def image(self, alt: str) -> str:
         """The figure in the section's Markdown."""

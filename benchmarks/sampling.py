@@ -217,7 +217,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=TINY)
     parser.add_argument("--sft-steps", type=int, help="beforehand; 100 for tiny-base, else none")
-    parser.add_argument("--prompts", type=int, help="64 for tiny-base, 16 for larger models")
+    parser.add_argument("--prompts", type=int, help="64 for tiny-base, else 8")
     parser.add_argument("--max-new-tokens", type=int, help="64 for tiny-base, else 32")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -226,7 +226,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--into", type=Path, help="write section, CSV and figure into this folder")
     options = parser.parse_args(given)
     tiny = options.model == TINY
-    usual = {"sft_steps": (0, 100), "prompts": (16, 64), "max_new_tokens": (32, 64)}
+    usual = {"sft_steps": (0, 100), "prompts": (8, 64), "max_new_tokens": (32, 64)}
     for name, values in usual.items():
         if getattr(options, name) is None:
             setattr(options, name, values[tiny])

@@ -97,6 +97,4 @@ def draw(measured: pd.DataFrame, places: Places) -> None:
             axes.set_title(ax, f"{model}, {precision}")
         panels[0].legend(loc="upper right", fontsize=9)
         axes.frame(figure, "What sampling costs, in forward passes", "dot: median; bar: range")
-        places.figure.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(places.figure)
-        plt.close(figure)
+        places.draw(figure)

@@ -85,10 +85,10 @@ AXES = {
     "group_size": [2, 4, 8, 16],
     "size": [Size(128, 3), Size(192, 5), Size(320, 7), Size(512, 9)],
 }
-QUICK_BASE = Point(8, 32, 2, Size(64, 1))
+QUICK_BASE = Point(8, 16, 2, Size(64, 1))
 QUICK = {
     "sequences": [8, 16],
-    "length": [32, 64],
+    "length": [16, 32],
     "group_size": [2, 4],
     "size": [Size(64, 1), Size(64, 2)],
 }

@@ -149,9 +149,7 @@ def draw(rows: pd.DataFrame, slopes: pd.DataFrame, places: Places) -> None:
         panels[0].legend(fontsize=8)
         note = "median of the steps; bars: range; dashed: proportional, from the smallest"
         axes.frame(figure, "What a step costs as one thing grows", note)
-        places.figure.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(places.figure)
-        plt.close(figure)
+        places.draw(figure)
 
 
 def _line(ax: Axes, rows: pd.DataFrame, loop: str) -> None:
