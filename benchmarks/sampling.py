@@ -205,11 +205,15 @@ def workloads(prompts: int, max_new_tokens: int) -> Iterator[tuple[Workload, boo
     asked = [one.prompt for one in instructions(prompts, "test", 0)]
     for group in GROUPS:
         part = asked[: max(1, len(asked) // group)]
-        name = f"equal lengths, {len(part)} prompts x {group}"
+        name = f"equal lengths, {_prompts(len(part))} x {group}"
         yield Workload(name, part, group, max_new_tokens), False
     for group in GROUPS:
-        name = f"mixed lengths, {len(asked)} prompts x {group}"
+        name = f"mixed lengths, {_prompts(len(asked))} x {group}"
         yield Workload(name, asked, group, max_new_tokens), True
+
+
+def _prompts(count: int) -> str:
+    return f"{count} prompt{'s' * (count > 1)}"
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:

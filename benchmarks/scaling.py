@@ -244,8 +244,8 @@ def measure(
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS)
-    parser.add_argument("--repeats", type=int, default=3, help="timed steps of each point")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS, help="these alone")
+    parser.add_argument("--repeats", type=int, default=5, help="timed steps of each point")
     parser.add_argument("--quick", action="store_true", help="small points, to see that it runs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu-time", action="store_true", help="count seconds of this process")

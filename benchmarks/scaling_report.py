@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.records import Places
 from benchmarks.report import middle, table, write_section
@@ -26,6 +27,7 @@ SHOWN = {
     "sft": ("chosen", "o"), "reward model": ("reward", "s"), "dpo": ("rejected", "^"),
     "grpo": ("policy", "D"), "ppo": ("value", "v"),
 }  # fmt: skip
+PROPORTIONAL = {"color": axes.FAINT, "linestyle": "--", "linewidth": 1, "label": "in proportion"}
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -73,7 +75,9 @@ def write(measured: pd.DataFrame, places: Places) -> None:
         "what is needed in a second, over the limit, which is the faster of two large products "
         f"of matrices: {before:.0f} GFLOP/s before and {after:.0f} after, in {one['precision']}. "
         f"The base point: {at['sequences']} sequences of {at['length']} tokens, "
-        f"{at['parameters'] / 1e6:.1f} M parameters.",
+        f"{at['parameters'] / 1e6:.1f} M parameters. A comparison of the reward model "
+        "and of DPO is two sequences; a step of PPO is two passes over a rollout, in four "
+        "minibatches.",
         f"Seconds of the {one['clock']} clock. {one['machine']}",
         places.image("Seconds of a step of each loop, as one thing at a time grows"),
         "At the base point:",
@@ -131,36 +135,35 @@ def _counted(value: float) -> str:
 def draw(rows: pd.DataFrame, slopes: pd.DataFrame, places: Places) -> None:
     """One panel per axis, one line per loop; both axes in logarithms."""
     with plt.style.context(axes.STYLE):
-        figure, panels = axes.new_panels(len(AXES))
-        for ax, axis in zip(panels, AXES, strict=True):
+        shown = list(rows["axis"].unique())
+        figure, panels = axes.new_panels(len(shown))
+        for ax, axis in zip(panels, shown, strict=True):
             part = rows[rows["axis"] == axis]
             for loop in part["loop"].unique():
                 _line(ax, part[part["loop"] == loop], loop)
-            ax.set_xscale("log")
-            ax.set_yscale("log")
-            values = sorted(part["value"].unique())
+            values = np.sort(part["value"].unique())
+            ax.plot(values, 0.8 * part["seconds"].min() * values / values[0], **PROPORTIONAL)
+            ax.set(xscale="log", yscale="log", xlabel=AXES[axis][1], ylabel="s of a step")
             ax.set_xticks(values, [_counted(value) for value in values])
             ax.set_xticks([], minor=True)
-            ax.set_xlabel(AXES[axis][1])
-            ax.set_ylabel("s of a step")
-            found = slopes[axis].dropna()
-            low, high = (f"{x:.2f}" for x in (found.min(), found.max()))
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
+            low, high = (f"{x:.2f}" for x in (slopes[axis].min(), slopes[axis].max()))
             axes.set_title(ax, f"Exponent {low}" + (f" to {high}" if high != low else ""))
-        panels[0].legend(fontsize=8)
-        note = "median of the steps; bars: range; dashed: proportional, from the smallest"
+        roomy = shown.index("group_size") if "group_size" in shown else 0
+        panels[roomy].legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="upper left")
+        note = "median of the steps; bars: range; dashed: in proportion"
         axes.frame(figure, "What a step costs as one thing grows", note)
         places.draw(figure)
 
 
 def _line(ax: Axes, rows: pd.DataFrame, loop: str) -> None:
-    """A loop's medians with their ranges, and what a proportional cost would be."""
+    """A loop's medians with their ranges."""
     steps = rows.groupby("value")["seconds"].agg(["median", "min", "max"])
     colour, marker = SHOWN[loop]
     off = [steps["median"] - steps["min"], steps["max"] - steps["median"]]
-    style = {"color": axes.COLOURS[colour], "linewidth": 1.5}
     ax.errorbar(
         steps.index, steps["median"], yerr=off, label=loop, marker=marker, markersize=5,
-        capsize=2, **style,
+        capsize=2, linewidth=1.5, color=axes.COLOURS[colour],
     )  # fmt: skip
-    proportional = steps["median"].iloc[0] * steps.index / steps.index[0]
-    ax.plot(steps.index, proportional, linestyle="--", **style | {"linewidth": 0.7})

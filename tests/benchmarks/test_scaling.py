@@ -151,6 +151,13 @@ def test_a_share_is_what_is_needed_over_the_faster_limit():
     assert at["rate"].tolist() == [50.0] * 4
 
 
+def test_loops_without_groups_are_shown_too(tmp_path):
+    rows = synthetic()
+    rows = rows[rows["axis"] != "group_size"].assign(loop="sft")
+    scaling_report.write(rows, scaling.Places.of("scaling", tmp_path))
+    assert "| sft | 1.00 | 1.30 |  | 0.90 |" in (tmp_path / "RESULTS.md").read_text()
+
+
 def test_another_section_stays(tmp_path):
     places = scaling.Places.of("scaling", tmp_path)
     places.results.write_text("# Results\n\n## `python -m benchmarks.other`\n\nKept.\n")
