@@ -1,0 +1,156 @@
+"""The same work by TRL's trainers: same models, tokens, batches and precision.
+
+What TRL would do besides is switched off: gradient checkpointing, logging, saving. Rows are given
+as tokens, prompts as messages; GRPO samples with `generate`. PPO has no trainer there.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from importlib.util import find_spec
+from typing import Any
+from unittest import mock
+
+import torch
+from transformers import (
+    LlamaForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    TrainerCallback,
+)
+
+from benchmarks.gpu.measuring import Steps, peak_memory, taken
+from benchmarks.gpu.models import RANK, Rows, Sizes, Spec, build, draw_rows
+from benchmarks.gpu.ours import even_share
+from minialign.core.models import fast_dtype
+
+LOOPS = ("sft", "reward", "dpo", "grpo")
+
+
+def missing() -> str:
+    """Why nothing of TRL can be measured; "" where its trainers can be imported."""
+    if not find_spec("trl"):
+        return "trl is not installed"
+    try:
+        from trl import DPOTrainer, GRPOTrainer, RewardTrainer, SFTTrainer  # noqa: F401
+    except Exception as error:  # as where it and transformers do not fit together
+        return f"trl cannot be imported ({type(error).__name__}: {error})".splitlines()[0]
+    return ""
+
+
+def common(sizes: Sizes, device: str, folder: str) -> dict[str, Any]:
+    """What every trainer is told: as the loops here have it."""
+    return {
+        "output_dir": folder, "max_steps": sizes.warm + sizes.steps, "report_to": "none",
+        "per_device_train_batch_size": sizes.batch_size, "gradient_accumulation_steps": 1,
+        "gradient_checkpointing": False, "use_cpu": device == "cpu", "disable_tqdm": True,
+        "bf16": fast_dtype(torch.device(device)) == torch.bfloat16, "optim": "adamw_torch_fused",
+        "save_strategy": "no", "logging_strategy": "no", "learning_rate": 1e-5,
+    }  # fmt: skip
+
+
+def _callback(steps: Steps) -> Any:
+    """A callback that notes the end of each step and stops when enough are timed."""
+
+    class Noted(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            control.should_training_stop = steps.note()
+
+    return Noted()
+
+
+def _as_it_is(trainer: type) -> type:
+    """A trainer that takes its rows as tokens."""
+    return type(
+        trainer.__name__, (trainer,), {"_prepare_dataset": lambda self, rows, *_, **__: rows}
+    )
+
+
+def _lora(spec: Spec, task: str) -> Any:
+    """The adapters that `add_lora` would make, or None."""
+    from peft import LoraConfig
+
+    settings = {"r": RANK, "lora_alpha": 2 * RANK, "target_modules": "all-linear"}
+    return LoraConfig(**settings, lora_dropout=0.0, task_type=task) if spec.lora else None
+
+
+def scorer(policy: PreTrainedModel, device: str) -> PreTrainedModel:
+    """A classifier with one score, of the policy's shape."""
+    config = copy.deepcopy(policy.config)
+    config.num_labels = 1
+    with torch.device(device):
+        return LlamaForSequenceClassification(config)
+
+
+def prepare(
+    loop: str, spec: Spec, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows,
+    sizes: Sizes, device: str, folder: str,
+) -> Any:  # fmt: skip
+    """The trainer of a loop."""
+    import trl
+    from datasets import Dataset
+
+    same = common(sizes, device, folder)
+    told = {"processing_class": tokenizer, "peft_config": _lora(spec, "CAUSAL_LM")}
+    if loop == "sft":
+        hidden = [-100] * sizes.prompt_tokens
+        data = [
+            {"input_ids": row.ids, "labels": hidden + row.completion_ids}
+            for row in rows.demonstrations
+        ]
+        args = trl.SFTConfig(**same, max_length=None)
+        return _as_it_is(trl.SFTTrainer)(
+            policy, args, train_dataset=Dataset.from_list(data), **told
+        )
+    if loop == "reward":
+        data = [{"chosen_ids": c.ids, "rejected_ids": r.ids} for c, r in rows.pairs]
+        args = trl.RewardConfig(**same, max_length=None)
+        told["peft_config"] = _lora(spec, "SEQ_CLS")
+        return _as_it_is(trl.RewardTrainer)(
+            scorer(policy, device), args, train_dataset=Dataset.from_list(data), **told
+        )
+    if loop == "dpo":
+        data = [
+            {"prompt_ids": c.prompt_ids, "chosen_ids": c.completion_ids,
+             "rejected_ids": r.completion_ids}
+            for c, r in rows.pairs
+        ]  # fmt: skip
+        # The reference is read once, before the first step, as `train_dpo` does.
+        args = trl.DPOConfig(**same, max_length=None, precompute_ref_log_probs=True)
+        return _as_it_is(trl.DPOTrainer)(
+            policy, args=args, train_dataset=Dataset.from_list(data), **told
+        )
+    args = trl.GRPOConfig(
+        **same | {"per_device_train_batch_size": sizes.prompts * sizes.group_size},
+        num_generations=sizes.group_size, max_completion_length=sizes.new_tokens, beta=0.04,
+        loss_type="grpo", temperature=1.0, top_p=1.0, top_k=0,
+    )  # fmt: skip
+    # The reference would be loaded by its name, which a random model does not have.
+    copied = copy.deepcopy(policy) if not spec.lora else None
+    with mock.patch("trl.trainer.grpo_trainer.create_model_from_path", lambda *_, **__: copied):
+        return trl.GRPOTrainer(
+            policy, even_share, args, train_dataset=Dataset.from_list(rows.prompts), **told
+        )
+
+
+def measure(loop: str, spec: Spec, sizes: Sizes, device: str) -> dict[str, Any]:
+    """One trainer with one model: seconds of a step, and memory."""
+    before = taken(device)
+    policy, tokenizer = build(spec, device, adapters=False)
+    rows = draw_rows(tokenizer, policy.config.vocab_size, sizes)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = prepare(loop, spec, policy, tokenizer, rows, sizes, device, folder)
+        del policy
+        steps = Steps(device, sizes.warm, sizes.steps, sizes.seconds)
+        trainer.add_callback(_callback(steps))
+        trainer.remove_callback(PrinterCallback)
+        with peak_memory(device, [trainer.model], before) as peak:
+            trainer.train()
+    sequences = {"sft": 1, "reward": 2, "dpo": 2}.get(loop, 0) * sizes.batch_size
+    return {
+        "batch": sequences or sizes.prompts * sizes.group_size, "length": sizes.length,
+        "dtype": str(fast_dtype(torch.device(device))).removeprefix("torch."),
+        "measured_gib": peak.gib, **steps.row(),
+    }  # fmt: skip
