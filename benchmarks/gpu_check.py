@@ -6,16 +6,17 @@ Three parts share the minutes, and what does not fit is left out, which is said:
 
 - every essay and general loop on tiny-base, stopped on the card in its third step and resumed on
   the CPU, and properties of the loops;
-- memory at the peak of every loop beside its estimate, with tiny-base and random models in the
-  shapes of SmolLM2-135M and, with LoRA, Llama-3.2-1B;
+- memory at the peak of every loop beside its estimate, with random models in the shapes of
+  tiny-base, SmolLM2-135M and, with LoRA, Llama-3.2-1B, and all sequences of one length;
 - seconds of a step with these, here and with TRL's trainers where TRL is installed.
 
 After every piece of it gpu_loops.csv, gpu_memory.csv, gpu_steps.csv, the section of RESULTS.md and,
-if something failed, gpu_failures.txt are written: into FOLDER, else a full run on a card writes data/runs and benchmarks/RESULTS.md, and
-any other a temporary folder. Ends with exit code 1 if something failed.
+if something failed, gpu_failures.txt are written: into FOLDER, else a full run on a card writes
+data/runs and benchmarks/RESULTS.md, and any other a temporary folder. Ends with exit code 1 if
+something failed.
 
 `--device cpu --quick` tries all of it without a card, at small sizes, under a minute; its seconds
-are those of a profile that counts memory, and mean nothing.
+are taken while a profile counts memory, and say nothing of speed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ import torch
 
 from benchmarks.gpu import ours, trl_loops
 from benchmarks.gpu.jobs import Budget, Job, Outcome
-from benchmarks.gpu.models import QUICK, SMOLLM2, SPECS, TINY, Sizes, Spec, reduced
+from benchmarks.gpu.models import QUICK, SHIPPED, SMOLLM2, SPECS, TINY, Sizes, Spec, reduced
 from benchmarks.gpu.properties import properties
 from benchmarks.gpu.resuming import check, loops
 from benchmarks.gpu.writing import where, write
@@ -56,9 +57,8 @@ def checks(device: str, quick: bool) -> list[Job]:
         Job("resuming", name, partial(check, loop, device))
         for name, loop in loops(tokenizer, quick=quick).items()
     ]
-    spec = TINY
     return found + [
-        Job("properties", name, work, 30.0) for name, work in properties(spec, device).items()
+        Job("properties", name, work, 30.0) for name, work in properties(SHIPPED, device).items()
     ]
 
 

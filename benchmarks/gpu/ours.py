@@ -16,11 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.gpu.measuring import Enough, Steps, peak_memory, taken
 from benchmarks.gpu.models import RANK, Rows, Sizes, Spec, build, draw_rows
-from minialign.algorithms.dpo import DpoConfig, train_dpo
-from minialign.algorithms.grpo import PART, GrpoConfig, train_grpo
-from minialign.algorithms.ppo import PpoConfig, train_ppo
-from minialign.algorithms.reward_model import RewardConfig, train_reward
-from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.algorithms.grpo import PART
 from minialign.core.models import fast_dtype
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import add_lora, parameter_counts
@@ -51,52 +47,45 @@ def with_head(kind: type[RewardModel], policy: PreTrainedModel, lora: bool) -> R
     return kind(add_lora(model.body, rank=RANK)) if lora else model
 
 
+def settings_of(loop: str, sizes: Sizes) -> dict[str, Any]:
+    """Fields of a loop's config."""
+    steps = {"steps": sizes.warm + sizes.steps}
+    online = steps | {"max_new_tokens": sizes.new_tokens}
+    if loop in GROUPS:
+        return online | {"prompts": sizes.prompts, "group_size": sizes.group_size}
+    if loop in CRITICS:
+        minibatches = {"minibatches": sizes.minibatches, "epochs": 1}
+        return online | {"prompts": 4 * sizes.prompts} | minibatches
+    return steps | {"batch_size": sizes.batch_size}
+
+
 def prepare(
     loop: str, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows,
     sizes: Sizes, *, lora: bool,
 ) -> tuple[Callable, list[torch.nn.Module]]:  # fmt: skip
     """(the loop as a function of on_step, the models that it begins with, the trained ones first).
 
-    Their number says what else is held: PPO's frozen scorer is the last.
+    PPO's frozen scorer is the last of the models.
     """
-    steps = sizes.warm + sizes.steps
-    offline = {"steps": steps, "batch_size": sizes.batch_size}
-    online = {"steps": steps, "max_new_tokens": sizes.new_tokens}
-    groups = {**online, "prompts": sizes.prompts, "group_size": sizes.group_size}
-    singles = {**online, "prompts": 4 * sizes.prompts, "minibatches": sizes.minibatches}
-    if loop == "reward":
-        model = with_head(RewardModel, policy, lora)
-        data, config = (model, tokenizer, rows.pairs), RewardConfig(**offline)
-        return lambda on_step: train_reward(*data, config, on_step=on_step), [model]
-    models: list[torch.nn.Module] = [policy]
-    needs: dict[str, Any] = {}
-    pay = even_share
+    row = method("bradley_terry" if loop == "reward" else loop)
+    config = row.settings(**settings_of(loop, sizes))
+    models = [with_head(RewardModel, policy, lora) if loop == "reward" else policy]
+    pay, needs = even_share, {}
     if loop in CRITICS:
         scorer = RewardModel.from_policy(policy).requires_grad_(False).eval()
+        pay = reward_model_score(scorer, tokenizer)
         needs = {"value_model": with_head(ValueModel, policy, lora)}
         models += [needs["value_model"], scorer]
-        pay = reward_model_score(scorer, tokenizer)
-    essays = {
-        "sft": (train_sft, (rows.demonstrations,), SftConfig, offline),
-        "dpo": (train_dpo, (rows.pairs,), DpoConfig, offline),
-        "grpo": (train_grpo, (rows.prompts, pay), GrpoConfig, groups),
-        "ppo": (train_ppo, (rows.prompts, pay), PpoConfig, singles | {"epochs": 1}),
-    }
-    general = {
-        "neftune": ((rows.demonstrations,), offline),
-        "ipo": ((rows.pairs,), offline),
-        "kto": ((rows.demonstrations, [i % 2 == 0 for i in range(4 * sizes.batch_size)]), offline),
-        "rloo": ((rows.prompts, pay), groups),
-        "ppo_max": ((rows.prompts, pay), singles | {"epochs": 1}),
-    }
-    if loop in essays:
-        train, data, kind, settings = essays[loop]
-        config = kind(**settings)
+    if loop in GROUPS + CRITICS:
+        data = (rows.prompts, pay)
+    elif loop in PAIRED:
+        data = (rows.pairs,)
     else:
-        data, settings = general[loop]
-        row = method(loop)
-        train, config, needs = row.trainer(**needs), row.settings(**settings), {}
-    return lambda on_step: train(policy, tokenizer, *data, config, on_step=on_step, **needs), models
+        data = (rows.demonstrations,)
+    if loop == "kto":
+        data += ([i % 2 == 0 for i in range(len(rows.demonstrations))],)
+    train, model = row.trainer(**needs), models[0]
+    return lambda on_step: train(model, tokenizer, *data, config, on_step=on_step), models
 
 
 def expected(

@@ -1,8 +1,9 @@
 """Properties of the loops on a card, which the tests hold on the CPU bit by bit.
 
 On a card a sum may be added up in any order, so two runs that are one algorithm end near to each
-other, not equal. How near is measured against how far training went: `APART` of the way is allowed,
-and another loss or another order of the rows would be about all of it.
+other, not equal. How near is measured against how far training went: `APART` of the way is allowed.
+In bfloat16, other kernels (one way to compute attention in place of another) make up to 0.11 of it
+on the CPU; another learning rate, loss or order of the rows makes most of it.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def _rollout(spec: Spec, device: str, fast: bool = True) -> tuple[PreTrainedMode
     """A model and its completions, without autocast of its own."""
     policy, tokenizer = build(spec, device)
     prompts = [row["prompt"] for row in draw_rows(tokenizer, 2000, SIZES).prompts[:4]]
-    return policy, sample(policy, tokenizer, prompts, group_size=4, max_new_tokens=24, fast=fast)
+    return policy, sample(policy, tokenizer, prompts, group_size=4, max_new_tokens=16, fast=fast)
 
 
 def same_samples(spec: Spec, device: str) -> dict[str, Any]:

@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.gpu.jobs import synchronize
-from minialign.algorithms.dpo import DpoConfig, train_dpo
-from minialign.algorithms.grpo import GrpoConfig, train_grpo
-from minialign.algorithms.ppo import PpoConfig, train_ppo
-from minialign.algorithms.reward_model import RewardConfig, train_reward
-from minialign.algorithms.sft import SftConfig, train_sft
+from minialign.core.history import History
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.models.loading import load_policy
 from minialign.core.tokens import encode
@@ -38,48 +34,33 @@ def loops(tokenizer: PreTrainedTokenizerBase, *, quick: bool = False) -> dict[st
         for c in comparisons(8 if quick else 64, "train", 0)
     ]
     rows = [row for pair in pairs for row in pair]
-    problems = problem_rows(64, seed=0)
-
+    asked = (problem_rows(64, seed=0), right_answer)
     labels = [True, False] * len(pairs)
     offline = EVERY | ({"batch_size": 2} if quick else {})
     online = EVERY | ({"max_new_tokens": 4} if quick else {})
     few = online | {"prompts": 4 if quick else 16, "minibatches": 2}
     groups = online | ({"prompts": 2, "group_size": 2} if quick else {})
 
-    def ppo(p, **run):
-        value_model = ValueModel.from_policy(p)
-        config = PpoConfig(**few)
-        return train_ppo(
-            p, tokenizer, problems, right_answer, config, value_model=value_model, **run
-        )
-
-    def reward(p, **run):
-        model, config = RewardModel.from_policy(p), RewardConfig(**offline)
-        return train_reward(model, tokenizer, pairs, config, **run)
-
-    def grpo(p, **run):
-        return train_grpo(p, tokenizer, problems, right_answer, GrpoConfig(**groups), **run)
-
-    def general(name: str, *data, **settings) -> Callable:
-        def loop(p, **run):
+    def loop(name: str, *data: Any, **settings: Any) -> Callable:
+        def run(policy: PreTrainedModel, **given: Any) -> History:
             row = method(name)
-            needs = {"value_model": ValueModel.from_policy(p)} if row.needs else {}
-            config = row.settings(**settings)
-            return row.trainer(**needs)(p, tokenizer, *data, config, **run)
+            needs = {"value_model": ValueModel.from_policy(policy)} if row.needs else {}
+            model = RewardModel.from_policy(policy) if name == "bradley_terry" else policy
+            return row.trainer(**needs)(model, tokenizer, *data, row.settings(**settings), **given)
 
-        return loop
+        return run
 
     return {
-        "sft": lambda p, **run: train_sft(p, tokenizer, rows, SftConfig(**offline), **run),
-        "reward": reward,
-        "dpo": lambda p, **run: train_dpo(p, tokenizer, pairs, DpoConfig(**offline), **run),
-        "grpo": grpo,
-        "ppo": ppo,
-        "neftune": general("neftune", rows, **offline),
-        "ipo": general("ipo", pairs, **offline),
-        "kto": general("kto", rows, labels, **offline),
-        "rloo": general("rloo", problems, right_answer, **groups),
-        "ppo_max": general("ppo_max", problems, right_answer, **few),
+        "sft": loop("sft", rows, **offline),
+        "reward": loop("bradley_terry", pairs, **offline),
+        "dpo": loop("dpo", pairs, **offline),
+        "grpo": loop("grpo", *asked, **groups),
+        "ppo": loop("ppo", *asked, **few),
+        "neftune": loop("neftune", rows, **offline),
+        "ipo": loop("ipo", pairs, **offline),
+        "kto": loop("kto", rows, labels, **offline),
+        "rloo": loop("rloo", *asked, **groups),
+        "ppo_max": loop("ppo_max", *asked, **few),
     }
 
 

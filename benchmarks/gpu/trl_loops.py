@@ -84,6 +84,22 @@ def scorer(policy: PreTrainedModel, device: str) -> PreTrainedModel:
         return LlamaForSequenceClassification(config)
 
 
+def tokens_of(loop: str, rows: Rows) -> list[dict[str, Any]]:
+    """Rows as the trainer of a loop without sampling would have made them."""
+    if loop == "sft":
+        return [
+            {"input_ids": row.ids, "labels": [-100] * len(row.prompt_ids) + row.completion_ids}
+            for row in rows.demonstrations
+        ]
+    if loop == "reward":
+        return [{"chosen_ids": c.ids, "rejected_ids": r.ids} for c, r in rows.pairs]
+    return [
+        {"prompt_ids": c.prompt_ids, "chosen_ids": c.completion_ids,
+         "rejected_ids": r.completion_ids}
+        for c, r in rows.pairs
+    ]  # fmt: skip
+
+
 def prepare(
     loop: str, spec: Spec, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows,
     sizes: Sizes, device: str, folder: str,
@@ -94,45 +110,39 @@ def prepare(
 
     same = common(sizes, device, folder)
     told = {"processing_class": tokenizer, "peft_config": _lora(spec, "CAUSAL_LM")}
+    if loop == "grpo":
+        return _sampling(spec, policy, rows, sizes, same, told)
+    told["train_dataset"] = Dataset.from_list(tokens_of(loop, rows))
+    same["max_length"] = None
     if loop == "sft":
-        hidden = [-100] * sizes.prompt_tokens
-        data = [
-            {"input_ids": row.ids, "labels": hidden + row.completion_ids}
-            for row in rows.demonstrations
-        ]
-        args = trl.SFTConfig(**same, max_length=None)
-        return _as_it_is(trl.SFTTrainer)(
-            policy, args, train_dataset=Dataset.from_list(data), **told
-        )
+        return _as_it_is(trl.SFTTrainer)(policy, trl.SFTConfig(**same), **told)
     if loop == "reward":
-        data = [{"chosen_ids": c.ids, "rejected_ids": r.ids} for c, r in rows.pairs]
-        args = trl.RewardConfig(**same, max_length=None)
         told["peft_config"] = _lora(spec, "SEQ_CLS")
-        return _as_it_is(trl.RewardTrainer)(
-            scorer(policy, device), args, train_dataset=Dataset.from_list(data), **told
-        )
-    if loop == "dpo":
-        data = [
-            {"prompt_ids": c.prompt_ids, "chosen_ids": c.completion_ids,
-             "rejected_ids": r.completion_ids}
-            for c, r in rows.pairs
-        ]  # fmt: skip
-        # The reference is read once, before the first step, as `train_dpo` does.
-        args = trl.DPOConfig(**same, max_length=None, precompute_ref_log_probs=True)
-        return _as_it_is(trl.DPOTrainer)(
-            policy, args=args, train_dataset=Dataset.from_list(data), **told
-        )
+        model = scorer(policy, device)
+        return _as_it_is(trl.RewardTrainer)(model, trl.RewardConfig(**same), **told)
+    # The reference is read once, before the first step, as `train_dpo` does.
+    args = trl.DPOConfig(**same, precompute_ref_log_probs=True)
+    return _as_it_is(trl.DPOTrainer)(policy, args=args, **told)
+
+
+def _sampling(
+    spec: Spec, policy: PreTrainedModel, rows: Rows, sizes: Sizes, same: dict[str, Any],
+    told: dict[str, Any],
+) -> Any:  # fmt: skip
+    """The trainer of GRPO."""
+    import trl
+    from datasets import Dataset
+
     args = trl.GRPOConfig(
         **same | {"per_device_train_batch_size": sizes.prompts * sizes.group_size},
         num_generations=sizes.group_size, max_completion_length=sizes.new_tokens, beta=0.04,
         loss_type="grpo", temperature=1.0, top_p=1.0, top_k=0,
     )  # fmt: skip
     # The reference would be loaded by its name, which a random model does not have.
-    copied = copy.deepcopy(policy) if not spec.lora else None
+    copied = None if spec.lora else copy.deepcopy(policy)
     with mock.patch("trl.trainer.grpo_trainer.create_model_from_path", lambda *_, **__: copied):
-        return trl.GRPOTrainer(
-            policy, even_share, args, train_dataset=Dataset.from_list(rows.prompts), **told
-        )
+        data = Dataset.from_list(rows.prompts)
+        return trl.GRPOTrainer(policy, even_share, args, train_dataset=data, **told)
 
 
 def measure(loop: str, spec: Spec, sizes: Sizes, device: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +15,7 @@ import torch
 import minialign
 from benchmarks.gpu.jobs import Outcome
 from benchmarks.gpu.models import Sizes
-from benchmarks.report import _version, machine, table, write_section
+from benchmarks.report import machine, table, write_section
 
 COMMAND = "python -m benchmarks.gpu_check"
 FAILURES = "gpu_failures.txt"  # with tracebacks
@@ -34,8 +36,8 @@ def versions(device: str) -> dict[str, str]:
     return {
         "minialign": minialign.__version__,
         "torch": torch.__version__,
-        "transformers": _version("transformers"),
-        "trl": _version("trl"),
+        "transformers": version("transformers"),
+        "trl": version("trl") if find_spec("trl") else "",
         "hardware": where(device),
     }
 
@@ -69,19 +71,20 @@ def section(
     kind = "the CPU" if device == "cpu" else f"One {where(device)}"
     passed = checks["result"].eq("ok").sum()
     text = [
-        f"{kind}; {machine()} {passed} of {len(checks)} checks passed. Models: tiny-base, and "
-        "random weights in the shapes of SmolLM2-135M and Llama-3.2-1B. All sequences have "
-        f"{sizes.prompt_tokens} + {sizes.new_tokens} tokens; weights are float32. Rows: "
+        f"{kind}; {machine()} {passed} of {len(checks)} checks passed. Rows: "
         "`data/runs/gpu_loops.csv`, `gpu_memory.csv` and `gpu_steps.csv`.",
         "Runs that were stopped in their third step and resumed on the CPU, and properties of the "
         "loops, all on tiny-base:",
         _markdown(checks[["part", "check", "result", "found"]]),
         "Memory at the peak of a loop that holds only its own models, beside the estimate of "
-        "`tools.memory_needs.update_bytes`; `batch` counts sequences in one backward pass:",
+        "`tools.memory_needs.update_bytes`. Models are random, in the shapes of tiny-base, "
+        "SmolLM2-135M and Llama-3.2-1B, with weights in float32; all sequences have "
+        f"{sizes.prompt_tokens} + {sizes.new_tokens} tokens. `batch` counts sequences in one "
+        "backward pass:",
         _markdown(memory[MEMORY]),
-        "Seconds of a step, the first left out: median (least to most). `batch` counts sequences "
-        "in a step; of GRPO and PPO a step samples, reads the reference and updates. PPO is paid "
-        "by a reward model. TRL is set to the same batches and precision, without gradient "
+        "Seconds of a step of the same, the first left out: median (least to most). `batch` counts "
+        "sequences in a step; one of GRPO and PPO samples, reads the reference and updates. "
+        "PPO is paid by a reward model. TRL has the same batches and precision, without gradient "
         "checkpointing; its memory is given for comparison.",
         _markdown(_side_by_side(steps)),
     ]
