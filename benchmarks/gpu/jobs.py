@@ -105,8 +105,7 @@ class Budget:
     def run(self, job: Job, device: str = "cpu") -> Outcome:
         """Do a job, whatever it raises; skip it where too little time is left."""
         if self.left < LEAST:
-            why = f"{max(0.0, self.left):.0f} s of the budget were left"
-            return Outcome(job, "skipped", 0.0, why=why)
+            return Outcome(job, "skipped", 0.0, why="no time was left")
         start, limit = time.monotonic(), min(job.limit, self.left)
         row, result, why, trace = {}, "ok", "", ""
         try:

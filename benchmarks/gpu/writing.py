@@ -88,9 +88,13 @@ def section(
         "checkpointing; its memory is given for comparison.",
         _markdown(_side_by_side(steps)),
     ]
-    rest = [o for o in outcomes if o.result != "ok" and o.job.part not in CHECKS]
-    if rest:
-        text += ["Not measured:", "\n".join(f"- {o.job.name}: {o.result}, {o.why}" for o in rest)]
+    reasons: dict[str, list[str]] = {}
+    for one in outcomes:
+        if one.result != "ok" and one.job.part not in CHECKS:
+            reasons.setdefault(f"{one.result}, {one.why}", []).append(one.job.name)
+    if reasons:
+        lines = [f"- {reason}: {'; '.join(names)}" for reason, names in reasons.items()]
+        text += ["Not measured:", "\n".join(lines)]
     return "\n\n".join(text)
 
 
