@@ -60,14 +60,15 @@ class Steps:
 
 @dataclass
 class Peak:
-    """The most bytes that were held at once."""
+    """The most bytes that were held at once, and what the allocator took of the card for them."""
 
     held: int = 0
+    reserved: int | None = None  # on a card
 
-    @property
-    def gib(self) -> float:
+    def row(self) -> dict[str, float | None]:
         """In GiB."""
-        return round(self.held / GIB, 4)
+        reserved = None if self.reserved is None else round(self.reserved / GIB, 4)
+        return {"measured_gib": round(self.held / GIB, 4), "reserved_gib": reserved}
 
 
 @contextlib.contextmanager
@@ -96,6 +97,7 @@ def peak_memory(device: str, models: Iterable[torch.nn.Module], before: int) -> 
     yield peak
     synchronize(device)
     peak.held = torch.cuda.max_memory_allocated() - before
+    peak.reserved = torch.cuda.max_memory_reserved() - before
 
 
 def taken(device: str) -> int:

@@ -140,6 +140,6 @@ def measure(loop: str, spec: Spec, sizes: Sizes, device: str) -> dict[str, Any]:
         run(steps)
     return {
         "batch": batch, "length": sizes.length, "dtype": str(dtype).removeprefix("torch."),
-        "measured_gib": peak.gib, "estimate_gib": round(estimate / GIB, 4),
+        **peak.row(), "estimate_gib": round(estimate / GIB, 4),
         "ratio": round(peak.held / estimate, 3), **steps.row(),
     }  # fmt: skip

@@ -162,5 +162,5 @@ def measure(loop: str, spec: Spec, sizes: Sizes, device: str) -> dict[str, Any]:
     return {
         "batch": sequences or sizes.prompts * sizes.group_size, "length": sizes.length,
         "dtype": str(fast_dtype(torch.device(device))).removeprefix("torch."),
-        "measured_gib": peak.gib, **steps.row(),
+        **peak.row(), **steps.row(),
     }  # fmt: skip

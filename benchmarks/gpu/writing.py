@@ -23,7 +23,7 @@ CHECKS = ("resuming", "properties")  # parts that say whether something works
 STEPS = ["loop", "model", "trained", "library", "batch", "length", "dtype", "steps", "seconds",
          "least", "most", "peak_gib"]  # fmt: skip
 MEMORY = ["loop", "model", "trained", "batch", "length", "dtype", "measured_gib", "estimate_gib",
-          "ratio"]  # fmt: skip
+          "ratio", "reserved_gib"]  # fmt: skip
 
 
 def where(device: str) -> str:
@@ -80,7 +80,7 @@ def section(
         "`tools.memory_needs.update_bytes`. Models are random, in the shapes of tiny-base, "
         "SmolLM2-135M and Llama-3.2-1B, with weights in float32; all sequences have "
         f"{sizes.prompt_tokens} + {sizes.new_tokens} tokens. `batch` counts sequences in one "
-        "backward pass:",
+        "backward pass; reserved is what the allocator took of the card:",
         _markdown(memory[MEMORY]),
         "Seconds of a step of the same, the first left out: median (least to most). `batch` counts "
         "sequences in a step; one of GRPO and PPO samples, reads the reference and updates. "

@@ -16,7 +16,7 @@ from benchmarks.gpu.jobs import Budget, Job
 from benchmarks.gpu.models import CUT, LLAMA, QUICK, SHIPPED, SMOLLM2, TINY, Sizes, reduced
 from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.core.models.loading import model_path
-from minialign.core.models.memory import PART_BYTES, Shape
+from minialign.core.models.memory import GIB, PART_BYTES, Shape
 from minialign.core.tokens import prompt_ids
 from tools.memory_needs import stage_bytes
 
@@ -129,6 +129,20 @@ def test_measured_memory_is_near_the_estimate():
     assert 0.6 < found["ratio"] < 1.1
     assert found["measured_gib"] / found["estimate_gib"] == pytest.approx(found["ratio"], rel=0.01)
     assert found["steps"] == QUICK.steps and 0 < found["least"] <= found["seconds"]
+
+
+def test_on_a_card_its_allocator_is_asked(monkeypatch: pytest.MonkeyPatch):
+    """What earlier jobs left is not counted."""
+    asked = []
+    for name in ("empty_cache", "reset_peak_memory_stats", "synchronize"):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: asked.append(name))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * GIB)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 4 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: GIB // 2)
+    with measuring.peak_memory("cuda", [], measuring.taken("cuda")) as peak:
+        asked.append("work")
+    assert asked == ["empty_cache", "reset_peak_memory_stats", "work", "synchronize"]
+    assert peak.row() == {"measured_gib": 2.5, "reserved_gib": 3.5}
 
 
 # --- the properties can fail
