@@ -2,8 +2,9 @@
 
     python -m benchmarks.parity        # measures, and writes benchmarks/PARITY.md
 
-`parity_cases` and `parity_policy` say what is compared, `parity_draws` with which inputs,
-`parity_notes.toml` what TRL has no counterpart of, and on which points papers and libraries differ.
+`parity_cases`, `parity_policy` and `parity_models` say what is compared, `parity_draws` with which
+inputs, and `parity_notes.toml` what TRL has no counterpart of, and where papers and libraries
+differ.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.parity_cases import OTHERS, PREFERENCES, TUNING, Case
+from benchmarks.parity_models import MODELS
 from benchmarks.parity_policy import FOUNDATIONS, GRADIENTS, OF_GROUPS
 from benchmarks.report import table
 from minialign.variants.methods import registry
 
 FILE = Path(__file__).with_name("PARITY.md")
 NOTES = Path(__file__).with_name("parity_notes.toml")
-CASES = (*TUNING, *PREFERENCES, *OTHERS, *GRADIENTS, *OF_GROUPS, *FOUNDATIONS)
+CASES = (*TUNING, *PREFERENCES, *OTHERS, *GRADIENTS, *OF_GROUPS, *FOUNDATIONS, *MODELS)
 DRAWS = 100
 # A number nearer to 0 than this is compared as if it were this far: a loss is a mean of terms of
 # both signs, which may cancel; entries of a gradient seldom do.

@@ -32,7 +32,7 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
-def _trainer(**state: object) -> SimpleNamespace:
+def stand_in(**state: object) -> SimpleNamespace:
     """What every trainer reads besides its settings: one process, metrics, no experts."""
     accelerator = SimpleNamespace(
         device=CPU, gather=_same, gather_for_metrics=_same, reduce=lambda x, reduction: x,
@@ -60,23 +60,20 @@ def _chosen_first(rows: Tensor) -> Tensor:
     return torch.cat([rows[::2], rows[1::2]])
 
 
-def sft(logprobs: Tensor, mask: Tensor, micro_batches: int = 1, loss_type: str = "nll") -> Tensor:
-    """`SFTTrainer.compute_loss` of each micro-batch, added up as the trainer does."""
-    args = SimpleNamespace(
-        loss_type=loss_type, average_tokens_across_devices=False, max_length=None
-    )
-    trainer = _trainer(args=args, compute_loss_func=None, label_smoother=None)
-    tokens = mask[:, 1:].sum()
+def sft_of(model: Callable, inputs: dict, tokens: Tensor | None = None) -> Tensor:
+    """`SFTTrainer.compute_loss` of a model; `tokens` are those of all micro-batches."""
+    args = SimpleNamespace(loss_type="nll", average_tokens_across_devices=False, max_length=None)
+    trainer = stand_in(args=args, compute_loss_func=None, label_smoother=None)
+    return SFTTrainer.compute_loss(trainer, model, inputs, num_items_in_batch=tokens)
+
+
+def sft(logprobs: Tensor, mask: Tensor, micro_batches: int = 1) -> Tensor:
+    """The same of given logprobs, of each micro-batch, added up as the trainer does."""
+    tokens = mask[:, 1:].sum() if micro_batches > 1 else None
 
     def of(part: slice) -> Tensor:
-        given = {"input_ids": mask[part], "labels": mask[part]}
         out = _outputs(logprobs[part], mask[part])
-        return SFTTrainer.compute_loss(
-            trainer,
-            lambda **_: out,
-            given,
-            num_items_in_batch=tokens if micro_batches > 1 else None,
-        )
+        return sft_of(lambda **_: out, {"input_ids": mask[part], "labels": mask[part]}, tokens)
 
     size = -(-len(mask) // micro_batches)
     return torch.stack([of(slice(i, i + size)) for i in range(0, len(mask), size)]).sum()
@@ -86,23 +83,30 @@ def reward(
     chosen: Tensor, rejected: Tensor, margin: Tensor | None = None, centering: float | None = None
 ) -> Tensor:
     """`RewardTrainer.compute_loss`."""
-    trainer = _trainer(args=SimpleNamespace(center_rewards_coefficient=centering))
+    trainer = stand_in(args=SimpleNamespace(center_rewards_coefficient=centering))
     logits = torch.cat([chosen, rejected])[:, None]
     inputs = {} if margin is None else {"margin": margin}
     return RewardTrainer.compute_loss(trainer, lambda **_: SimpleNamespace(logits=logits), inputs)
 
 
-def dpo(
-    logprobs: Tensor, mask: Tensor, ref_sums: Tensor, *types: str, collisions: Tensor | None = None,
-    **settings: object,
-) -> Tensor:  # fmt: skip
-    """`DPOTrainer._compute_loss`: (2 B, T) logprobs, (B, 2) sums under the reference."""
+def dpo_of(model: Callable, inputs: dict, *types: str, **settings: object) -> Tensor:
+    """`DPOTrainer._compute_loss` of a model."""
     state = {
         "beta": 0.1, "label_smoothing": 0.0, "ld_alpha": None, "f_divergence_type": "reverse_kl",
         "f_alpha_divergence_coef": 0.5, "use_weighting": False, "precompute_ref_logps": True,
         "args": SimpleNamespace(discopop_tau=0.05),
         "loss_types": list(types), "loss_weights": [1.0] * len(types),
     }  # fmt: skip
+    return DPOTrainer._compute_loss(
+        stand_in(**(state | settings)), model, inputs, return_outputs=False
+    )
+
+
+def dpo(
+    logprobs: Tensor, mask: Tensor, ref_sums: Tensor, *types: str, collisions: Tensor | None = None,
+    **settings: object,
+) -> Tensor:  # fmt: skip
+    """The same of (2 B, T) logprobs and (B, 2) sums under the reference."""
     logprobs, mask = _chosen_first(logprobs), _chosen_first(mask)
     squares = {} if collisions is None else {"log_sum_sq_probs": _chosen_first(collisions)[:, 1:]}
     out = _outputs(logprobs, mask, **squares)
@@ -110,8 +114,7 @@ def dpo(
         "input_ids": mask, "attention_mask": mask, "completion_mask": mask,
         "ref_chosen_logps": ref_sums[:, 0], "ref_rejected_logps": ref_sums[:, 1],
     }  # fmt: skip
-    trainer = _trainer(**(state | settings))
-    return DPOTrainer._compute_loss(trainer, lambda **_: out, inputs, return_outputs=False)
+    return dpo_of(lambda **_: out, inputs, *types, **settings)
 
 
 def kto(
@@ -123,7 +126,7 @@ def kto(
         "beta": 0.1, "desirable_weight": 1.0, "undesirable_weight": 1.0, "loss_type": "kto",
         "calculate_KL": True, "precompute_ref_logps": True,
     }  # fmt: skip
-    trainer = _trainer(**(state | settings), _compute_kl_logps=lambda model, batch: mismatched)
+    trainer = stand_in(**(state | settings), _compute_kl_logps=lambda model, batch: mismatched)
     inputs = {
         "input_ids": mask, "completion_mask": mask, "label": liked, "ref_logps": ref_sums,
         "ref_KL_logps": torch.zeros_like(mismatched),
@@ -141,7 +144,7 @@ def _cpo_state(**settings: object) -> dict:
 
 def cpo_formula(chosen: Tensor, rejected: Tensor, **settings: object) -> Tensor:
     """`CPOTrainer.cpo_loss` of (B,) numbers, to (B,)."""
-    return CPOTrainer.cpo_loss(_trainer(**_cpo_state(**settings)), chosen, rejected)[0]
+    return CPOTrainer.cpo_loss(stand_in(**_cpo_state(**settings)), chosen, rejected)[0]
 
 
 def without_reference(
@@ -153,7 +156,7 @@ def without_reference(
     `pairs` make a micro-batch, of which the means are averaged, as accumulated gradients are. The
     tokens before `prompt` are the prompt.
     """
-    trainer = _trainer(**_cpo_state(**settings))
+    trainer = stand_in(**_cpo_state(**settings))
     for name in ("concatenated_inputs", "get_batch_logps"):
         setattr(trainer, name, getattr(trainer_class, name))
     for name in ("concatenated_forward", "cpo_loss", "odds_ratio_loss"):
@@ -206,7 +209,7 @@ def policy_gradient(
         vespo_k_pos=2.0, vespo_lambda_pos=3.0, vespo_k_neg=3.0, vespo_lambda_neg=2.0,
     )  # fmt: skip
     blank = torch.zeros_like(logprobs).detach()
-    trainer = _trainer(
+    trainer = stand_in(
         **state, args=args, get_gamma_weights=GRPOTrainer.get_gamma_weights,
         _get_per_token_logps_and_entropies=lambda *a, **k: (logprobs, blank, None),
     )  # fmt: skip
@@ -260,5 +263,6 @@ def advantages(
 
 __all__ = [
     "LIMIT", "CPOTrainer", "GRPOTrainer", "ORPOTrainer", "RLOOTrainer", "advantages",
-    "cpo_formula", "dpo", "kto", "policy_gradient", "reward", "sft", "without_reference",
+    "cpo_formula", "dpo", "dpo_of", "kto", "policy_gradient", "reward", "sft", "sft_of",
+    "stand_in", "without_reference",
 ]  # fmt: skip

@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 
 pytest.importorskip("trl")
-from benchmarks import parity, parity_cases, parity_draws, parity_policy, trl_calls
+from benchmarks import (
+    parity,
+    parity_cases,
+    parity_draws,
+    parity_models,
+    parity_policy,
+    trl_calls,
+)
 from benchmarks.parity import BOUND, CASES, FILE, absent, compared, measure, notes, text
 from minialign.core.kl import k3
 from minialign.variants import preference as p
@@ -29,7 +36,10 @@ from minialign.variants.reference_free import cpo_loss
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "minialign"
 FEW = 12  # draws, where a fault is to be found
-WITHOUT_LEAVES = {"`mix_into`": "share", "`soft_overlong`": "margin"}  # and what is changed instead
+WITHOUT_LEAVES = {"`mix_into`": "share", "`soft_overlong`": "margin"}
+INSTEAD = WITHOUT_LEAVES | {
+    one.ours: "temperature" for one in parity_models.MODELS
+}  # of a leaf, what is changed
 
 
 def case(ours: str) -> parity_cases.Case:
@@ -122,8 +132,8 @@ def test_the_place_of_a_point_is_there(point):
 
 
 def uneven(one: parity_cases.Case) -> Callable[[SimpleNamespace], Tensor]:
-    """The case's own function of a draw whose first leaf is off by up to a percent."""
-    name = WITHOUT_LEAVES.get(one.ours)
+    """The case's own function of a draw of which something is off by up to a percent."""
+    name = INSTEAD.get(one.ours)
 
     def of(d: SimpleNamespace) -> Tensor:
         off = name or d.leaves[0]
@@ -148,6 +158,14 @@ def swapped(d: SimpleNamespace) -> Tensor:
     return p.logistic_loss(turned).mean()
 
 
+def shifted(d: SimpleNamespace) -> Tensor:
+    """Every logprob taken for that of the token before."""
+    batch, logprobs = parity_models.ours(d)
+    return parity_models.cross_entropy(logprobs.roll(-1, 1), batch.completion_mask).sum() / (
+        batch.completion_mask.sum()
+    )
+
+
 FAULTS = {
     "beta off by a percent": ("`logistic_loss` |", lambda d: p.logistic_loss(
         parity_cases.ranks_of(d), beta=0.101).mean()),
@@ -166,6 +184,7 @@ FAULTS = {
         / (d.rewards.std(1, correction=0, keepdim=True) + 1e-4)),
     "another eps": ("`group_zscore`", lambda d: group_centred(d.rewards)
         / (d.rewards.std(1, keepdim=True) + 1e-6)),
+    "a shift of one": ("`collate`, `token_logprobs`, `cross_entropy`", shifted),
     "the mean for a baseline": ("`leave_one_out` |", lambda d: group_centred(d.rewards)),
 }  # fmt: skip
 
