@@ -74,7 +74,10 @@ def texts(generator: Generator) -> Draw:
 def ours(d: Draw) -> tuple[Batch, Tensor]:
     """A batch as the loops make it, and the logprobs of its tokens."""
     batch = collate(d.rows, PAD)
-    return batch, token_logprobs(d.model, batch.input_ids, batch.attention_mask, d.temperature)
+    logprobs = token_logprobs(
+        d.model, batch.input_ids, batch.attention_mask, temperature=d.temperature
+    )
+    return batch, logprobs
 
 
 def sft_loss(d: Draw) -> Tensor:
