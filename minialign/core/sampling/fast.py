@@ -21,11 +21,13 @@ from minialign.core.models.architecture import (
     is_recurrent,
     once_per_model,
     position_ids,
+    reads_table,
     rounding,
     takes,
     text_config,
 )
 
+BLOCK = 32  # columns by which a full buffer grows
 Draw = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]  # `sampling.draw_tokens`
 Sampled = tuple[list[list[int]], list[list[float]]]  # tokens and logprobs of B completions
 
@@ -47,7 +49,7 @@ def read_on_from_cache(
 
 
 class _Sampler:
-    """The buffers of one call of `sample`, each (B, prompt width + max_new_tokens)."""
+    """The buffers of one call of `sample`: (B, prompt width + max_new_tokens), mask wider."""
 
     def __init__(
         self,
@@ -58,11 +60,12 @@ class _Sampler:
         max_new_tokens: int,
     ) -> None:
         self.policy, self.group = policy, group_size
-        self.width, self.room = input_ids.shape[1], max_new_tokens
+        self.width = input_ids.shape[1]
         self.cached = can_cache(policy)
         pad = torch.nn.functional.pad
         self.ids = pad(input_ids.repeat_interleave(group_size, 0), (0, max_new_tokens))
-        self.mask = pad(attention_mask.repeat_interleave(group_size, 0), (0, max_new_tokens))
+        free = max_new_tokens + BLOCK  # the last block of a cache may reach further
+        self.mask = pad(attention_mask.repeat_interleave(group_size, 0), (0, free))
         self.logprobs = torch.zeros(self.ids.shape, device=input_ids.device)
         self.prompt_lengths = attention_mask.sum(1).repeat_interleave(group_size)
 
@@ -73,7 +76,7 @@ class _Sampler:
         self.start = self.width - int(self.prompt_lengths[alive].max())  # padding before it
         once = alive[:: self.group], slice(self.start, self.width)  # each prompt
         logits, cache = prefill(
-            self.policy, self.ids[once], self.mask[once], self.group, self.room, self.cached
+            self.policy, self.ids[once], self.mask[once], self.group, self.cached
         )
         for t in range(self.width, full):
             token, logprob, going = draw(logits)
@@ -88,14 +91,16 @@ class _Sampler:
 
     def _step(self, alive: Tensor, t: int, cache: DynamicCache | None) -> Tensor:
         """(rows, V) logits after the token at column t of the rows that are alive."""
-        mask = self.mask[alive, self.start : t + 1]
         if cache is None:
-            return read(self.policy, self.ids[alive, self.start : t + 1], mask, None)
+            text = alive, slice(self.start, t + 1)
+            return read(self.policy, self.ids[text], self.mask[text], None)
+        free = cache.layers[0].reserve(1) if isinstance(cache.layers[0], _RoomyLayer) else 0
+        mask = self.mask[alive, self.start : max(t + 1, self.start + free)]
         return read_on(self.policy, self.ids[alive, t], mask, cache)
 
     def sampled(self) -> Sampled:
         """Tokens and logprobs of every row's completion."""
-        mask = self.mask[:, self.width :].bool().cpu()
+        mask = self.mask[:, self.width : self.ids.shape[1]].bool().cpu()
         new = (self.ids[:, self.width :].cpu(), self.logprobs[:, self.width :].cpu())
         tokens, logprobs = (
             [x[m].tolist() for x, m in zip(part, mask, strict=True)] for part in new
@@ -111,53 +116,72 @@ def _prompts_together(policy: PreTrainedModel, lengths: Tensor) -> list[Tensor]:
 
 
 class _RoomyLayer(DynamicLayer):
-    """Keys and values of one layer in buffers with room for every token to come.
+    """Keys and values of one layer in buffers with room for tokens to come, BLOCK at a time.
 
     A new token is written into its column and a dropped row into its gap, so a step copies neither
-    the columns before it nor the other rows.
+    the columns before it nor the other rows. Attention reads the whole buffer, whose free columns
+    are masked: a part of it would be copied at each step by some kernels.
     """
 
-    def __init__(self, like: DynamicLayer, rows: int, width: int, room: int) -> None:
+    def __init__(self, like: DynamicLayer, rows: int, width: int) -> None:
         super().__init__()
         self.lazy_initialization(like.keys, like.values)
-        shapes = [(rows, x.shape[1], width + room, x.shape[3]) for x in (like.keys, like.values)]
-        self.buffers = [like.keys.new_empty(shape) for shape in shapes]
-        self._view(rows, width)
-
-    def _view(self, rows: int, columns: int) -> None:
-        self.keys, self.values = (x[:rows, :, :columns] for x in self.buffers)
+        device = like.keys.device.type  # what autocast would round at every step is kept rounded
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        shapes = [(rows, x.shape[1], width, x.shape[3]) for x in (like.keys, like.values)]
+        self.keys, self.values = (like.keys.new_zeros(shape, dtype=dtype) for shape in shapes)
+        self.columns = width
 
     def put(self, rows: Tensor, prompts: DynamicLayer) -> None:
-        """Write n prompts into the rows of their groups, (n, G); what is masked must be finite."""
-        left = (0, 0, self.keys.shape[2] - prompts.keys.shape[2], 0)  # columns, not head widths
+        """Write n prompts into the rows of their groups, (n, G)."""
+        start = self.columns - prompts.keys.shape[2]
         for x, new in ((self.keys, prompts.keys), (self.values, prompts.values)):
-            x[rows] = torch.nn.functional.pad(new, left)[:, None]
+            x[rows, :, start : self.columns] = new[:, None].to(x.dtype)
+
+    def reserve(self, tokens: int) -> int:
+        """Make room for more tokens where there is none; returns the columns of the buffer."""
+        if self.columns + tokens > self.keys.shape[2]:
+            block = (0, 0, 0, max(BLOCK, tokens))  # columns, not head widths
+            self.keys, self.values = (
+                torch.nn.functional.pad(x, block) for x in (self.keys, self.values)
+            )
+        return self.keys.shape[2]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
-        """Append (rows, heads, new columns, width); returns all keys and values so far."""
-        start = self.keys.shape[2]
-        self._view(len(key_states), start + key_states.shape[2])
-        self.keys[:, :, start:], self.values[:, :, start:] = key_states, value_states
+        """Append (rows, heads, new columns, width); returns all keys and values, with free ones."""
+        self.reserve(key_states.shape[2])
+        start, self.columns = self.columns, self.columns + key_states.shape[2]
+        self.keys[:, :, start : self.columns] = key_states
+        self.values[:, :, start : self.columns] = value_states
         return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        """Tokens so far."""
+        return self.columns
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Columns that attention reads, and the first of them."""
+        return self.reserve(query_length), 0
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the rows of `sampling.gaps_filled`: only those that fill a gap are copied."""
         gaps = (indices >= len(indices)).nonzero()[:, 0]
         for x in (self.keys, self.values):
             x[gaps] = x[indices[gaps]]
-        self._view(len(indices), self.keys.shape[2])
+        self.keys, self.values = self.keys[: len(indices)], self.values[: len(indices)]
 
 
 def prefill(
-    policy: PreTrainedModel, ids: Tensor, mask: Tensor, group: int, room: int, cached: bool
+    policy: PreTrainedModel, ids: Tensor, mask: Tensor, group: int, cached: bool
 ) -> tuple[Tensor, DynamicCache | None]:
-    """(B, V) logits after the prompts, and their cache: B rows with room for `room` tokens.
+    """(B, V) logits after the prompts, and their cache of B rows.
 
     Each prompt is run once for its group, and prompts of like length together, so that hardly any
     padding is computed. The cache is None if `cached` is False.
     """
     cache = DynamicCache(config=policy.config) if cached else None
-    if cache is None or any(type(layer) is not DynamicLayer for layer in cache.layers):
+    roomy = cache is not None and all(type(layer) is DynamicLayer for layer in cache.layers)
+    if not roomy or reads_table(policy):
         logits = read(policy, ids, mask, cache)  # a sliding window or the like keeps its own way
         every = torch.arange(len(ids), device=ids.device).repeat_interleave(group)
         if cache is not None:
@@ -170,9 +194,8 @@ def prefill(
         logits = read(policy, ids[part, -width:], mask[part, -width:], part_cache)
         if not isinstance(cache.layers[0], _RoomyLayer):
             after = logits.new_empty(every.numel(), logits.shape[1])
-            cache.layers = [
-                _RoomyLayer(layer, every.numel(), ids.shape[1], room) for layer in part_cache.layers
-            ]
+            width = ids.shape[1]
+            cache.layers = [_RoomyLayer(x, every.numel(), width) for x in part_cache.layers]
         after[every[part]] = logits[:, None]
         for whole, layer in zip(cache.layers, part_cache.layers, strict=True):
             whole.put(every[part], layer)
@@ -189,7 +212,7 @@ def read(policy: PreTrainedModel, ids: Tensor, mask: Tensor, cache: DynamicCache
 
 
 def read_on(policy: PreTrainedModel, token: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
-    """(n, V) logits after one more token of n texts, (n,), whose mask is (n, T) with it."""
+    """(n, V) logits after one more token of n texts, (n,), whose mask is (n, T or more) with it."""
     position = {"position_ids": mask.sum(1, keepdim=True) - 1}
     out = policy(
         input_ids=token[:, None],
