@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.integrations.neftune import neftune_post_forward_hook
 from trl.rewards import get_soft_overlong_punishment
 from trl.trainer.callbacks import SyncRefModelCallback
-from trl.trainer.utils import entropy_from_logits, selective_log_softmax
+from trl.trainer.utils import selective_log_softmax
 
 from benchmarks import parity_draws as draws
 from benchmarks import trl_calls as trl
@@ -19,7 +19,7 @@ from benchmarks.parity_cases import NEAR, Case, Draw, Function
 from minialign.algorithms.grpo import group_zscore, grpo_loss
 from minialign.algorithms.ppo import policy_loss
 from minialign.core.kl import k1, k3
-from minialign.core.logprobs import entropy, gather_logprobs, masked_sum
+from minialign.core.logprobs import gather_logprobs, masked_sum
 from minialign.rewards.verifiers import soft_overlong
 from minialign.variants import group_advantages as g
 from minialign.variants import policy as o
@@ -238,8 +238,6 @@ FOUNDATIONS = (
     Case(PARTS, "`gather_logprobs`, temperature", "`selective_log_softmax`, temperature",
          draws.logits, lambda d: gather_logprobs(d.logits, d.ids, d.temperature),
          lambda d: selective_log_softmax(d.logits, d.ids, temperature=d.temperature)),
-    Case(PARTS, "`entropy`", "`entropy_from_logits`", draws.logits, lambda d: entropy(d.logits),
-         lambda d: entropy_from_logits(d.logits)),
     Case(PARTS, "`k3`", "GRPO, the KL term", partial(draws.group, most=NEAR),
          lambda d: (sequence_mean(d.mask.double(), trl.LIMIT) * k3(d.logprobs, d.ref)).sum(),
          lambda d: trl.policy_gradient(

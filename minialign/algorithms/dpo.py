@@ -93,9 +93,10 @@ def train_dpo(
             rows = stacked(comparisons, indices)
             batch = collate(rows, tokenizer.pad_token_id).to(policy.device)
             # 2. Logratios: log pi - log ref, summed over each completion, (B,) and (B,).
+            mask = batch.completion_mask
             with fast_matmul(policy.device):
-                logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
-            sums = masked_sum(logprobs, batch.completion_mask).view(-1, 2)
+                logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask, mask)
+            sums = masked_sum(logprobs, mask).view(-1, 2)
             chosen, rejected = (sums - ref_logprobs[indices]).unbind(1)
             # 3. Loss: nats per comparison.
             loss = dpo_loss(chosen, rejected, beta=config.beta).mean()

@@ -21,11 +21,10 @@ from minialign.core.kl import k3
 from minialign.core.logprobs import bounded_exp, masked_sum, token_logprobs
 from minialign.core.models import fast_matmul, frozen_reference, training
 from minialign.core.run import Run, prompt_batches, require_settings
-from minialign.core.sampling import sample
+from minialign.core.sampling import PART, sample
 from minialign.rewards.contract import paid_by, rewards_of, watched
 
 STD_EPS = 1e-4  # beside a standard deviation, so that rounding in a tied group stays small
-PART = 64  # completions in one backward pass, fewer of a large model
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def train_grpo(
                 for part in rollout.parts(PART, policy):
                     ids, attention_mask = rollout.input_ids[part], rollout.attention_mask[part]
                     with fast_matmul(device):
-                        logprobs = token_logprobs(policy, ids, attention_mask)
+                        logprobs = token_logprobs(policy, ids, attention_mask, mask[part])
                     per_token = grpo_loss(
                         logprobs, rollout.logprobs[part], ref_logprobs[part], advantages[part],
                         clip=config.clip, beta=config.beta,

@@ -129,7 +129,7 @@ def train_ppo(
             for part in minibatches(rollout, config.epochs, config.minibatches, run.shuffler):
                 ids, attention_mask = rollout.input_ids[part], rollout.attention_mask[part]
                 with fast_matmul(device):
-                    logprobs = token_logprobs(policy, ids, attention_mask)
+                    logprobs = token_logprobs(policy, ids, attention_mask, mask[part])
                     values = value_model(ids, attention_mask)
                 ratio = bounded_exp(logprobs - rollout.logprobs[part])
                 cost = policy_loss(ratio, advantages[part], clip=config.clip)

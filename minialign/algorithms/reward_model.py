@@ -90,7 +90,7 @@ def train_reward(
             batch = collate(rows, tokenizer.pad_token_id).to(model.device)
             # 2. Score: one number per reply, read at its last token, (2 B,) to (B,) and (B,).
             with fast_matmul(model.device):
-                scores = model(batch.input_ids, batch.attention_mask)
+                scores = model(batch.input_ids, batch.attention_mask, batch.completion_mask)
             chosen, rejected = scores.view(-1, 2).unbind(1)
             # 3. Loss: nats per comparison.
             loss = bradley_terry(chosen, rejected).mean()

@@ -87,12 +87,13 @@ def train_sft(
         for step, indices in run.batches(length_batches(rows, config.batch_size, run.order)):
             # 1. Collect: a batch of demonstrations of like length.
             batch = collate([rows[i] for i in indices], tokenizer.pad_token_id).to(policy.device)
-            # 2. Logprobs: what the policy says of every token, (B, T).
+            # 2. Logprobs: what the policy says of every completion token, (B, T).
+            mask = batch.completion_mask
             with fast_matmul(policy.device):
-                logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+                logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask, mask)
             # 3. Loss: the mean over all completion tokens of the batch, in nats.
-            tokens = batch.completion_mask.sum()
-            loss = cross_entropy(logprobs, batch.completion_mask).sum() / tokens
+            tokens = mask.sum()
+            loss = cross_entropy(logprobs, mask).sum() / tokens
             # 4. Update.
             run.update(loss)
             run.log(step, loss=loss, tokens=tokens)

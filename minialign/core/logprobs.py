@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from minialign.core.models.architecture import inputs_for
+from minialign.core.models.architecture import logits_at
 
 MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
 MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
@@ -25,7 +25,7 @@ def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -
 
     Args:
         logits: (..., V), any float type; the log-softmax is taken in float32, a chunk of rows at a
-            time, so that no float32 copy of all logits is held where no gradient is needed.
+            time, or a float32 copy of all logits would be held.
         targets: (...) ids.
         temperature: > 0; above 1 flatter, below 1 sharper.
 
@@ -38,51 +38,51 @@ def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -
     size = max(1, MAX_CHUNK // logits.shape[-1])
     parts = []
     for part, ids in zip(rows.split(size), flat.split(size), strict=True):
-        part = part if part.dtype == torch.float64 else part.float()
-        parts.append(log_softmax(part / temperature, -1).gather(-1, ids[:, None])[:, 0])
+        dtype = torch.promote_types(part.dtype, torch.float32)
+        scaled = part if temperature == 1 else part.to(dtype) / temperature
+        parts.append(log_softmax(scaled, -1, dtype=dtype).gather(-1, ids[:, None])[:, 0])
     return torch.cat(parts).view(targets.shape)
 
 
 def token_logprobs(
-    model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor, temperature: float = 1.0
-) -> Tensor:
-    """log pi(token t | tokens before t) for every token of a batch.
+    model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor,
+    completion_mask: Tensor | None = None, *, temperature: float = 1.0, share_prompts: bool = True,
+) -> Tensor:  # fmt: skip
+    """log pi(token t | tokens before t) for every token of a batch, or of its completions.
 
     Args:
         model: a causal language model of transformers.
         input_ids: (B, T) ids, padded on either side.
-        attention_mask: (B, T), 0 at padding, 1 at real tokens; or, where several documents share a
-            row, the number 1, 2, ... of the document that a token belongs to. Documents see neither
-            each other nor the positions before them.
+        attention_mask: (B, T), 0 at padding, 1 at real tokens; where documents share a row, the
+            number 1, 2, ... of the document that a token belongs to, and none sees another.
+        completion_mask: (B, T), 1 at tokens that are asked for; None asks for all. No logits of
+            others are made, and a prompt that rows share is read once (`models.sharing`).
         temperature: logits are divided by it, as in sampling.
+        share_prompts: False reads a prompt in each of its rows, to see what is saved.
 
     Returns:
-        (B, T) float32, in nats; 0 in column 0, at padding, and at the first real token, which
-        nothing predicts.
+        (B, T) float32, in nats; 0 in column 0, at padding, at the first real token, which nothing
+        predicts, and at what is not asked for.
 
     Raises:
         ValueError: as `inputs_for` says.
     """
-    logits = model(**inputs_for(model, input_ids, attention_mask)).logits  # of the token after
-    # The shift is of the ids: a slice of the logits would be copied when it is flattened.
-    next_logprobs = gather_logprobs(logits, input_ids.roll(-1, 1), temperature)
-    return of_tokens(next_logprobs, attention_mask)
+    from minialign.core.models.sharing import rows_to_read  # to be understood later
+
+    asked = predicted(attention_mask)
+    if completion_mask is not None:
+        asked = asked & completion_mask.bool()
+    own = None if completion_mask is None or not share_prompts else asked
+    inputs, places = rows_to_read(model, input_ids, attention_mask, own)
+    logits = logits_at(model, inputs, places.roll(1, 1)[asked])  # of the token before each
+    logprobs = gather_logprobs(logits, input_ids[asked], temperature)
+    return logprobs.new_zeros(input_ids.shape).masked_scatter(asked, logprobs)
 
 
-def of_tokens(of_next: Tensor, attention_mask: Tensor) -> Tensor:
-    """(B, T) about the token after t to (B, T) about token t, 0 where nothing predicts it."""
-    predicted = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
-    return torch.nn.functional.pad(of_next[:, :-1].masked_fill(~predicted, 0.0), (1, 0))
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of softmax(logits) over the last axis; (..., V) to (...).
-
-    >>> entropy(torch.zeros(4))  # log 4
-    tensor(1.3863)
-    """
-    logp = log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
-    return -(logp.exp() * logp).sum(-1)
+def predicted(attention_mask: Tensor) -> Tensor:
+    """(B, T) bool: all tokens but the first of each document."""
+    same = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
+    return torch.nn.functional.pad(same, (1, 0))
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
@@ -95,9 +95,7 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
-    """Mean over the masked tokens: of the batch (dim None) or of each sequence (dim=-1).
-
-    An empty mask gives 0.
+    """Mean over the masked tokens of the batch (dim None) or of each sequence (-1); 0 of none.
 
     >>> masked_mean(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[0, 1, 1]]))
     tensor(3.)
@@ -114,11 +112,8 @@ def bounded_exp(
     """exp (or expm1) of a log-ratio, which beyond `most` nats goes on along its tangent.
 
     float32 overflows at 89 nats, and then the gradient is nan: infinity times 0. verl clamps
-    log-ratios at -20 and 20 (core_algos.py), which leaves no gradient beyond. The tangent has the
-    slope exp(20): a token whose ratio has exploded is still pushed the way it was. Far below, the
-    exponential is 0 and needs no bound.
-
-    exp(20) is 4.8517e8, and the tangent has twice that at 21:
+    log-ratios at -20 and 20 (core_algos.py), which leaves no gradient beyond. On the tangent, whose
+    slope is exp(20) = 4.85e8, a token whose ratio has exploded is still pushed the way it was.
 
     >>> bounded_exp(torch.tensor([-1000.0, 0.0, 20.0, 21.0]))
     tensor([0.0000e+00, 1.0000e+00, 4.8517e+08, 9.7033e+08])

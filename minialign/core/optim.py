@@ -80,6 +80,28 @@ def part_size(model: PreTrainedModel, width: int, most: int) -> int:
     return min(most, max(1, tokens // width))
 
 
+def rows_together(
+    lengths: Tensor, completions: Tensor, group: int, size: int, trained: PreTrainedModel | None
+) -> list[Tensor]:
+    """Numbers of rows that are read together, about `size` of them, groups whole if they fit.
+
+    Args:
+        lengths: (B,) tokens of each row; of B / group prompts with `group` completions each.
+        completions: (B,) tokens of each completion.
+        group: completions of a prompt, one after the other, which is read once for them.
+        size: rows at a time.
+        trained: model whose backward pass must fit into memory; None where there is none.
+    """
+    fit = size if trained is None else part_size(trained, int(lengths.max()), size)
+    group = group if fit >= group else 1
+    rows = torch.arange(len(lengths), device=lengths.device).view(-1, group)
+    tokens = lengths[rows[:, 0]] + completions[rows[:, 1:]].sum(1)
+    groups = size // group
+    if trained is not None:
+        groups = part_size(trained, int(tokens.max()), groups)
+    return [rows[part].flatten() for part in tokens.argsort().split(groups)]
+
+
 class NonFiniteStep(ArithmeticError):
     """An update whose numbers are not finite; it was not made."""
 

@@ -8,6 +8,7 @@ this.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import torch
@@ -75,9 +76,9 @@ def judge(
 @torch.no_grad()
 def completion_kl(rollout: Rollout, reference: PreTrainedModel, temperature: float) -> list[float]:
     """log policy - log reference of each reply of a rollout."""
-    given = rollout.input_ids, rollout.attention_mask, temperature or 1.0
+    under = partial(token_logprobs, reference, temperature=temperature or 1.0)
     with evaluating(reference):
-        ref = token_logprobs(reference, *given)
+        ref = rollout.read(under, rollout.completion_mask)
     return masked_sum(k1(rollout.logprobs, ref), rollout.completion_mask).tolist()
 
 

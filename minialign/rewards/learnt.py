@@ -28,7 +28,8 @@ def score_rows(
         for start in range(0, len(order), size):
             part = order[start : start + size]
             batch = collate([rows[i] for i in part], tokenizer.pad_token_id).to(model.device)
-            scores[part] = model(batch.input_ids, batch.attention_mask).cpu()
+            given = batch.input_ids, batch.attention_mask, batch.completion_mask
+            scores[part] = model(*given).cpu()
     return scores
 
 

@@ -270,7 +270,7 @@ def test_reading_a_rollout_by_length_changes_nothing():
     with torch.no_grad():
         whole = token_logprobs(policy, rollout.input_ids, rollout.attention_mask)
     torch.testing.assert_close(found, whole)
-    torch.testing.assert_close(rollout.logprobs_under(policy), whole)
+    torch.testing.assert_close(rollout.logprobs_under(policy), whole * rollout.completion_mask)
 
 
 def test_all_prompts_come_before_any_comes_again():

@@ -80,7 +80,7 @@ def test_what_a_step_does_is_counted_without_what_comes_before():
 
 @pytest.mark.parametrize("loop", scaling.LOOPS)
 def test_a_loop_trains_on_sequences_of_the_length_that_was_asked_for(loop, monkeypatch):
-    """Whatever a model of the loop reads in an update has this many rows and columns at most."""
+    """A row is prompt and completion; where completions share a prompt, it stands before them."""
     seen, policy = [], scaling.random_policy(LIKE, POINT.size)
 
     def note(module, inputs, given, output) -> None:
@@ -90,7 +90,9 @@ def test_a_loop_trains_on_sequences_of_the_length_that_was_asked_for(loop, monke
     metrics = []
     scaling.train(loop, policy, TOKENIZER, POINT, 1, metrics.append)
     hook.remove()
-    assert max(width for _, width in seen) == POINT.length
+    alone = loop in ("sft", "ppo")
+    half = POINT.length // 2  # of prompt and completion alike
+    assert max(width for _, width in seen) == half * (2 if alone else 3)  # pairs, groups of two
     if loop in ("grpo", "ppo"):
         assert metrics[0]["length"] == POINT.batch(loop).completion_length
         assert metrics[0]["stops"] == 0
@@ -175,7 +177,7 @@ def test_a_quick_run_writes_section_rows_and_figure(tmp_path):
     assert len(rows) == 2 * 3 * 2 + 2  # loops, axes and values, and the groups of GRPO
     assert (rows["seconds"] > 0).all() and (rows["limit_after"] > 0).all()
     base = rows[rows["base"]]
-    assert (base["done"] > base["needed"]).all()  # a prompt is read with the head, at the least
+    assert (base["done"] > 0.98 * base["needed"]).all()  # the last token sampled is not read again
     text = (tmp_path / "RESULTS.md").read_text()
     assert f"## `{scaling_report.COMMAND}`" in text and "(bench_scaling.png)" in text
     assert 0 < (tmp_path / "bench_scaling.png").stat().st_size < 100_000

@@ -59,7 +59,8 @@ def test_logprobs_are_those_of_the_loss(name, group, temperature):
         rollout = drawn(
             policy, tokenizer, group_size=group, max_new_tokens=24, temperature=temperature
         )
-        expected = token_logprobs(policy, rollout.input_ids, rollout.attention_mask, temperature)
+        given = rollout.input_ids, rollout.attention_mask
+        expected = token_logprobs(policy, *given, temperature=temperature)
     assert len(set(rollout.lengths.tolist())) > 2  # rows did end at different times
     mask = rollout.completion_mask.bool()
     torch.testing.assert_close(rollout.logprobs[mask], expected[mask], atol=1e-5, rtol=2e-6)

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from minialign.core import logprobs
 from minialign.evaluate.exact import (
     TabularPolicy,
     draw,
@@ -128,7 +127,7 @@ def test_entropy_of_uniform_by_hand():
 
 def test_entropy_is_that_of_the_tokens_along_the_way():
     policy = TabularPolicy(4, 3)
-    per_token = logprobs.entropy(policy.logits)[policy.prefix_index]
+    per_token = torch.distributions.Categorical(logits=policy.logits).entropy()[policy.prefix_index]
     torch.testing.assert_close(expectation(policy, per_token), exact_entropy(policy))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -125,6 +125,13 @@ def position_limit(model: torch.nn.Module) -> int | None:
     return next((limit for limit in limits if limit is not None and limit > 0), None)
 
 
+def reads_table(model: torch.nn.Module) -> bool:
+    """Whether a model reads its mask from a table of columns, whatever positions it is given."""
+    limit = position_limit(model)
+    tables = (buffer.shape[-2:] for buffer in model.buffers())
+    return limit is not None and (limit, limit) in tables
+
+
 def rounding(dtype: torch.dtype) -> float:
     """How far, relative to their spread, logits may differ that are the same but for rounding."""
     return max(1e-3, 4 * torch.finfo(dtype).eps)
@@ -142,8 +149,7 @@ def require_positions(model: torch.nn.Module, tokens: int, positions: Tensor | N
     limit = position_limit(model)
     if limit is None or tokens <= limit:
         return
-    tables = (buffer.shape[-2:] for buffer in model.buffers())
-    if positions is not None and takes(model, "position_ids") and (limit, limit) not in tables:
+    if positions is not None and takes(model, "position_ids") and not reads_table(model):
         tokens = int(positions.max()) + 1
     if tokens > limit:
         raise ValueError(
@@ -251,6 +257,29 @@ def inputs_for(model: torch.nn.Module, input_ids: Tensor, attention_mask: Tensor
         attention_mask = _block_mask(attention_mask, model.dtype)
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
     return inputs | ({"position_ids": positions} if takes(model, "position_ids") else {})
+
+
+def logits_at(model: torch.nn.Module, inputs: Mapping[str, Any], places: Tensor) -> Tensor:
+    """(N, V) logits at N places of the flattened inputs.
+
+    The head, which is wide, reads no others, so the logits of a whole batch are never held.
+    """
+    shape, reached = inputs["input_ids"].shape, []
+
+    def keep(head: torch.nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if not given or given[0].shape[:2] != shape:
+            return None
+        reached.append(head)
+        return (given[0].flatten(0, 1)[places][None], *given[1:])
+
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    hook = head.register_forward_pre_hook(keep) if isinstance(head, torch.nn.Module) else None
+    try:
+        logits = model(**inputs).logits
+    finally:
+        if hook is not None:
+            hook.remove()
+    return logits[0] if reached else logits.flatten(0, 1)[places]
 
 
 def dropouts(model: torch.nn.Module) -> list[tuple[object, str]]:

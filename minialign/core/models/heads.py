@@ -13,6 +13,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from minialign.core.models import merged
 from minialign.core.models.architecture import body_of, disable_dropout, inputs_for
+from minialign.core.models.sharing import rows_to_read
 
 HEAD_FILE = "score_head.safetensors"
 
@@ -67,11 +68,19 @@ class RewardModel(torch.nn.Module):
         out = self.body(**inputs_for(self.body, input_ids, attention_mask))
         return self.head(out.last_hidden_state.float())[..., 0].float() - self.zero
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B,) the score of each text, whichever side is padded."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, completion_mask: Tensor | None = None
+    ) -> Tensor:
+        """(B,) the score of each text, whichever side is padded.
+
+        With a completion mask, a prompt that texts share is read once (`models.sharing`).
+        """
+        own = None if completion_mask is None else completion_mask.bool()
+        inputs, places = rows_to_read(self.body, input_ids, attention_mask, own)
         last = attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
-        scores = self.token_scores(input_ids, attention_mask)
-        return scores.gather(1, last[:, None])[:, 0]
+        last = places.gather(1, last[:, None])[:, 0]
+        read = self.body(**inputs).last_hidden_state.flatten(0, 1)[last]
+        return self.head(read.float())[:, 0].float() - self.zero
 
     def save_pretrained(self, folder: Path) -> None:
         """Write body and head; LoRA adapters are merged into the body, so that nothing is lost."""

@@ -18,14 +18,14 @@ GIB = 2**30
 PART_BYTES = 3 * GIB  # of activations that RL's backward pass keeps: beside weights, fits 8 GB
 ENDS = 14  # bytes per width outside the layers
 # Bytes per element that autograd keeps: in float32, and under bfloat16 autocast, where norms and
-# the residual stream stay float32. Of the vocabulary: log-softmax, and logits or their gradient;
-# `chunk` are those of logits in hand, of which there are MAX_CHUNK at most.
+# the residual stream stay float32. Of the vocabulary, for tokens that a loss looks at: log-softmax,
+# and logits or their gradient; `chunk` are those of logits in hand, MAX_CHUNK of them at most.
 KEPT = {
     torch.float32: {
-        "hidden": 32, "keys": 8, "inner": 16, "scores": 8, "vocabulary": 8, "chunk": 4
+        "hidden": 32, "keys": 8, "inner": 16, "scores": 8, "vocabulary": 8, "chunk": 0
     },
     torch.bfloat16: {
-        "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 8
+        "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 2
     },
 }  # fmt: skip
 

@@ -43,7 +43,8 @@ def completion_logprobs(
         for start in tqdm(range(0, len(order), step), "reference", leave=False):
             indices = order[start : start + step]
             batch = collate(stacked(rankings, indices), pad_id).to(device)
+            mask = batch.completion_mask
             with fast_matmul(device):
-                logprobs = token_logprobs(model, batch.input_ids, batch.attention_mask)
-            sums[indices] = total(logprobs, batch.completion_mask).view(-1, k)
+                logprobs = token_logprobs(model, batch.input_ids, batch.attention_mask, mask)
+            sums[indices] = total(logprobs, mask).view(-1, k)
     return sums

@@ -17,11 +17,13 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from minialign.core.batching import Row, collate
-from minialign.core.logprobs import gather_logprobs, masked_mean, token_logprobs
+from minialign.core.logprobs import masked_mean, token_logprobs
 from minialign.core.models import evaluating
 from minialign.core.models.architecture import inputs_for, require_positions
-from minialign.core.optim import part_size
+from minialign.core.optim import rows_together
 from minialign.core.tokens import Messages, end_ids, prompt_ids
+
+PART = 32  # completions in one forward or backward pass, fewer of a large model
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,24 @@ class Rollout:
     ) -> list[tuple[Tensor, slice]]:
         """`size` rows of like length and the columns that they fill: `tensor[part]` of any (B, T).
 
-        Fewer rows where a backward pass of the model that is trained would not fit into memory.
+        Groups stay together where they fit; of a model that is trained, so must a backward pass.
         """
-        if trained is not None:
-            size = part_size(trained, self.input_ids.shape[1], size)
         lengths = self.attention_mask.sum(1)
-        return [(rows, slice(int(lengths[rows].max()))) for rows in lengths.argsort().split(size)]
+        parts = rows_together(lengths, self.lengths, self.group_size, size, trained)
+        return [(rows, slice(int(lengths[rows].max()))) for rows in parts]
 
     @torch.no_grad()
-    def read(self, compute: Callable[[Tensor, Tensor], Tensor], size: int = 32) -> Tensor:
-        """compute(input_ids, attention_mask) of all rows, (B, T), without most of the padding."""
+    def read(self, compute: Callable[..., Tensor], *masks: Tensor, size: int = PART) -> Tensor:
+        """compute(input_ids, attention_mask, *masks) of all rows, (B, T), hardly any padding."""
         values = torch.zeros(self.input_ids.shape, device=self.input_ids.device)
+        given = self.input_ids, self.attention_mask, *masks
         for part in self.parts(size):
-            values[part] = compute(self.input_ids[part], self.attention_mask[part]).float()
+            values[part] = compute(*(tensor[part] for tensor in given)).float()
         return values
 
     def logprobs_under(self, model: PreTrainedModel) -> Tensor:
-        """(B, T) logprobs of the same tokens under another model, such as the reference."""
-        return self.read(partial(token_logprobs, model))
+        """(B, T) logprobs of the completions under another model, such as the reference."""
+        return self.read(partial(token_logprobs, model), self.completion_mask)
 
     def summary(self) -> dict[str, float]:
         """Entropy (nats per token, of samples: unbiased), length (tokens), stops (a share)."""
@@ -172,17 +174,20 @@ def draw_tokens(
         ValueError: if logits are nan.
     """
     scale = temperature or 1.0  # of what is greedy, the logprobs are those of the policy
-    probs = torch.softmax(logits.float() / scale, -1)
-    if (bad := probs[:, 0].isnan()).any():  # one nan spoils its row
+    logprobs = torch.log_softmax(logits.float() / scale, -1)
+    if (bad := logprobs[:, 0].isnan()).any():  # one nan spoils its row
         raise ValueError(
             f"the policy's logits after {int(bad.sum())} of {len(bad)} prompts are nan, so nothing "
             "can be sampled; load weights that are finite, or in float32"
         )
-    token = logits.argmax(-1)
-    if temperature > 0:
-        token = torch.multinomial(probs, 1, generator=generator)[:, 0]
-    going = gaps_filled(~torch.isin(token, ends))
-    return token, gather_logprobs(logits, token, scale), going
+    if temperature == 0:
+        token = logits.argmax(-1, keepdim=True)
+    else:  # where the sum of the probabilities passes a uniform number; below 1, also when rounded
+        below = logprobs.exp().cumsum(-1)
+        uniform = torch.rand(len(logits), 1, generator=generator, device=logits.device)
+        token = torch.searchsorted(below, uniform * (1 - 2**-23) * below[:, -1:], right=True)
+    going = gaps_filled(~torch.isin(token[:, 0], ends))
+    return token[:, 0], logprobs.gather(-1, token)[:, 0], going
 
 
 def gaps_filled(going: Tensor) -> Tensor:

@@ -139,10 +139,10 @@ def imitation(rows: Sequence[Row], *, weight: float = 1.0) -> ExtraLoss:
     ) -> Tensor:
         drawn = torch.randint(len(rows), (n,), generator=generator).tolist()
         batch = collate([rows[i] for i in drawn], tokenizer.pad_token_id).to(policy.device)
+        mask = batch.completion_mask
         with fast_matmul(policy.device):
-            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
-        tokens = batch.completion_mask.sum()
-        return weight * cross_entropy(logprobs, batch.completion_mask).sum() / tokens
+            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask, mask)
+        return weight * cross_entropy(logprobs, mask).sum() / mask.sum()
 
     loss.identity = lambda: f"imitation({fingerprint(rows)}, {weight})"
     return loss

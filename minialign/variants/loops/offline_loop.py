@@ -128,8 +128,11 @@ def train_supervised(
         if loss_on == "all":
             mask = batch.attention_mask.clone()
             mask[:, 0] = 0  # nothing predicts the first token
+        share = noise_alpha == 0  # noise is scaled by the length of a row
         with embedding_noise(policy, noise_alpha), fast_matmul(policy.device):
-            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+            logprobs = token_logprobs(
+                policy, batch.input_ids, batch.attention_mask, mask, share_prompts=share
+            )
         tokens = mask.sum()
         return cross_entropy(logprobs, mask).sum() / tokens, {"tokens": tokens}, {}
 
@@ -192,7 +195,8 @@ def train_rankings(
 
     def ranked(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics, Metrics]:
         with fast_matmul(model.device):
-            scores = model(batch.input_ids, batch.attention_mask).view(len(indices), -1)
+            scores = model(batch.input_ids, batch.attention_mask, batch.completion_mask)
+        scores = scores.view(len(indices), -1)
         chosen, rejected = scores[:, 0], scores[:, -1]
         each = pair_loss(chosen, rejected) if loss is None else loss(scores)
         gaps = (scores[:, :-1] - scores[:, 1:]).detach()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.grpo import PART, group_zscore
+from minialign.algorithms.grpo import group_zscore
 from minialign.core.advantages import minibatches
 from minialign.core.history import History
 from minialign.core.kl import k1, k3
@@ -25,7 +25,7 @@ from minialign.core.logprobs import bounded_exp, masked_sum, token_logprobs
 from minialign.core.models import fast_matmul, frozen_reference, training
 from minialign.core.optim import part_size
 from minialign.core.run import Run, prompt_batches, require_settings
-from minialign.core.sampling import Rollout, sample
+from minialign.core.sampling import PART, Rollout, sample
 from minialign.rewards import Data, Reward
 from minialign.rewards.contract import paid_by, rewards_of, watched
 from minialign.variants.averages import Average, sequence_mean
@@ -200,7 +200,7 @@ def policy_update(
             ids, attention_mask = rollout.input_ids[part], rollout.attention_mask[part]
             old_logprobs, tokens = rollout.logprobs[part], mask[part]
             with fast_matmul(policy.device):
-                logprobs = token_logprobs(policy, ids, attention_mask)
+                logprobs = token_logprobs(policy, ids, attention_mask, tokens)
             per_token = -objective(logprobs, old_logprobs, advantages[part], tokens)
             if ref_logprobs is not None:
                 per_token = per_token + config.beta * k3(logprobs, ref_logprobs[part])

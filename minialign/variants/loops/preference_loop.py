@@ -23,17 +23,19 @@ from minialign.core.logprobs import (
     gather_logprobs,
     masked_mean,
     masked_sum,
-    of_tokens,
+    predicted,
     token_logprobs,
 )  # fmt: skip
 from minialign.core.models import fast_matmul
-from minialign.core.models.architecture import inputs_for
+from minialign.core.models.architecture import logits_at
 from minialign.core.models.references import completion_logprobs
+from minialign.core.models.sharing import rows_to_read
 from minialign.core.run import require_settings
 from minialign.variants.loops.offline_loop import Metrics, train_offline
 from minialign.variants.preference import logistic_loss
 from minialign.variants.ranks import RankLogprobs
 
+PART = 256  # tokens whose probabilities are squared at a time
 CHECKED = 8  # rankings whose given references are computed again
 
 
@@ -169,14 +171,17 @@ def _logprobs(
     policy: PreTrainedModel, batch: Batch, collisions: bool
 ) -> tuple[Tensor, Tensor | None]:
     """`token_logprobs`, and for WPO log sum_v pi(v)^2 at each token, a constant; (B, T) each."""
-    input_ids, attention_mask = batch.input_ids, batch.attention_mask
+    given = batch.input_ids, batch.attention_mask
     if not collisions:
-        return token_logprobs(policy, input_ids, attention_mask), None
-    logits = policy(**inputs_for(policy, input_ids, attention_mask)).logits
-    logprobs = gather_logprobs(logits, input_ids.roll(-1, 1))
+        return token_logprobs(policy, *given, batch.completion_mask), None
+    asked = predicted(batch.attention_mask) & batch.completion_mask.bool()
+    inputs, places = rows_to_read(policy, *given, asked)
+    logits = logits_at(policy, inputs, places.roll(1, 1)[asked])
     with torch.no_grad():
-        twice = torch.stack([log_softmax(row.float(), -1).mul(2).logsumexp(-1) for row in logits])
-    return of_tokens(logprobs, attention_mask), of_tokens(twice, attention_mask)
+        parts = (log_softmax(part.float(), -1) for part in logits.split(PART))
+        twice = torch.cat([part.mul(2).logsumexp(-1) for part in parts])
+    both = gather_logprobs(logits, batch.input_ids[asked]), twice
+    return tuple(x.new_zeros(asked.shape).masked_scatter(asked, x) for x in both)
 
 
 def _check_references(

@@ -139,9 +139,10 @@ def train_unpaired(
     state: dict[str, Any] = {}
 
     def sums(batch: Batch) -> Tensor:
+        mask = batch.completion_mask
         with fast_matmul(device):
-            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
-        return masked_sum(logprobs, batch.completion_mask)
+            logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask, mask)
+        return masked_sum(logprobs, mask)
 
     def gains(batch: Batch, indices: list[int]) -> tuple[Tensor, Metrics, Metrics]:
         logratios, good = sums(batch) - ref_logprobs[indices], labels[indices]
