@@ -75,9 +75,8 @@ def keep(
     return pd.read_csv(path)
 
 
-def a_step(model: str, method: str) -> str:
+def a_step(method: str, size: int) -> str:
     """What one step holds, in words."""
-    size = SIZES[model][method]
     unit = {"sft": "rows", "kto": "rows", "reward": "pairs", "dpo": "pairs"}.get(method)
     return f"{size} {unit}" if unit else f"{size} x {GROUP} completions"
 
@@ -107,7 +106,7 @@ def results_table(model: str, lines: pd.DataFrame) -> str:
         numbers = [number for pair in both for number in pair]
         target = f"{TARGETS[model][method]:g}"
         ratio = middle(ratios(part))
-        rows.append([TITLES[method], a_step(model, method), ratio, target, *numbers])
+        rows.append([TITLES[method], a_step(method, part["size"].iloc[0]), ratio, target, *numbers])
     return table(HEADER, rows)
 
 
@@ -188,6 +187,7 @@ def _panel(ax: Axes, model: str, lines: pd.DataFrame) -> None:
         ax.plot(
             [i - 0.42, i + 0.42], [target, target], "--", color=COLOURS["chosen"], linewidth=1.5
         )
+    ax.set_ylim(0, 1.25 * ax.get_ylim()[1])  # room for the legend
     ax.axhline(1, color=COLOURS["reference"], linewidth=1)
     ax.set_xticks(range(len(METHODS)), [TITLES[m].replace(" ", "\n") for m in METHODS])
     ax.set_ylabel("TRL's time / ours")

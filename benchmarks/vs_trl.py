@@ -151,7 +151,7 @@ def report(
     }  # fmt: skip
     clock = "seconds of this process (CPU time)" if options.cpu_time else "seconds on the wall"
     how = {
-        "steps": work.steps, "clock": clock, "attention": work.trl_attention,
+        "size": work.size, "steps": work.steps, "clock": clock, "attention": work.trl_attention,
         "machine": machine(options.threads),
     }  # fmt: skip
     lines = keep(results.with_name("vs_trl.csv"), key, repeats, how)
