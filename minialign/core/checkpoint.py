@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -153,14 +154,40 @@ def save_checkpoint(
         settings: JSON-able; a run with others will be refused.
         state: JSON-able; whatever the loop needs to go on, such as its step.
         generators: random generators to restore besides torch's own.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk; the last checkpoint is still there.
     """
     path = Path(path)
     fresh, old = _beside(path)
-    if path.exists() and old.exists():
-        _keep_foreign_files(old, path)
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    try:
+        if path.exists() and old.exists():
+            _keep_foreign_files(old, path)
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        _write(fresh, model, optimizer, settings, state, generators)
+        if path.exists():
+            os.rename(path, old)
+        os.rename(fresh, path)
+        if old.exists():
+            _keep_foreign_files(old, path)
+    except (OSError, SafetensorError) as error:  # safetensors has one of its own for a full disk
+        if path.exists():  # else the new one is whole, and the old one only moved away
+            shutil.rmtree(fresh, ignore_errors=True)
+        raise OSError(
+            f"the checkpoint {path.name} could not be saved in {path.parent.resolve()} ({error}); "
+            "free some disk there, or make the folder writable, and start again: the run goes on "
+            "from what was saved before",
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(
+    fresh: Path, model: torch.nn.Module, optimizer: Optimizers, settings: dict[str, Any],
+    state: dict[str, Any], generators: Sequence[torch.Generator],
+) -> None:  # fmt: skip
+    """The files of a checkpoint, into an empty folder."""
     moments = {
         f"{i}.{key}": torch.as_tensor(value).detach().contiguous()
         for i, (one, parameter) in enumerate(_parameters(optimizer))
@@ -180,12 +207,6 @@ def save_checkpoint(
         "digests": digests,
     }  # fmt: skip
     (fresh / "state.json").write_text(json.dumps(header))
-    if path.exists():
-        os.rename(path, old)
-    os.rename(fresh, path)
-    if old.exists():
-        _keep_foreign_files(old, path)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _keep_foreign_files(old: Path, path: Path) -> None:
