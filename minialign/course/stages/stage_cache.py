@@ -35,15 +35,21 @@ def _make(folder: Path, settings: dict[str, Any], train: Callable) -> None:
     """Train beside the folder and move the result there when it is whole."""
     work = folder.with_name(folder.name + ".work")
     if not _made_by(work, settings):
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
         work.mkdir(parents=True)
         (work / "stage.json").write_text(json.dumps(settings, indent=2) + "\n")
     model, tokenizer = train(work)
     model.save_pretrained(work)
     tokenizer.save_pretrained(work)
-    shutil.rmtree(work / "checkpoint", ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     work.rename(folder)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)  # half of one would be refused in work
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; what a kill leaves of it says no longer what it is."""
+    (folder / "stage.json").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _made_by(folder: Path, settings: dict[str, Any]) -> bool:
