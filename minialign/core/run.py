@@ -14,6 +14,7 @@ for a long time is here:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -74,11 +75,16 @@ class Run:
         reference: torch.nn.Module | None = None, rewards: Mapping[str, Callable] | None = None,
         functions: Mapping[str, Callable] | None = None, eps: float = 1e-8,
     ) -> None:  # fmt: skip
+        from minialign.core.models.memory import CONFIGS
+
         self.loop, self.config, self.model = loop, config, model
         self.on_step, self.folder = on_step, checkpoint_dir
         decay = getattr(config, "weight_decay", 0.0)
         eps = getattr(config, "eps", eps)
         self.optimizer = make_optimizer(model, config.learning_rate, decay, eps)
+        several = isinstance(model, torch.nn.ModuleDict)
+        self.models = list(model.values()) if several else [model]
+        CONFIGS.update(dict.fromkeys(self.models, config))  # for an error that says what to lower
         device = next(model.parameters()).device
         self.order = Random(config.seed)
         self.generator = torch.Generator(device).manual_seed(config.seed)
@@ -86,20 +92,24 @@ class Run:
         torch.manual_seed(config.seed)  # of dropout and of noise
         self.history, self.state = History(), {}
         self.first, self.indices, self.grad_norm = 0, [], 0.0
+        self.alone = nullcontext()
         if checkpoint_dir is not None:
             self._resume(data, reference, rewards, functions)
 
     def _resume(self, data: Any, *known: Any) -> None:
         from minialign.core.checkpoint import has_checkpoint, load_checkpoint, run_settings
+        from minialign.system.folders import OnlyRun
 
+        self.alone = OnlyRun(self.folder)
         self.settings = run_settings(self.loop, self.config, data, self.model, *known)
         self.generators = self.generator, self.shuffler
-        if has_checkpoint(self.folder):
-            saved = load_checkpoint(
-                self.folder, self.model, self.optimizer, self.settings, self.generators
-            )
-            self.first, self.state = saved["step"], saved["state"]
-            self.history = History.from_rows(saved["history"])
+        with self.alone:
+            if has_checkpoint(self.folder):
+                saved = load_checkpoint(
+                    self.folder, self.model, self.optimizer, self.settings, self.generators
+                )
+                self.first, self.state = saved["step"], saved["state"]
+                self.history = History.from_rows(saved["history"])
 
     def batches(self, order: Iterator[list[int]]) -> Iterator[tuple[int, list[int]]]:
         """(step, indices of rows) until config.steps; after each the run is saved where it is due.
@@ -110,16 +120,17 @@ class Run:
         left = islice(order, self.first, config.steps)
         self.bar = tqdm(left, self.loop, config.steps, initial=self.first)
         self.optimizer.zero_grad(set_to_none=True)
-        for step, indices in enumerate(self.bar, start=self.first):
-            self.step, self.indices = step, indices
-            warmup = getattr(config, "warmup", WARMUP)
-            self.learning_rate = linear_schedule(
-                self.optimizer, config.learning_rate, step, config.steps, warmup
-            )
-            yield step, indices
-            due = (step + 1) % config.save_every == 0 or step + 1 == config.steps
-            if self.folder is not None and due:
-                self._save(step + 1)
+        with self.alone:  # until the loop has ended, or was left by an error
+            for step, indices in enumerate(self.bar, start=self.first):
+                self.step, self.indices = step, indices
+                warmup = getattr(config, "warmup", WARMUP)
+                self.learning_rate = linear_schedule(
+                    self.optimizer, config.learning_rate, step, config.steps, warmup
+                )
+                yield step, indices
+                due = (step + 1) % config.save_every == 0 or step + 1 == config.steps
+                if self.folder is not None and due:
+                    self._save(step + 1)
 
     def _save(self, steps: int) -> None:
         from minialign.core.checkpoint import save_checkpoint
@@ -153,9 +164,7 @@ class Run:
         if loss is not None:
             self.backward(loss, **values)
         most = getattr(self.config, "max_grad_norm", MAX_GRAD_NORM)
-        several = isinstance(self.model, torch.nn.ModuleDict)
-        models = self.model.values() if several else [self.model]
-        norm = sum(clip_grad_norm_(model.parameters(), most) for model in models)
+        norm = sum(clip_grad_norm_(model.parameters(), most) for model in self.models)
         refuse_non_finite(self.step, self.indices, gradient=norm)
         self.optimizer.step()
         self.grad_norm = float(norm)

@@ -1,10 +1,13 @@
-"""Where the course's data and models lie, however it was installed, and where runs are kept."""
+"""Where the course's data and models lie, where runs are kept, and that one at a time writes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 RUNS = "MINIALIGN_RUNS"  # the environment variable that names the folder of what was trained
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -57,3 +60,36 @@ def runs_folder() -> Path:
         return Path(os.environ[RUNS]).expanduser()
     clone = data_folder().parent
     return (clone if (clone / "notebooks").is_dir() else Path.cwd()) / "runs"
+
+
+class OnlyRun:
+    """While it is open, no other run may write into a folder; it ends with the process at least.
+
+    Where the system has no locks, or nothing can be written beside the folder, there is none.
+
+    Raises:
+        RuntimeError: on entering, if another run is at it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        beside = self.folder.with_name(f"{self.folder.name}.lock")
+        self.lock = FileLock(beside, blocking=False, fallback_to_soft=False)
+
+    def __enter__(self) -> None:
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
+        except Timeout:
+            raise RuntimeError(
+                f"another run is writing into {self.folder.name}; wait until it has ended, or give "
+                "this one a checkpoint_dir of its own"
+            ) from None
+        except OSError:  # a finished run can be read where nothing can be written
+            pass
+
+    def __exit__(self, *_: object) -> None:
+        if self.lock.is_locked:
+            with suppress(OSError):
+                os.unlink(self.lock.lock_file)  # whoever takes it up sees that it is gone
+            self.lock.release()

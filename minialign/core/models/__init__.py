@@ -29,6 +29,11 @@ def training(*models: torch.nn.Module, dropout: bool = False) -> Iterator[None]:
             for owner, name in places:
                 setattr(owner, name, 0.0)
             yield
+    except (MemoryError, RuntimeError) as error:  # torch's are of the second kind
+        from minialign.core.models.memory import note_if_full
+
+        note_if_full(error, *models)
+        raise
     finally:
         for owner, name, rate in rates:
             setattr(owner, name, rate)
