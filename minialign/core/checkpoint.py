@@ -268,7 +268,9 @@ def load_checkpoint(
             parameter.copy_(weights[name])
     for i, (one, parameter) in enumerate(_parameters(optimizer)):
         keys = [k for k in moments if k.split(".", 1)[0] == str(i)]
-        one.state[parameter] = {k.split(".", 1)[1]: moments[k].to(parameter.device) for k in keys}
+        one.state[parameter] = {  # copies: a mapped file holds its disk after it is replaced
+            k.split(".", 1)[1]: moments[k].to(parameter.device, copy=True) for k in keys
+        }
     torch.set_rng_state(random["torch"])
     for i, (generator, device) in enumerate(zip(generators, header["devices"], strict=True)):
         _restore(generator, random[str(i)], device)

@@ -72,7 +72,8 @@ def label_pairs(pairs: Sequence[Pair], path: Path) -> ipywidgets.VBox:
     def answer(button: ipywidgets.Button) -> None:
         row = {**waiting.pop(0), "choice": button.description}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as file:
+        # Half of a surrogate pair, which UTF-8 has not, becomes an escape that JSON has.
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         turn_to_next()
 

@@ -161,7 +161,11 @@ def table(
         HTML, for `IPython.display.HTML`.
     """
     if not isinstance(rows, pd.DataFrame):
-        rows = pd.DataFrame(list(rows), dtype=object)
+        rows = list(rows)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [[row.get(name) for name in names] for row in rows]
+        # Names as objects: pandas' own texts are UTF-8, which half a surrogate pair is not.
+        rows = pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
     sides = [_side(rows.iloc[:, i]) for i in range(rows.shape[1])]
     style = "padding:6px 10px;vertical-align:top;border-bottom:" + LINE
     wrap = "white-space:pre-wrap;max-width:32em;overflow-wrap:break-word"

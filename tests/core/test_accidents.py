@@ -17,7 +17,7 @@ from minialign.algorithms.grpo import GrpoConfig
 from minialign.algorithms.ppo import PpoConfig
 from minialign.algorithms.sft import SftConfig
 from minialign.core import checkpoint, sampling
-from minialign.core.models import training
+from minialign.core.models import references, training
 from minialign.core.models.memory import PART_BYTES, what_halves
 from minialign.course.stages import stage_cache
 
@@ -138,6 +138,14 @@ def test_sampling_names_its_own_field(monkeypatch):
     assert caught.value.__notes__ == [
         "memory ran out in sampling: GrpoConfig(prompts=1) in place of 2 halves what it needs"
     ]
+
+
+def test_reading_the_reference_names_its_own(monkeypatch):
+    monkeypatch.setattr(references, "token_logprobs", lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError) as caught:
+        RUNS["dpo"](None)
+    (note,) = caught.value.__notes__
+    assert "minialign.core.models.references.SIZE = 64 halves what it needs" in note
 
 
 def test_other_errors_have_no_note_and_sampling_alone_none_either():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from minialign.show.labelling import label_pairs, read_labels
+from minialign.show.tokens import table
 
 PAIRS = [
     {"prompt": "<b>One?</b>", "first": "yes", "second": "no"},
@@ -39,3 +40,14 @@ def test_a_damaged_line_is_named(tmp_path: Path):
         path.write_text(good + wrong + "\n")
         with pytest.raises(ValueError, match=r"line 2 of labels.jsonl is no label"):
             read_labels(path)
+
+
+def test_half_a_surrogate_pair_is_shown_and_saved(tmp_path: Path):
+    """As a reader of JSON makes it of a cut emoji; a column of a table may be called so too."""
+    pair = {"prompt": "\ud83d?", "first": "\udc00", "second": "b"}
+    path = tmp_path / "labels.jsonl"
+    panel, row, _ = label_pairs([pair], path).children
+    row.children[0].click()
+    assert read_labels(path) == [{**pair, "choice": "first"}]
+    assert panel.value == "All pairs are labelled."
+    assert "\ud83d</th>" in table([{"\ud83d": 1}])

@@ -7,6 +7,8 @@ measured peaks within a tenth.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
 from typing import Any
@@ -32,7 +34,8 @@ KEPT = {
         "hidden": 30, "keys": 4, "inner": 8, "scores": 8, "vocabulary": 6, "chunk": 2
     },
 }  # fmt: skip
-FULL = ("out of memory", "allocate memory", "not enough memory")  # as CUDA, MPS and the CPU say
+# What CUDA and MPS, the CPU, Windows, and oneDNN say when memory has run out.
+FULL = ("out of memory", "allocate memory", "not enough memory", "could not create a primitive")
 CONFIGS: WeakKeyDictionary[torch.nn.Module, Any] = WeakKeyDictionary()  # of what a `Run` trains
 
 
@@ -96,14 +99,31 @@ def tokens_that_fit(budget: float, shape: Shape, dtype: torch.dtype, **where: in
     return max(1, int(left / token_bytes(shape, dtype, **where)))
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that memory has run out."""
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in FULL)
+
+
+@contextmanager
+def advice(setting: str) -> Iterator[None]:
+    """Where memory runs out before the first update, add to the error what halves the need."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if is_full(error):
+            error.add_note(
+                f"memory ran out before the first update: {setting} halves what it needs"
+            )
+        raise
+
+
 def note_if_full(error: BaseException, *models: torch.nn.Module) -> None:
     """Where memory ran out in a loop, add to the error what halves the need of what it was doing.
 
     `models` are those that the loop trains, whose config its `Run` has told.
     """
     configs = [CONFIGS[model] for model in models if model in CONFIGS]
-    full = isinstance(error, MemoryError) or any(word in str(error).lower() for word in FULL)
-    if configs and full:
+    if configs and is_full(error):
         files = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
         rooms = {file.replace("\\", "/").split("/")[-2] for file in files if file.count("/")}
         doing = "sampling" if "sampling" in rooms else "Adam" if "optim" in rooms else "an update"

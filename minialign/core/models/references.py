@@ -11,6 +11,9 @@ from tqdm.auto import tqdm
 from minialign.core.batching import RowRanking, collate, stacked
 from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models import evaluating, fast_matmul
+from minialign.core.models.memory import advice
+
+SIZE = 128  # completions of a batch
 
 
 @torch.no_grad()
@@ -20,7 +23,7 @@ def completion_logprobs(
     pad_id: int,
     *,
     total: Callable[[Tensor, Tensor], Tensor] | None = None,
-    size: int = 128,
+    size: int | None = None,
 ) -> Tensor:
     """(N, K) summed logprobs of all completions of N rankings, such as a reference's.
 
@@ -32,14 +35,15 @@ def completion_logprobs(
         rankings: K encoded completions each.
         pad_id: of the tokenizer.
         total: (B, T) logprobs and mask to (B,); None is `masked_sum`.
-        size: completions in a batch.
+        size: completions in a batch; None is SIZE.
     """
+    size = size or SIZE
     k, total = len(rankings[0]), total or masked_sum
     device = next(model.parameters()).device
     sums = torch.zeros(len(rankings), k, device=device)
     order = sorted(range(len(rankings)), key=lambda i: max(map(len, rankings[i])))
     step = max(1, size // k)
-    with evaluating(model):
+    with evaluating(model), advice(f"minialign.core.models.references.SIZE = {size // 2}"):
         for start in tqdm(range(0, len(order), step), "reference", leave=False):
             indices = order[start : start + step]
             batch = collate(stacked(rankings, indices), pad_id).to(device)
