@@ -28,7 +28,7 @@ from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.core.models import memory, references
 from minialign.core.models.heads import RewardModel, ValueModel
 
-ROOM = 256 << 20  # bytes of addresses that a loop may take beside what its process holds
+ROOM = 640 << 20  # bytes of addresses that a loop may take: autograd's thread alone wants 140 MB
 MOST, LONG = 12, 120.0  # tries of a loop; seconds for one
 FIELD = re.compile(r"(?:\w+\(|models\.\w+\.)(\w+) ?= ?(\d+)")
 ONE = {"steps": 1}
@@ -36,34 +36,34 @@ FAILS = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. 
 
 
 def sft(**field) -> None:
-    config = SftConfig(**{**ONE, "batch_size": 128} | field)
-    train_sft(tiny(), tokenizer(), rows() * 4, config)
+    config = SftConfig(**{**ONE, "batch_size": 384} | field)
+    train_sft(tiny(), tokenizer(), rows() * 12, config)
 
 
 def reward_model(**field) -> None:
-    config = RewardConfig(**{**ONE, "batch_size": 256} | field)
-    train_reward(RewardModel.from_policy(tiny()), tokenizer(), pairs() * 16, config)
+    config = RewardConfig(**{**ONE, "batch_size": 768} | field)
+    train_reward(RewardModel.from_policy(tiny()), tokenizer(), pairs() * 48, config)
 
 
 def dpo(**field) -> None:
-    config = DpoConfig(**{**ONE, "batch_size": 64} | field)
-    train_dpo(tiny(), tokenizer(), pairs() * 4, config)
+    config = DpoConfig(**{**ONE, "batch_size": 192} | field)
+    train_dpo(tiny(), tokenizer(), pairs() * 12, config)
 
 
 def ppo(**field) -> None:
-    config = PpoConfig(**{**SAMPLED, **ONE, "prompts": 128, "minibatches": 1} | field)
+    config = PpoConfig(**{**SAMPLED, **ONE, "prompts": 384, "minibatches": 1} | field)
     value = ValueModel.from_policy(tiny(1))
-    train_ppo(tiny(), tokenizer(), asked() * 8, letters, config, value_model=value)
+    train_ppo(tiny(), tokenizer(), asked() * 24, letters, config, value_model=value)
 
 
 def grpo(**field) -> None:
-    few = {**SAMPLED, **ONE, "prompts": 16, "group_size": 8}
+    few = {**SAMPLED, **ONE, "prompts": 8, "group_size": 8}
     train_grpo(tiny(), tokenizer(), asked(), letters, GrpoConfig(**few | field))
 
 
 def grpo_sampling(**field) -> None:
-    many = {**SAMPLED, **ONE, "prompts": 256, "group_size": 8}
-    train_grpo(tiny(), tokenizer(), asked() * 16, letters, GrpoConfig(**many | field))
+    many = {**SAMPLED, **ONE, "prompts": 512, "group_size": 16}
+    train_grpo(tiny(), tokenizer(), asked() * 32, letters, GrpoConfig(**many | field))
 
 
 CASES: dict[str, Callable] = {
