@@ -11,6 +11,8 @@ from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
+import ipywidgets
+
 from benchmarks.survival.hostile import MARK, completions
 from benchmarks.survival.outcome import Outcome
 from minialign.rewards import answer_process
@@ -30,9 +32,9 @@ from minialign.rewards.verifiers import (
 from minialign.show import labelling, tokens, transcripts
 from minialign.system.terminal import one_line, plain, text_of
 
-BOUND = 1.0  # seconds for one completion in all verifiers, or in all displays
+BOUND = 1.0  # seconds of processor time for one completion in all verifiers, or in all displays
 PATIENCE = answer_process.PATIENCE  # seconds for one in math-verify, which has a process of its own
-SHARE = 100  # one completion of so many goes to math-verify as well
+SHARE = 50  # one completion of so many goes to math-verify as well
 ANSWERS = ("7", "1/2", "B", "Evelyn", "x^2")
 TAGS = {"div", "span", "br", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -83,6 +85,7 @@ def displayed(text: str, folder: Path) -> None:
         transcripts.browser([item]).children[1].value,
         labelling.label_pairs([pair], folder / "labels.jsonl").children[0].value,
     ]
+    ipywidgets.Widget.close_all()  # else all of them are kept
     for page in pages:
         reader = Markup()
         reader.feed(page)
@@ -95,16 +98,18 @@ def displayed(text: str, folder: Path) -> None:
         shown.encode()
 
 
-def timed(check: Callable[[str], object], texts: Iterator[str], bound: float) -> dict:
+def timed(
+    check: Callable[[str], object], texts: Iterator[str], bound: float, clock: Callable[[], float]
+) -> dict:
     """How many texts there were, what failed, and the slowest."""
     found = {"tries": 0, "failed": [], "worst": 0.0, "over": 0}
     for text in texts:
-        began = time.perf_counter()
+        began = clock()
         try:
             check(text)
         except Exception as error:
             found["failed"].append(f"{type(error).__name__}: {str(error)[:150]!r} at {text[:60]!r}")
-        took = time.perf_counter() - began
+        took = clock() - began
         found["tries"] += 1
         found["over"] += took > bound
         found["worst"] = max(found["worst"], took)
@@ -112,11 +117,10 @@ def timed(check: Callable[[str], object], texts: Iterator[str], bound: float) ->
 
 
 def compared(text: str) -> None:
-    """Through math-verify, against answers of several kinds."""
-    for answer in ANSWERS:
-        (paid,) = public_answer(["?"], [text], [answer])
-        if paid not in (0.0, 1.0, None):
-            raise ValueError(f"public_answer paid {paid!r}")
+    """Through math-verify, against an answer of one kind or another."""
+    (paid,) = public_answer(["?"], [text], [ANSWERS[len(text) % len(ANSWERS)]])
+    if paid not in (0.0, 1.0, None):
+        raise ValueError(f"public_answer paid {paid!r}")
 
 
 def measure(count: int, seed: int = 0) -> list[Outcome]:
@@ -127,13 +131,14 @@ def measure(count: int, seed: int = 0) -> list[Outcome]:
         try:
             few, functions = max(1, count // SHARE), len(VERIFIERS) + len(CONSTRAINTS)
             shown = partial(displayed, folder=Path(place))
+            cpu, wall = time.process_time, time.perf_counter
             parts = {
-                f"verifiers ({functions} functions)": (verified, count, BOUND),
-                "displays (5 pages, 3 terminal texts)": (shown, count, BOUND),
-                f"public_answer ({len(ANSWERS)} answers)": (compared, few, PATIENCE),
+                f"verifiers ({functions} functions)": (verified, count, BOUND, cpu),
+                "displays (5 pages, 3 terminal texts)": (shown, count, BOUND, cpu),
+                "public_answer (math-verify)": (compared, few, PATIENCE, wall),
             }
-            for name, (check, many, bound) in parts.items():
-                met = timed(check, completions(many, seed), bound)
+            for name, (check, many, bound, clock) in parts.items():
+                met = timed(check, completions(many, seed), bound, clock)
                 ran = list(Path(place).rglob(f"*{MARK}*"))
                 found.append(_outcome(name, met, bound, len(ran)))
                 for line in met["failed"][:5]:
