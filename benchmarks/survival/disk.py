@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from benchmarks.survival.loops import LOOPS
 from benchmarks.survival.outcome import Outcome
 from minialign.core import checkpoint
 
+ONE_FOLDER = tuple(name for name in LOOPS if name != "rounds")
 NOBODY = 65534  # the user without rights
 FAILS_AT = 3  # the save that finds no space; those before it found some
 Limit = Callable[[Path], Any]
@@ -122,7 +123,7 @@ def survives(name: str, limit: Limit, folder: Path) -> tuple[bool, float]:
     return names and went_on and again == expected, took
 
 
-def measure() -> list[Outcome]:
+def measure(names: Sequence[str] = ONE_FOLDER) -> list[Outcome]:
     """Each limit, on every loop of one folder (rounds have several, and the same code)."""
     limits: dict[str, Limit] = {
         "no file may grow (RLIMIT_FSIZE)": short_files,
@@ -130,7 +131,7 @@ def measure() -> list[Outcome]:
     }
     if may_mount():
         limits["the disk is full (ENOSPC, a tmpfs filled up)"] = full
-    return [_outcome(threat, limit) for threat, limit in limits.items()]
+    return [_outcome(threat, limit, names) for threat, limit in limits.items()]
 
 
 def _disk(limit: Limit, folder: Path) -> AbstractContextManager[None]:
@@ -138,9 +139,9 @@ def _disk(limit: Limit, folder: Path) -> AbstractContextManager[None]:
     return small_disk(folder) if limit is full else nullcontext()
 
 
-def _outcome(threat: str, limit: Limit) -> Outcome:
+def _outcome(threat: str, limit: Limit, names: Sequence[str]) -> Outcome:
     found = []
-    for name in (name for name in LOOPS if name != "rounds"):
+    for name in names:
         with tempfile.TemporaryDirectory() as place, _disk(limit, Path(place)):
             found.append(survives(name, limit, Path(place) / "run"))
     good = sum(well for well, _ in found)

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -144,6 +145,8 @@ class Trial:
         began = time.perf_counter()
         self.straight = self.finished(*self.fresh())
         self.seconds = time.perf_counter() - began
+        if self.straight is None:
+            raise RuntimeError(f"{name} does not end even if nobody kills it; see why")
 
     def fresh(self) -> tuple[Path, Path]:
         """A folder to train in and one for what comes out, both new."""
@@ -175,7 +178,7 @@ class Trial:
                 break
             kills.append({"in save": self.board.in_save, "lost": self.lost(before)})
         before, began = self.board.saved, time.perf_counter()
-        same = self.finished(folder, out) == self.straight is not None
+        same = self.finished(folder, out) == self.straight
         if kills:
             kills[-1] |= {"same": same, "seconds": time.perf_counter() - began}
             kills[-1]["lost"] |= self.lost(before, ended=True)
@@ -209,26 +212,28 @@ class Trial:
 def measure(kills: int, seed: int = 0) -> list[Outcome]:
     """Kill all loops and stages in turn, `kills` times in all."""
     torch.set_num_threads(1)
-    rng, found = Random(seed), {}
+    rng = Random(seed)
+    waiting: dict[str, Loop | Trial] = LOOPS | COURSE
+    names = rng.sample(list(waiting), len(waiting))
     with tempfile.TemporaryDirectory() as place:
-        trials = [Trial(n, x, Path(place)) for n, x in (LOOPS | COURSE).items()]
-        if bad := [trial.name for trial in trials if trial.straight is None]:
-            raise RuntimeError(f"{bad} do not end even if nobody kills them; see why")
         met: list[tuple[str, dict]] = []
-        while len(met) < kills:
-            for trial in trials:
-                for one in trial.killed(rng, min(rng.randint(1, 3), kills - len(met))):
-                    met.append((trial.name, one))
-                print(f"\r{len(met)} kills, {trial.name}    ", end="", file=sys.stderr)
-                if len(met) >= kills:
-                    break
+        for name in cycle(names):
+            if not isinstance(waiting[name], Trial):  # its first turn
+                waiting[name] = Trial(name, waiting[name], Path(place))
+            for one in waiting[name].killed(rng, min(rng.randint(1, 3), kills - len(met))):
+                met.append((name, one))
+            print(f"\r{len(met)} kills, {name}    ", end="", file=sys.stderr)
+            if len(met) >= kills:
+                break
     print(file=sys.stderr)
-    for kind, names in (("loops", LOOPS), ("stages of the course", COURSE)):
-        found[kind] = _outcome(kind, len(names), [one for name, one in met if name in names])
-    return list(found.values())
+    return [
+        _outcome(kind, [(name, one) for name, one in met if name in those])
+        for kind, those in (("loops", LOOPS), ("stages of the course", COURSE))
+    ]
 
 
-def _outcome(kind: str, count: int, met: list[dict]) -> Outcome:
+def _outcome(kind: str, named: list[tuple[str, dict]]) -> Outcome:
+    met, count = [one for _, one in named], len({name for name, _ in named})
     runs = [one for one in met if "same" in one]
     same, lost = sum(one["same"] for one in runs), sum(one["lost"] for one in met)
     in_save = sum(one["in save"] for one in met)

@@ -57,19 +57,11 @@ def ppo(**field) -> None:
 
 
 def grpo(**field) -> None:
-    few = {**SAMPLED, **ONE, "prompts": 8, "group_size": 8}
-    train_grpo(tiny(), tokenizer(), asked(), letters, GrpoConfig(**few | field))
-
-
-def grpo_sampling(**field) -> None:
     many = {**SAMPLED, **ONE, "prompts": 512, "group_size": 16}
     train_grpo(tiny(), tokenizer(), asked() * 32, letters, GrpoConfig(**many | field))
 
 
-CASES: dict[str, Callable] = {
-    "sft": sft, "reward_model": reward_model, "dpo": dpo, "ppo": ppo, "grpo": grpo,
-    "grpo, sampling": grpo_sampling,
-}  # fmt: skip
+CASES: dict[str, Callable] = {one.__name__: one for one in (sft, reward_model, dpo, ppo, grpo)}
 
 
 def attempt(loop: Callable, field: dict[str, int], out: Path) -> str:

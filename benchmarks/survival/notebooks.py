@@ -18,20 +18,20 @@ from benchmarks.survival.outcome import Outcome
 from minialign.course.profiles import ENVIRONMENT
 from minialign.system.folders import RUNS
 
-ONE = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider"]
+SETTINGS = ["-c", str(ROOT / "pyproject.toml"), "-n", "0", "-p", "no:cacheprovider"]
 
 
 def once(path: str, place: Path) -> tuple[int, list[str]]:
     """(cells, what failed) of one run, whose stages are trained anew."""
     report = place / "report.xml"
     environment = {**os.environ, RUNS: str(place / "runs"), ENVIRONMENT: "smoke"}
-    command = [*ONE, path, f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", *SETTINGS, path, f"--junitxml={report}"]
     subprocess.run(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     cells = list(ElementTree.parse(report).iter("testcase"))
     failed = [
-        f"{cell.get('classname')} {cell.get('name')}"
+        f"{cell.get('classname')} {cell.get('name')}".strip()
         for cell in cells
         if cell.find("failure") is not None or cell.find("error") is not None
     ]
