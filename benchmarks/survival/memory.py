@@ -57,7 +57,7 @@ def ppo(**field) -> None:
 
 
 def grpo(**field) -> None:
-    many = {**SAMPLED, **ONE, "prompts": 512, "group_size": 16}
+    many = {**SAMPLED, **ONE, "prompts": 1024, "group_size": 16}
     train_grpo(tiny(), tokenizer(), asked() * 32, letters, GrpoConfig(**many | field))
 
 
