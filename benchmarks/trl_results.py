@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from benchmarks.report import middle, table
 from benchmarks.trl_sides import Record
 from benchmarks.trl_work import GROUP, METHODS, NEW_TOKENS, SAMPLED, SIZES, TARGETS, TITLES
-from minialign.show.axes import COLOURS, style
+from minialign.show.axes import COLOURS, STYLE
 
 PRECISIONS = ("float32", "bfloat16")
 SIDES = ("ours", "trl")
@@ -154,15 +154,14 @@ def like_lengths(lines: pd.DataFrame, method: str) -> float:
 
 def draw_ratios(lines: pd.DataFrame) -> Figure:
     """Bars of TRL / ours with minimum and maximum: a panel per model, a bar per precision."""
-    style()
     lines = lines[lines["order"] == "same"]
     models = [model for model in SIZES if model in set(lines["model"])]
-    figure, axes = plt.subplots(
-        len(models), 1, figsize=(6.4, 2.6 * len(models) + 0.4), squeeze=False
-    )
-    for ax, model in zip(axes[:, 0], models, strict=True):
-        _panel(ax, model, lines[lines["model"] == model])
-    axes[-1, 0].set_xlabel("gray line: equal; dashes: target", fontsize=9)
+    size = 6.4, 2.6 * len(models) + 0.4
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(len(models), 1, figsize=size, squeeze=False)
+        for ax, model in zip(axes[:, 0], models, strict=True):
+            _panel(ax, model, lines[lines["model"] == model])
+        axes[-1, 0].set_xlabel("gray line: equal; dashes: target", fontsize=9)
     return figure
 
 

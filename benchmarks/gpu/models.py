@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from minialign.core.batching import Row, RowPair
 from minialign.core.models.architecture import disable_dropout
-from minialign.core.models.loading import ATTENTION, add_lora, load_policy
+from minialign.core.models.loading import add_lora, attention_for, load_policy
 from minialign.core.tokens import prompt_ids
 
 RANK = 16  # of the adapters
@@ -110,7 +110,7 @@ def build(
     """
     model, tokenizer = load_policy(SHIPPED.name, device=device)
     if spec.config is not None:
-        attention = ATTENTION.get(torch.device(device).type)
+        attention = attention_for(torch.device(device))
         ids = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("pad", "bos", "eos")}
         config = LlamaConfig(**spec.config, **ids, attn_implementation=attention)
         torch.manual_seed(0)

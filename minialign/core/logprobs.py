@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from minialign.core.models.architecture import logits_at
+from minialign.core.models.architecture import MAX_CHUNK, logits_at
 
 MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
-MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
 
 
 def gather_logprobs(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:

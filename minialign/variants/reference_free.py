@@ -49,7 +49,8 @@ def cpo_loss(ranks: RankLogprobs, *, beta: float = 0.1, nll: float = 1.0) -> Ten
     """-log sigmoid(beta (chosen - rejected)) + nll * cross-entropy per token of chosen.
 
     DPO with a uniform reference, and imitation. Xu et al. 2024, arXiv:2401.08417, equations 3 and
-    5, whose cross-entropy is a sum; per token here, as in TRL.
+    5, whose cross-entropy is a sum; here a mean over each completion, in TRL one over all tokens
+    of the micro-batch.
 
     >>> cpo_loss(RankLogprobs.of(chosen=[-5.0], rejected=[-15.0], length=10))
     tensor([0.8133])

@@ -16,6 +16,8 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
+MAX_CHUNK = 1 << 22  # logits in float32 at a time: 16 MiB
+
 
 def base_of(model: torch.nn.Module) -> torch.nn.Module:
     """The transformers model inside, where adapters wrap it."""

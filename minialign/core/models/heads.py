@@ -100,14 +100,14 @@ class RewardModel(torch.nn.Module):
         Raises:
             FileNotFoundError: if the folder holds no score head.
         """
-        from minialign.core.models.loading import ATTENTION, load_whole  # not needed to train
+        from minialign.core.models.loading import attention_for, load_whole  # not needed to train
 
         if not (Path(folder) / HEAD_FILE).exists():
             raise FileNotFoundError(
                 f"{Path(folder).name} holds no {HEAD_FILE}, so it is no reward model; "
                 "make one with RewardModel.from_policy and train it"
             )
-        attention = ATTENTION.get(torch.device(device).type)
+        attention = attention_for(torch.device(device))
         body = load_whole(AutoModel, folder, dtype, attention)
         model = cls(disable_dropout(body).to(device))
         saved = load_file(Path(folder) / HEAD_FILE)

@@ -17,10 +17,10 @@ from weakref import WeakKeyDictionary
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from minialign.core.logprobs import MAX_CHUNK
+from minialign.core.models.architecture import MAX_CHUNK
 
 GIB = 2**30
-PART = 64  # completions of such a pass at most, as in algorithms/grpo.py
+PART = 32  # completions of such a pass at most, as in core/sampling
 PART_BYTES = 3 * GIB  # of activations that RL's backward pass keeps: beside weights, fits 8 GB
 ENDS = 14  # bytes per width outside the layers
 # Bytes per element that autograd keeps: in float32, and under bfloat16 autocast, where norms and
