@@ -22,8 +22,8 @@ from golden_record import FILE, GPT2, RUNS, RUNS_IN_GENERAL, Run, measure, probe
 from golden_runs import CASES
 from slowness import slow_but
 
-# All were recorded anew when a prompt that completions share came to be read once, and a token to be
-# drawn by one uniform number. With the draw of before, all 145 had stayed within 1e-3 (float32).
+# All were recorded anew when a prompt that completions share came to be read once, and a token
+# to be drawn by one uniform number. With the draw of before, all had stayed within 1e-3 (float32).
 # Case -> why its numbers are besides no longer those of the first time.
 PPO = "grad_norm is logged now; the essay keeps no beta, since it does not adapt it"
 CRITIC = "the general loop logs grad_norm, loss, off and signal too"

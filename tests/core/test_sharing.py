@@ -178,6 +178,22 @@ def test_documents_in_one_row_are_not_folded():
     torch.testing.assert_close(some, every * packed.completion_mask, atol=5e-5, rtol=0)
 
 
+def test_rows_with_a_hole_are_read_as_they_are():
+    model, batch = tiny_llama(), collate(groups(11, prompts=1, group=3), PAD)
+    given = batch.input_ids, batch.attention_mask.clone(), batch.completion_mask
+    given[1][:, 3] = 0
+    torch.testing.assert_close(
+        token_logprobs(model, *given), token_logprobs(model, *given, share_prompts=False)
+    )
+
+
+def test_a_mask_of_truths_will_do():
+    model, batch = tiny_llama(), collate(RAGGED, PAD)
+    given = batch.input_ids, batch.attention_mask, batch.completion_mask
+    same = token_logprobs(model, given[0], given[1].bool().long(), given[2].bool())
+    torch.testing.assert_close(same, token_logprobs(model, *given))
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["Mistral", "Mamba", "GPT-Neo", "Bloom", "Gemma 2"])
 def test_where_a_model_cannot_fold_every_row_is_read(name):

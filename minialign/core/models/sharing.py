@@ -72,7 +72,9 @@ def folded(
     Raises:
         ValueError: if the model has too few positions.
     """
-    if (attention_mask > 1).any():
+    attention_mask = attention_mask.long()
+    starts = attention_mask.diff(dim=1, prepend=torch.zeros_like(attention_mask[:, :1])) > 0
+    if (attention_mask > 1).any() or (starts.sum(1) > 1).any():  # documents, or holes
         return None
     rows = list(_rows(_branches(input_ids, attention_mask, own)))
     width, tokens = max(tokens for _, tokens in rows), sum(tokens for _, tokens in rows)
