@@ -314,6 +314,16 @@ def test_no_loop_makes_logits_of_prompts(name):
     assert 0 < widest.rows < max(tokens)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_no_sampler_makes_logits_of_prompts(fast):
+    model = tiny_llama()
+    with Widest(model.config) as widest:
+        sample(
+            model, small_tokenizer(), ["what is 2 plus 3?", "a dog"], max_new_tokens=4, fast=fast
+        )
+    assert widest.rows == 2
+
+
 def test_logits_of_a_whole_batch_would_be_seen():
     model = tiny_llama()
     with Widest(model.config) as widest:

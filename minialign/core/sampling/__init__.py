@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from minialign.core.batching import Row, collate
 from minialign.core.logprobs import masked_mean, token_logprobs
 from minialign.core.models import evaluating
-from minialign.core.models.architecture import inputs_for, require_positions
+from minialign.core.models.architecture import inputs_for, logits_at, require_positions
 from minialign.core.optim import rows_together
 from minialign.core.tokens import Messages, end_ids, prompt_ids
 
@@ -153,9 +153,10 @@ def read_anew(
     for _ in range(max_new_tokens):
         rows = [Row(prompts[i], tokens[i]) for i in unfinished.tolist()]
         batch = collate(rows, pad_id=0).to(policy.device)  # what stands in padding is not read
-        logits = policy(**inputs_for(policy, batch.input_ids, batch.attention_mask)).logits
-        last = batch.attention_mask.sum(1) - 1
-        token, logprob, going = draw(logits[torch.arange(len(rows)), last])
+        starts = torch.arange(0, batch.input_ids.numel(), batch.input_ids.shape[1])
+        last = starts.to(policy.device) + batch.attention_mask.sum(1) - 1  # of the flattened batch
+        inputs = inputs_for(policy, batch.input_ids, batch.attention_mask)
+        token, logprob, going = draw(logits_at(policy, inputs, last))
         for i, t, p in zip(unfinished.tolist(), token.tolist(), logprob.tolist(), strict=True):
             tokens[i].append(t)
             logprobs[i].append(p)
