@@ -122,9 +122,10 @@ def by_operator(work: Work) -> dict[str, float]:
     return {**found, "outside of operators (Python)": whole / work.steps - sum(found.values())}
 
 
-def print_profile(work: Work, clock: Clock) -> None:
+def profile_tables(work: Work, clock: Clock) -> str:
     """Two tables: where the time of our step goes."""
     run_ours(work.short(), parity, clock)  # warms up
+    tables = []
     for what, seconds in (("phase", by_phase(work, clock)), ("operator", by_operator(work))):
         whole = sum(seconds.values())
         lines = [
@@ -132,4 +133,5 @@ def print_profile(work: Work, clock: Clock) -> None:
             for name, s in sorted(seconds.items(), key=lambda one: -one[1])
         ]
         head = [f"{TITLES[work.method]}, {work.precision}: {what}", "s / step", "share"]
-        print(f"\n{table(head, lines)}", flush=True)
+        tables.append(table(head, lines))
+    return "\n\n".join(tables)

@@ -33,7 +33,7 @@ import torch
 from benchmarks.report import FIGURES, RESULTS, machine, middle, write_section
 from benchmarks.trl_checks import require_equal, require_like_lengths
 from benchmarks.trl_memory import peak_memory
-from benchmarks.trl_profile import print_profile
+from benchmarks.trl_profile import profile_tables
 from benchmarks.trl_results import (
     PRECISIONS,
     Repeat,
@@ -136,7 +136,11 @@ def main(
         prepare(options.model, Path(folder), options.sft_steps * (options.model == "tiny-base"))
         for work in works(options, folder):
             if options.profile:
-                print_profile(work, time.process_time if options.cpu_time else time.perf_counter)
+                clock = time.process_time if options.cpu_time else time.perf_counter
+                tables = profile_tables(work, clock)
+                print(tables, flush=True)
+                title = f"{command(options)} --profile {options.profile}"
+                write_section(title, f"{machine(options.threads)}\n\n{tables}", results)
             else:
                 report(work, measure(work, options), options, results, figures)
 
