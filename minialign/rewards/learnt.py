@@ -19,7 +19,7 @@ from minialign.variants.reward_losses import ensemble
 
 @torch.no_grad()
 def score_rows(
-    model: RewardModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], size: int = 128
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], size: int = 64
 ) -> torch.Tensor:
     """(N,) scores of encoded texts, on the CPU; texts of like length share a batch."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))

@@ -145,7 +145,7 @@ def test_reading_the_reference_names_its_own(monkeypatch):
     with pytest.raises(MemoryError) as caught:
         RUNS["dpo"](None)
     (note,) = caught.value.__notes__
-    assert "minialign.core.models.references.SIZE = 64 halves what it needs" in note
+    assert "minialign.core.models.references.SIZE = 32 halves what it needs" in note
 
 
 def test_other_errors_have_no_note_and_sampling_alone_none_either():
