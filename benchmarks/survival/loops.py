@@ -56,16 +56,16 @@ def tiny(seed: int = 0) -> LlamaForCausalLM:
 
 
 @cache
-def compared() -> list:
-    return comparisons(16, "train", 0)
+def compared(count: int = 16) -> list:
+    return comparisons(count, "train", 0)
 
 
 @cache
-def pairs() -> list:
+def pairs(count: int = 16) -> list:
     """(chosen, rejected) rows."""
     return [
         tuple(encode(tokenizer(), c.instruction.prompt, text) for text in (c.chosen, c.rejected))
-        for c in compared()
+        for c in compared(count)
     ]
 
 

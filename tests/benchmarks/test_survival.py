@@ -52,7 +52,6 @@ def test_two_runs_on_one_folder(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="sizes are of loops that held more; most fit at once now")
 def test_full_memory(tmp_path):
     real, stand_in = run("memory", tmp_path / "r.json")
     assert real["tries"] >= 5 and stand_in["failures"] == 0
