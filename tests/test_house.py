@@ -23,7 +23,7 @@ BELOW = {
     "algorithms": {"core", "rewards"},
     "variants": {"core", "rewards", "algorithms"},
 }
-LINES = {"sft": 700, "reward_model": 700, "dpo": 720, "ppo": 1020, "grpo": 1000}
+LINES = {"sft": 700, "reward_model": 700, "dpo": 700, "ppo": 1000, "grpo": 1000}
 
 
 @cache

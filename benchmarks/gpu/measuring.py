@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -84,13 +84,7 @@ def peak_memory(device: str, models: Iterable[torch.nn.Module], before: int) -> 
     if device == "cpu":
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
             yield peak
-        events = run.profiler.kineto_results.events()
-        changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-        held = highest = 0
-        for _, change in changes:
-            held += change
-            highest = max(highest, held)
-        peak.held = highest + weights_bytes(models)
+        peak.held = most_held(run) + weights_bytes(models)
         return
     free(device)
     torch.cuda.reset_peak_memory_stats()
@@ -98,6 +92,13 @@ def peak_memory(device: str, models: Iterable[torch.nn.Module], before: int) -> 
     synchronize(device)
     peak.held = torch.cuda.max_memory_allocated() - before
     peak.reserved = torch.cuda.max_memory_reserved() - before
+
+
+def most_held(run: profile) -> int:
+    """The most bytes that torch held at once in a profile of memory, beyond those held before."""
+    events = run.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    return max(0, *accumulate(change for _, change in changes))
 
 
 def taken(device: str) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from minialign.core.models.architecture import MAX_CHUNK, logits_at
+from minialign.core.models.architecture import MAX_CHUNK
 
 MAX_NATS = 20.0  # of a log-ratio whose exponential is taken as it is: verl's bound
 
@@ -66,22 +66,12 @@ def token_logprobs(
     Raises:
         ValueError: as `inputs_for` says.
     """
-    from minialign.core.models.sharing import rows_to_read  # to be understood later
+    from minialign.core.models.sharing import logits_before  # to be understood later
 
-    asked = predicted(attention_mask)
-    if completion_mask is not None:
-        asked = asked & completion_mask.bool()
-    own = None if completion_mask is None or not share_prompts else asked
-    inputs, places = rows_to_read(model, input_ids, attention_mask, own)
-    logits = logits_at(model, inputs, places.roll(1, 1)[asked])  # of the token before each
+    given = input_ids, attention_mask, completion_mask
+    logits, asked = logits_before(model, *given, share_prompts=share_prompts)  # (N, V), (B, T)
     logprobs = gather_logprobs(logits, input_ids[asked], temperature)
     return logprobs.new_zeros(input_ids.shape).masked_scatter(asked, logprobs)
-
-
-def predicted(attention_mask: Tensor) -> Tensor:
-    """(B, T) bool: all tokens but the first of each document."""
-    same = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
-    return torch.nn.functional.pad(same, (1, 0))
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:

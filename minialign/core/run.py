@@ -143,8 +143,6 @@ class Run:
     def backward(self, loss: Tensor, **values: Tensor | float) -> float:
         """Add the gradient of a scalar loss to that of the next update; returns the loss.
 
-        Of `values` it is only seen that they are finite. An update frees the gradient afterwards.
-
         Raises:
             NonFiniteStep: if the loss is not finite, or one of `values`, which stand in the order
                 in which they were computed: the first is named. No weight has moved.
@@ -154,9 +152,7 @@ class Run:
         return loss.item()
 
     def update(self, loss: Tensor | None = None, **values: Tensor | float) -> float:
-        """One step of the optimizer, after `backward` of the loss if one is given.
-
-        Returns the norm of the gradient before it was clipped.
+        """One step, after `backward` of the loss if one is given; returns the norm before the clip.
 
         Raises:
             NonFiniteStep: as `backward`, or if the gradient is not finite.

@@ -11,6 +11,8 @@ from slowness import slow_but
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from benchmarks.gpu.measuring import most_held
+from minialign.core import sampling
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models import fast_dtype, memory
 from minialign.core.models.heads import RewardModel
@@ -28,13 +30,7 @@ def measured_peak(step: Callable[[], None]) -> int:
     """The most bytes that torch held at once beyond those held before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
         step()
-    events = run.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    held = peak = 0
-    for _, change in changes:
-        held += change
-        peak = max(peak, held)
-    return peak
+    return most_held(run)
 
 
 def built(attention: str, **changes):
@@ -81,6 +77,10 @@ def test_activations_are_within_a_tenth_of_the_measured(changes, attention, dtyp
     kept = {"length": length if attention == "eager" else 0, "dtype": dtype}
     expected = update_bytes(Shape.of(model), size * length, **kept)
     assert found == pytest.approx(expected["activations"] + expected["copies"], rel=0.1)
+
+
+def test_advice_knows_how_many_completions_a_pass_reads():
+    assert memory.PART == sampling.PART
 
 
 def test_another_architecture():

@@ -19,6 +19,7 @@ from minialign.core.models import evaluating
 from minialign.core.models.architecture import (
     inputs_for,
     is_recurrent,
+    logits_at,
     once_per_model,
     position_ids,
     reads_table,
@@ -33,6 +34,28 @@ ROOM = 512  # tokens of completions in a row; attention's cost grows with the sq
 WORTH = 0.9  # a fold that leaves more than this share of the tokens to read is not made
 ATTENTION = ("eager", "sdpa")  # kinds that take any mask
 Branch = tuple[int, int, int, int]  # row, its first column, tokens of the prompt, all tokens
+
+
+def logits_before(
+    model: torch.nn.Module,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    completion_mask: Tensor | None = None,
+    *,
+    share_prompts: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """(N, V) logits from which the N tokens that are asked for are predicted, and which they are.
+
+    Arguments are those of `token_logprobs`. Asked for are the completions' tokens, or all, but for
+    the first of each document; (B, T) bool.
+    """
+    same = (attention_mask[:, 1:] == attention_mask[:, :-1]) & (attention_mask[:, 1:] > 0)
+    asked = torch.nn.functional.pad(same, (1, 0))
+    if completion_mask is not None:
+        asked = asked & completion_mask.bool()
+    own = None if completion_mask is None or not share_prompts else asked
+    inputs, places = rows_to_read(model, input_ids, attention_mask, own)
+    return logits_at(model, inputs, places.roll(1, 1)[asked]), asked
 
 
 def rows_to_read(

@@ -23,13 +23,11 @@ from minialign.core.logprobs import (
     gather_logprobs,
     masked_mean,
     masked_sum,
-    predicted,
     token_logprobs,
 )  # fmt: skip
 from minialign.core.models import fast_matmul
-from minialign.core.models.architecture import logits_at
 from minialign.core.models.references import completion_logprobs
-from minialign.core.models.sharing import rows_to_read
+from minialign.core.models.sharing import logits_before
 from minialign.core.run import require_settings
 from minialign.variants.loops.offline_loop import Metrics, train_offline
 from minialign.variants.preference import logistic_loss
@@ -171,12 +169,10 @@ def _logprobs(
     policy: PreTrainedModel, batch: Batch, collisions: bool
 ) -> tuple[Tensor, Tensor | None]:
     """`token_logprobs`, and for WPO log sum_v pi(v)^2 at each token, a constant; (B, T) each."""
-    given = batch.input_ids, batch.attention_mask
+    given = batch.input_ids, batch.attention_mask, batch.completion_mask
     if not collisions:
-        return token_logprobs(policy, *given, batch.completion_mask), None
-    asked = predicted(batch.attention_mask) & batch.completion_mask.bool()
-    inputs, places = rows_to_read(policy, *given, asked)
-    logits = logits_at(policy, inputs, places.roll(1, 1)[asked])
+        return token_logprobs(policy, *given), None
+    logits, asked = logits_before(policy, *given)
     with torch.no_grad():
         parts = (log_softmax(part.float(), -1) for part in logits.split(PART))
         twice = torch.cat([part.mul(2).logsumexp(-1) for part in parts])
