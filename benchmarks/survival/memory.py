@@ -28,7 +28,7 @@ from minialign.algorithms.sft import SftConfig, train_sft
 from minialign.core.models import memory, references
 from minialign.core.models.heads import RewardModel, ValueModel
 
-ROOM = 640 << 20  # bytes of addresses that a loop may take: autograd's thread alone wants 140 MB
+ROOM = 560 << 20  # bytes of addresses that a loop may take: autograd's thread alone wants 140 MB
 PAIRS = 768
 CACHE = 16
 MOST, LONG = 12, 120.0  # tries of a loop; seconds for one
@@ -58,9 +58,9 @@ def dpo(**field) -> None:
 
 
 def ppo(**field) -> None:
-    config = PpoConfig(**{**SAMPLED, **ONE, "prompts": 768, "minibatches": 1} | field)
+    config = PpoConfig(**{**SAMPLED, **ONE, "prompts": 1536, "minibatches": 1} | field)
     value = ValueModel.from_policy(tiny(1))
-    train_ppo(tiny(), tokenizer(), asked() * 48, letters, config, value_model=value)
+    train_ppo(tiny(), tokenizer(), asked() * 96, letters, config, value_model=value)
 
 
 def grpo(**field) -> None:
