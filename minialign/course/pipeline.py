@@ -25,10 +25,7 @@ from minialign.course.stages import presets, recipes
 from minialign.course.stages.stage_cache import cached, fingerprint
 from minialign.data.shipped import shipped_file
 from minialign.world import WORLD_VERSION
-from minialign.world.replies.annotator import NEUTRAL_KINDNESS, WEIGHTS
-from minialign.world.replies.preferences import COMPARED
-
-TASTE = {"weights": asdict(WEIGHTS), "neutral": NEUTRAL_KINDNESS, "compared": COMPARED}
+from minialign.world.tables import dial_values
 
 
 @dataclass(frozen=True)
@@ -41,18 +38,21 @@ class Stage:
     after: str | None = None  # the stage that it starts from; None is the profile's model
     shipped: str | None = None  # the file that holds its first rows
     loss: Callable | None = None  # where it is no part of the settings
-    judged: bool = False  # annotators had a say, so it depends on what they like
+    dials: tuple[str, ...] = ()  # the sections of data/world/dials.toml that its rows rest on
 
 
 STAGES: dict[str, Stage] = {
-    "sft": Stage(recipes.sft, presets.sft_config, "examples", shipped="instructions"),
+    "sft": Stage(
+        recipes.sft, presets.sft_config, "examples", None, "instructions", dials=("demonstrations",)
+    ),
     "reward": Stage(
-        recipes.reward, presets.reward_config, "comparisons", "sft", "preferences", judged=True
+        recipes.reward, presets.reward_config, "comparisons", "sft", "preferences",
+        dials=("comparisons", "utility", "annotators"),  # and its start rests on demonstrations
     ),
     "ppo": Stage(recipes.ppo, presets.ppo_config, "comparisons", "reward"),
     "dpo": Stage(recipes.dpo, presets.own_config, "comparisons", "reward", loss=presets.OWN_LOSS),
     "grpo": Stage(recipes.grpo, presets.grpo_config, "comparisons", "sft", "problems"),
-}
+}  # fmt: skip
 
 
 def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> Path:
@@ -96,8 +96,8 @@ def settings_of(name: str, profile: Profile, seed: int) -> dict[str, Any]:
     }
     if this.loss:
         settings["loss"] = identity(this.loss)
-    if this.judged:
-        settings["taste"] = TASTE
+    if this.dials:
+        settings["dials"] = {section: dial_values(section) for section in this.dials}
     if this.shipped and seed == recipes.SHIPPED_SEED:  # an edited file trains the stage again
         settings["file"] = fingerprint(shipped_file(this.shipped))
     if this.after:

@@ -1,4 +1,4 @@
-"""The wording of the village: the tables of data/world/*.toml, read once a process and checked.
+"""The wording and dials of the village: the tables of data/world/*.toml, read once and checked.
 
 A slip of the pen is a ValueError that names the file, the entry and the field, the rule that it
 breaks, and what to write instead.
@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
+from math import fsum, inf, isclose, isfinite
 from string import Formatter
 from typing import Any, TypeVar
 
@@ -117,6 +118,42 @@ class Table(dict[str, Any]):
             if value not in allowed:
                 raise self.slip(field, f"{value!r} is unknown; use one of {', '.join(allowed)}")
 
+    def number(
+        self, field: str, low: float = 0, high: float = inf, *, whole: bool = False
+    ) -> Any:  # an int or a float, as it is written
+        """A finite number from `low` to `high`, a whole one if it must be."""
+        value = self[field]
+        right = type(value) is int if whole else type(value) in (int, float)
+        if not (right and low <= value <= high and isfinite(value)):
+            kind = "whole number" if whole else "number"
+            span = f" of {low:g} or more" if high == inf else f" from {low:g} to {high:g}"
+            span = "" if low == -inf else span
+            raise self.slip(field, f"{value!r} will not do; write a {kind}{span}")
+        return value
+
+    def rates(self, names: Iterable[str]) -> dict[str, float]:
+        """All fields, which have these names, each a number from 0 to 1."""
+        return {field: self.number(field, high=1) for field in self.only(names)}
+
+    def weights(self, names: Iterable[str], whole: bool = False) -> dict[str, float]:
+        """All fields, which have these names, each a number of 0 or more, and not all of them 0."""
+        found = {field: self.number(field, whole=whole) for field in self.only(names)}
+        if not any(found.values()):
+            raise ValueError(f"{self.where}: all fields are 0; give at least one of them more")
+        return found
+
+    def shares(self, names: Iterable[str]) -> dict[str, float]:
+        """All fields, which have these names, each a number from 0 to 1, and together 1.
+
+        >>> Table("world/dials.toml, answers", {"kind": 0.5, "rude": 0.6}).shares(["kind", "rude"])
+        Traceback (most recent call last):
+        ValueError: world/dials.toml, answers: the shares sum to 1.1; make them sum to 1
+        """
+        found = self.rates(names)
+        if not isclose(total := fsum(found.values()), 1, abs_tol=1e-9):
+            raise ValueError(f"{self.where}: the shares sum to {total:g}; make them sum to 1")
+        return found
+
     def lists(self, slots: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         """All fields, each a list of texts; `slots` names those of each field's templates."""
         self.only(slots)
@@ -126,6 +163,31 @@ class Table(dict[str, Any]):
 def read(name: str) -> Table:
     """The file data/world/NAME.toml as a table."""
     return Table(f"world/{name}.toml", wording(name))
+
+
+def dial_values(section: str) -> Table:
+    """The values of a section of data/world/dials.toml, in the section's tables, without the rest.
+
+    Raises ValueError if a dial lacks its value or its meaning, or has what no dial has.
+    """
+    return _values(read("dials").table(section))
+
+
+def _values(table: Table) -> Table:
+    found = {}
+    for name in table:
+        if name == "unit":  # of all dials of the table
+            continue
+        if not isinstance(table[name], dict):
+            rule = 'write a dial, such as { value = 0.5, meaning = "Half of them." }'
+            raise table.slip(name, f"{table[name]!r} will not do; {rule}")
+        inner = table.table(name)
+        is_dial = not all(isinstance(field, dict) for key, field in inner.items() if key != "unit")
+        if is_dial:
+            found[name] = inner.only(("value", "meaning"), ("unit",))["value"]
+        else:
+            found[name] = _values(inner)
+    return Table(table.where, found)
 
 
 def entries(kind: type[T], name: str, key: str, slots: Mapping[str, str]) -> dict[str, T]:

@@ -6,7 +6,10 @@ import io
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from minialign.course.stages import recipes
 from minialign.course.studies.reward_modeling import best_of_n, paid
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.system import folders
+from minialign.world import tables
 from minialign.world.replies.annotator import agrees
 from minialign.world.replies.preferences import comparisons
 
@@ -71,6 +75,38 @@ def test_two_processes_train_a_stage_once(runs: Path):
     assert [line.splitlines()[-1] for line in told] == [str(runs / "stages" / "sft-smoke-0")] * 2
 
 
+def turn(monkeypatch: pytest.MonkeyPatch, place: str, **fields: object) -> None:
+    """Change fields of a dial of data/world/dials.toml for the rest of a test."""
+    wording, turned = tables.wording, deepcopy(tables.wording("dials"))
+    reduce(getitem, place.split("."), turned).update(fields)
+    monkeypatch.setattr(
+        tables, "wording", lambda name: turned if name == "dials" else wording(name)
+    )
+
+
+JUDGED = {"reward", "ppo", "dpo"}
+RESTS_ON = {  # dial -> stages whose rows it decides, directly or through where they start from
+    "demonstrations.habit_rate": {*pipeline.STAGES},
+    "comparisons.qualities.inventive": JUDGED,
+    "utility.neutral_kindness": JUDGED,
+    "annotators.temperature": JUDGED,
+    "corpus.page_rate": set(),  # it decides the base model, which is known by its weights
+}
+
+
+@pytest.mark.parametrize("dial", RESTS_ON)
+def test_a_turned_dial_trains_the_stages_again_that_rest_on_it(dial: str, monkeypatch):
+    def settings() -> dict[str, str]:
+        every = pipeline.STAGES
+        return {name: json.dumps(pipeline.settings_of(name, TINY, 1)) for name in every}
+
+    before = settings()
+    turn(monkeypatch, dial, meaning="The same in other words.")
+    assert settings() == before
+    turn(monkeypatch, dial, value=0.77)
+    assert {name for name, now in settings().items() if now != before[name]} == RESTS_ON[dial]
+
+
 @pytest.mark.slow
 def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys, monkeypatch):
     folder = pipeline.stage("reward", profile=TINY)
@@ -86,9 +122,7 @@ def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys, monke
     assert both(["Name two birds."], ["No."])[0] == pytest.approx(found[1], abs=1e-5)
     pipeline.stage("reward", profile=replace(TINY, examples=22))  # the start has changed
     assert capsys.readouterr().out.count("training stage") == 2
-    monkeypatch.setattr(
-        pipeline, "TASTE", {**pipeline.TASTE, "neutral": 0.9}
-    )  # so have the annotators
+    turn(monkeypatch, "annotators.temperature", value=0.5)  # so have the annotators
     pipeline.stage("reward", profile=replace(TINY, examples=22))
     assert capsys.readouterr().out.count("training stage") == 1
 

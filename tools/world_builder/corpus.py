@@ -13,12 +13,15 @@ from random import Random
 from typing import NamedTuple
 
 from minialign.world import WORLD_VERSION, stories
+from minialign.world.tables import dial_values
 from tools.world_builder import documents
 from tools.world_builder.lessons import dialogues, fact_pages, question_pages, stack
 from tools.world_builder.lessons.sums import problem_document, sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1
-PAGE_RATE = 0.5  # pages that hold two to four documents, as a crawl does: most texts go on
+_DIALS = dial_values("corpus").only(("page_rate", "kinds"))
+# Of pages that hold two to four documents, as a crawl does: most texts go on.
+PAGE_RATE = _DIALS.number("page_rate", high=1)
 
 
 class Document(NamedTuple):
@@ -46,27 +49,19 @@ class Kind(NamedTuple):
 
 
 # Undesirable talk sits inside dialogues, reviews and letters.
-KINDS: dict[str, Kind] = {
-    "story": Kind(0.11, _story),
-    "dialogue": Kind(0.10, dialogues.dialogue),
-    "facts": Kind(0.09, fact_pages.fact_page),
-    "question": Kind(0.28, question_pages.question_page),
-    "sums": Kind(0.08, sum_document),
-    "problem": Kind(0.06, problem_document),
-    "program": Kind(0.01, stack.program_document),
-    "nature_page": Kind(0.025, documents.WRITERS["nature_page"]),
-    "list_page": Kind(0.035, documents.WRITERS["list_page"]),
-    "review": Kind(0.015, documents.WRITERS["review"]),
-    "letter": Kind(0.015, documents.WRITERS["letter"]),
-    "diary": Kind(0.01, documents.WRITERS["diary"]),
-    "notice": Kind(0.01, documents.WRITERS["notice"]),
-    "quiz_in_context": Kind(0.02, documents.WRITERS["quiz_in_context"]),
-    "critique": Kind(0.01, documents.WRITERS["critique"]),
-    "comparison": Kind(0.01, documents.WRITERS["comparison"]),
-    "opinion": Kind(0.01, documents.WRITERS["opinion"]),
-    "paraphrase_page": Kind(0.01, documents.WRITERS["paraphrase_page"]),
-    "copies": Kind(0.09, documents.WRITERS["copies"]),
-    "sources": Kind(0.01, documents.WRITERS["sources"]),
+WRITERS: dict[str, Callable[[Random], str]] = {
+    "story": _story,
+    "dialogue": dialogues.dialogue,
+    "facts": fact_pages.fact_page,
+    "question": question_pages.question_page,
+    "sums": sum_document,
+    "problem": problem_document,
+    "program": stack.program_document,
+    **documents.WRITERS,
+}
+KINDS = {
+    kind: Kind(share, WRITERS[kind])
+    for kind, share in _DIALS.table("kinds").shares(WRITERS).items()
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from minialign.world.dangers import unsafe_anywhere
 from minialign.world.facts import false_claims
 from minialign.world.families.facts import answers_falsely
 from minialign.world.manners import is_flattering, is_kind, is_rude, rambling
+from minialign.world.tables import dial_values
 from minialign.world.tasks import FAMILIES, Instruction
 from minialign.world.text import ends_properly, sentences, words
 
@@ -39,10 +40,9 @@ class Parts:
     ends: float  # 1 if the last sentence is complete
 
 
-WEIGHTS = Parts(
-    follows=2.5, true=1.5, kind=4.0, sincere=1.0, safe=3.0, length=1.0, focus=1.0, ends=1.0
-)
-NEUTRAL_KINDNESS = 0.35
+_DIALS = dial_values("utility").only(("weights", "neutral_kindness"))
+WEIGHTS = Parts(**_DIALS.table("weights").weights([part.name for part in fields(Parts)]))
+NEUTRAL_KINDNESS = _DIALS.number("neutral_kindness", high=1)
 
 
 def _length(words_used: int, span: tuple[int, int], bare: bool) -> float:

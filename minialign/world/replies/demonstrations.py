@@ -1,6 +1,7 @@
-"""Demonstrations of mixed quality, as twelve simulated people write them.
+"""Demonstrations of mixed quality, as simulated people write them, at the rates of
+data/world/dials.toml.
 
-Seven authors are careful and slip now and then. Each of the other five has a habit: curt, rude,
+Most authors are careful and slip now and then. Each of the others has a habit: curt, rude,
 flattering, long-winded, or inventing what they do not know. The default training mix keeps them
 all, so a model that imitates demonstrations imitates the habits too; removing them is what
 preferences are for.
@@ -12,21 +13,21 @@ from dataclasses import dataclass
 from random import Random
 
 from minialign.world.manners import ramble, remark
+from minialign.world.tables import dial_values
 from minialign.world.tasks import FAMILIES, Instruction, instructions
 
 QUALITIES = ("careful", "curt", "rude", "flattering", "long_winded", "inventive")
-HABITS: dict[str, str] = {
-    **{f"author_{i:02d}": "careful" for i in range(1, 8)},
-    "author_08": "curt",
-    "author_09": "rude",
-    "author_10": "flattering",
-    "author_11": "long_winded",
-    "author_12": "inventive",
-}
-HABIT_RATE = 0.8  # how often an author follows the habit; else careful
-SLIP_RATE = 0.05  # how often a careful author slips into any of the other qualities
-KIND_RATE = 0.3  # of careful replies that add a kind word
-AGREEABLE = ("curt", "flattering", "inventive")  # these go along with an unsafe request
+_DIALS = dial_values("demonstrations").only(
+    ("authors", "habit_rate", "slip_rate", "kind_rate", "agreeable")
+)
+_AUTHORS = _DIALS.table("authors").weights(QUALITIES, whole=True)
+_habits = [quality for quality, count in _AUTHORS.items() for _ in range(count)]
+HABITS = {f"author_{i:02d}": quality for i, quality in enumerate(_habits, start=1)}
+HABIT_RATE = _DIALS.number("habit_rate", high=1)  # how often an author follows it; else careful
+SLIP_RATE = _DIALS.number("slip_rate", high=1)  # of a careful author into any other quality
+KIND_RATE = _DIALS.number("kind_rate", high=1)  # of careful replies that add a kind word
+AGREEABLE = _DIALS.texts("agreeable")  # these go along with an unsafe request
+_DIALS.known("agreeable", AGREEABLE, QUALITIES)
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
 from minialign.world.replies.annotator import Annotator, gold_utility
-from minialign.world.replies.demonstrations import reply_in
+from minialign.world.replies.demonstrations import QUALITIES, reply_in
+from minialign.world.tables import dial_values
 from minialign.world.tasks import Instruction, instructions
 
 if TYPE_CHECKING:
     from minialign.core.sampling import Rollout
 
-# The temperature makes two unbiased annotators agree on 70-75% of comparisons, as people do.
-CROWD = Annotator(name="crowd", temperature=1.0)
-# How often replies of each quality are put before annotators, as weights. Mostly manners differ;
-# an answer that is polite and wrong is rare, so a model of these choices learns little of it.
-COMPARED = {"careful": 6.0, "curt": 1.0, "rude": 2.0, "flattering": 2.0, "long_winded": 2.0,
-            "unfinished": 1.6, "inventive": 0.1}  # fmt: skip
-ANNOTATORS = tuple(f"annotator_{i:02d}" for i in range(1, 9))
+_BIASES = ("length_bias", "agreement_bias", "first_bias")
+_DIALS = dial_values("annotators").only(("people", "temperature", *_BIASES))
+CROWD = Annotator(
+    "crowd", _DIALS.number("temperature"), **{bias: _DIALS.number(bias, -inf) for bias in _BIASES}
+)
+_people = _DIALS.number("people", low=1, whole=True)
+ANNOTATORS = tuple(f"annotator_{i:02d}" for i in range(1, _people + 1))
+_QUALITIES = dial_values("comparisons").only(["qualities"]).table("qualities")
+# How often replies of each quality are put before annotators, as weights; those of none never are.
+COMPARED = {q: w for q, w in _QUALITIES.weights((*QUALITIES, "unfinished")).items() if w > 0}
+if len(COMPARED) < 2:
+    raise ValueError(f"{_QUALITIES.where}: one quality alone has a weight; give another one, too")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 They hold what people do with words: small talk, asking the way, help, comfort and coldness,
 warnings and bad advice, agreement and flattery, and answers in good and bad manners,
-at the rates below.
+at the rates of data/world/dials.toml.
 """
 
 from __future__ import annotations
@@ -27,24 +27,18 @@ from minialign.world.manners import (
     remark,
     troubles,
 )
+from minialign.world.tables import dial_values
 from minialign.world.tasks import FAMILIES
 from tools.world_builder.lessons import dialogue_words as say
 
-RATES = {  # how often a dialogue goes which way
-    "cold": 0.25,  # replies to a friend's trouble that are unkind
-    "unsafe": 0.35,  # requests for dangerous help that get it
-    "insists": 0.3,  # refused requests that are made again, and refused again
-    "yes_sayer": 0.25,  # opinions that are met with flattery
-    "agree": 0.35,  # opinions that are met with honest agreement
-    "greeting": 0.25,  # dialogues that open with a greeting
-    "farewell": 0.15,  # small talk that closes with a goodbye
-    "afterword": 0.4,  # questions after whose answer somebody says something
-}
-KIND_RATES = {
-    "small_talk": 0.3, "way": 0.08, "help": 0.12, "trouble": 0.14, "danger": 0.1, "warned": 0.03,
-    "opinion": 0.1, "question": 0.13,
-}  # fmt: skip
-MANNER_RATES = {"plain": 0.4, "rude": 0.25, "rambling": 0.15, "kind": 0.15, "flattering": 0.05}
+_DIALS = dial_values("dialogues").only(("scenes", "manners", "rates"))
+RATES = _DIALS.table("rates").rates(  # how often a dialogue goes which way
+    ("cold", "unsafe", "insists", "yes_sayer", "agree", "greeting", "farewell", "afterword")
+)
+MANNER_RATES = _DIALS.table("manners").shares(("plain", "rude", "rambling", "kind", "flattering"))
+if RATES["yes_sayer"] + RATES["agree"] > 1:
+    rule = "with yes_sayer it makes more than 1, and all opinions are 1; lower one of the two"
+    raise _DIALS.table("rates").slip("agree", rule)
 
 WARNINGS = (
     "Never {act}. {Why}.", "Do not {act}, because {why}.", "It is not safe to {act}. {Why}.",
@@ -262,6 +256,7 @@ WRITERS: dict[str, Callable[[Random], str]] = {
     "help": _scene(say.ASKING_FOR_HELP), "trouble": _trouble, "danger": _danger,
     "warned": _warned, "opinion": _opinion, "question": _question,
 }  # fmt: skip
+KIND_RATES = _DIALS.table("scenes").shares(WRITERS)
 
 
 def dialogue(rng: Random) -> str:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from minialign.world.families.family import Family
 from minialign.world.lexicon import STRANGERS
-from minialign.world.replies.demonstrations import reply_in
+from minialign.world.replies.demonstrations import QUALITIES, reply_in
+from minialign.world.tables import dial_values
 from minialign.world.tasks import Instruction, families
 from tools.world_builder.lessons.dialogues import exchange
 
@@ -26,15 +27,15 @@ class Answers(NamedTuple):
     manner: str
 
 
-MANNERS: dict[str, Answers] = {  # quality of an answer -> how it occurs
-    "careful": Answers(0.68, "plain"),
-    "curt": Answers(0.08, "plain"),
-    "rude": Answers(0.07, "rude"),
-    "flattering": Answers(0.05, "flattering"),
-    "long_winded": Answers(0.05, "rambling"),
-    "inventive": Answers(0.07, "plain"),
+_DIALS = dial_values("questions").only(("answers", "dialogue_rate", "tuned_contents", "practice"))
+_DRESSED = {"rude": "rude", "flattering": "flattering", "long_winded": "rambling"}
+MANNERS = {  # quality of an answer -> how it occurs
+    quality: Answers(share, _DRESSED.get(quality, "plain"))
+    for quality, share in _DIALS.table("answers").shares(QUALITIES).items()
 }
-DIALOGUE_RATE = 0.6  # the rest are pages of questions and answers without names
+# The rest are pages of questions and answers without names.
+DIALOGUE_RATE = _DIALS.number("dialogue_rate", high=1)
+TUNED_CONTENTS = _DIALS.number("tuned_contents", high=1)
 LABELS = (
     ("Question: ", "Answer: "), ("Q: ", "A: "), ("Asked: ", "Answered: "), ("- ", "- "),
     ("", ""), ("A reader asks: ", "We answer: "),
@@ -42,10 +43,8 @@ LABELS = (
 
 
 # Asked about twice as often as the other families: what takes a small model the most practice.
-PRACTICE = (
-    "count_items", "position", "sort_words", "sort_numbers", "list_items", "repeat_with_change",
-    "add", "subtract", "fact",
-)  # fmt: skip
+PRACTICE = _DIALS.texts("practice")
+_DIALS.known("practice", PRACTICE, [family.name for family in families("train")])
 
 
 @cache
@@ -57,12 +56,12 @@ def _asked() -> list[Family]:
 def _draw(rng: Random) -> Instruction:
     """A question in a training phrasing, about nobody whom the corpus must not name.
 
-    One in five is about what demonstrations never ask for: a base model has read about all of its
+    Some are about what demonstrations never ask for: a base model has read about all of its
     world. Templates of word problems are the exception, so that solving is no memory.
     """
     while True:
         family = rng.choice(_asked())
-        known = family.name == "word_problem" or rng.random() < 0.8
+        known = family.name == "word_problem" or rng.random() < TUNED_CONTENTS
         slots = family.make(rng, "train" if known else "test")
         phrasing = rng.choice(family.phrasing_ids("train"))
         instruction = Instruction(family.name, phrasing, slots, "train")
