@@ -43,7 +43,8 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "sft": Stage(
-        recipes.sft, presets.sft_config, "examples", None, "instructions", dials=("demonstrations",)
+        recipes.sft, presets.sft_config, "examples", shipped="instructions",
+        dials=("facts", "demonstrations"),
     ),
     "reward": Stage(
         recipes.reward, presets.reward_config, "comparisons", "sft", "preferences",

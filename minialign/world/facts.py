@@ -17,10 +17,12 @@ from random import Random
 
 from minialign.world import lexicon
 from minialign.world.lexicon import PLACES, STRANGERS, VILLAGERS
-from minialign.world.tables import entries, read
+from minialign.world.tables import dial_values, entries
 from minialign.world.text import sentences, words
 
-EXPOSURES: dict[str, float] = read("facts")["exposures"]  # name -> share of the facts
+_EXPOSURES = dial_values("facts").only(["exposures"]).table("exposures")
+# name -> share of the facts
+EXPOSURES = _EXPOSURES.shares(("often", "rare", "contradicted", "never"))
 
 
 @dataclass(frozen=True)

@@ -182,12 +182,18 @@ def _values(table: Table) -> Table:
             rule = 'write a dial, such as { value = 0.5, meaning = "Half of them." }'
             raise table.slip(name, f"{table[name]!r} will not do; {rule}")
         inner = table.table(name)
-        is_dial = not all(isinstance(field, dict) for key, field in inner.items() if key != "unit")
-        if is_dial:
+        if is_dial(inner):
             found[name] = inner.only(("value", "meaning"), ("unit",))["value"]
+            if not (isinstance(inner["meaning"], str) and inner["meaning"]):
+                raise inner.slip("meaning", f"{inner['meaning']!r} will not do; write a sentence")
         else:
             found[name] = _values(inner)
     return Table(table.where, found)
+
+
+def is_dial(table: Table) -> bool:
+    """Whether a table of data/world/dials.toml is a dial; the others hold nothing but tables."""
+    return not all(isinstance(field, dict) for name, field in table.items() if name != "unit")
 
 
 def entries(kind: type[T], name: str, key: str, slots: Mapping[str, str]) -> dict[str, T]:

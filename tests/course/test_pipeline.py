@@ -86,6 +86,7 @@ def turn(monkeypatch: pytest.MonkeyPatch, place: str, **fields: object) -> None:
 
 JUDGED = {"reward", "ppo", "dpo"}
 RESTS_ON = {  # dial -> stages whose rows it decides, directly or through where they start from
+    "facts.exposures.often": {*pipeline.STAGES},
     "demonstrations.habit_rate": {*pipeline.STAGES},
     "comparisons.qualities.inventive": JUDGED,
     "utility.neutral_kindness": JUDGED,
