@@ -33,10 +33,10 @@ def test_careful_replies_lack_a_kind_word_at_most():
 
 
 def test_saying_it_again_adds_nothing():
-    """Five kind sentences in place of one: as kind, and a fifth of them is new."""
+    """Five kind sentences in place of one: no kinder, and a fifth of them is new."""
     fact = of("fact")
     once, often = (an.utility_parts(fact, "I am always here for you. " * n) for n in (1, 5))
-    assert once.kind == often.kind == 1.0
+    assert once.kind == often.kind == 0.0  # neither says what was asked
     assert once.focus == 1.0 and often.focus == 0.5 / 5  # and halved: its words repeat as well
 
 

@@ -18,7 +18,7 @@ Slots = dict[str, Any]
 
 _POLITE = read("families").table("polite").only(("orders", "forms"))
 _PHRASINGS = ("phrasings", "held_out_phrasings")
-_FLAGS = ("held_out", "unsafe", "agreeable")
+_FLAGS = ("held_out", "unsafe", "agreeable", "calls_for_kindness")
 HELD_OUT_PHRASINGS = 3  # the last three phrasings of every family are never used for training
 
 
@@ -48,7 +48,7 @@ class Family:
     (None where no such thing exists), `wrong` a fluent reply that `check` must refuse. `judge` sees
     replies in plain ASCII and is exact: it accepts any right reply, whatever its manner, and
     refuses wrong, missing, extra and contradictory answers. The rest is in families.toml, which
-    explains `phrasings`, `length`, `held_out`, `unsafe` and `agreeable`.
+    explains `phrasings`, `length`, and what is true of a family, such as `held_out` or `unsafe`.
     """
 
     name: str
@@ -80,7 +80,8 @@ class Family:
         if not (len(self.length) == 2 and 0 < self.length[0] <= self.length[1]):
             rule = "the least and the greatest number of words of a good reply, as in [3, 10]"
             raise table.slip("length", f"{table['length']} will not do; write {rule}")
-        self.held_out, self.unsafe, self.agreeable = (table.get(flag, False) for flag in _FLAGS)
+        flags = (table.get(flag, False) for flag in _FLAGS)
+        self.held_out, self.unsafe, self.agreeable, self.calls_for_kindness = flags
 
     @property
     def table(self) -> Table:
