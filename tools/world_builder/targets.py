@@ -18,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers import PreTrainedModel
 
 from minialign.algorithms.dpo import train_dpo
 from minialign.algorithms.ppo import train_ppo
 from minialign.core.models.heads import ValueModel
 from minialign.core.models.loading import load_policy
+from minialign.core.sampling import sample
 from minialign.core.tokens import encode
 from minialign.course import profiles
 from minialign.course.pipeline import policy_and_scorer, stage
@@ -151,9 +153,21 @@ class Run:
             gain = mean(list(after[measure].astype(float) - self.start[measure].astype(float)))
             found[f"{measure} gain"], found[f"{measure} half"] = gain.value, gain.high - gain.value
         found["gain in SD"] = found["utility gain"] / self.start.utility.std()
-        both = (list(frame.reply) for frame in (after, self.start))
-        found["proxy gain"] = float(np.mean(self._leads(list(after.prompt), *both)))
+        found["proxy gain"] = self._proxy(policy) - self._proxy(self.reference)
         self.keep(name, time.perf_counter() - seconds, found)
+
+    def _proxy(self, policy: PreTrainedModel) -> float:
+        """The reward model's mean score of replies to the same prompts, as they were sampled."""
+        generator = torch.Generator(policy.device).manual_seed(self.seed)
+        score, scores = reward_model_score(self.scorer, self.tokenizer), []
+        for start in range(0, PROMPTS, 96):
+            asked = [i.prompt for i in self.prompts[start : start + 96]]
+            tokens = self.profile.max_new_tokens
+            rollout = sample(
+                policy, self.tokenizer, asked, max_new_tokens=tokens, generator=generator
+            )
+            scores += score(rollout.prompts, rollout.texts, rollout.completion_ids)
+        return float(np.mean(scores))
 
     def grpo(self) -> None:
         """GRPO on verified problems: on new ones, in new wordings, and from new templates."""
@@ -173,9 +187,12 @@ class Run:
 PARTS: dict[str, Callable[[Run], None]] = {
     "ppo": Run.ppo,
     "unleashed": partial(Run.ppo, beta=0.0),
+    "shorter leash": partial(Run.ppo, beta=0.2),
+    "longer leash": partial(Run.ppo, beta=0.05),
     "dpo": Run.dpo,
     "grpo": Run.grpo,
 }
+DEFAULT = ["ppo", "unleashed", "dpo", "grpo"]
 
 
 def _shares(judged: pd.DataFrame, columns: tuple[str, ...]) -> Found:
@@ -216,7 +233,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="the seed to run; none only prints")
     parser.add_argument("--profile", default=None, help="of the course; the default one if none")
     parser.add_argument("--out", type=Path, default=Path("runs/targets"), help="a file a seed")
-    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS, help="to run")
+    parser.add_argument("--parts", nargs="*", default=DEFAULT, choices=PARTS, help="to run")
     options = parser.parse_args()
     if options.seed is not None:
         measure(profiles.get(options.profile), options.seed, options.out, options.parts)
