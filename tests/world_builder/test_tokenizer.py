@@ -88,12 +88,12 @@ def test_training_a_tokenizer_is_deterministic():
 def test_base_model_loads_offline_and_is_small():
     model = AutoModelForCausalLM.from_pretrained(MODEL_FOLDER, local_files_only=True)
     assert model.dtype == torch.float32 and model.config.model_type == "llama"
-    assert 1e6 < sum(p.numel() for p in model.parameters()) < 3e6
+    assert 1e6 < sum(p.numel() for p in model.parameters()) <= 4e6
     assert model.config.vocab_size == VOCAB_SIZE
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         assert getattr(model.config, name) == getattr(TOKENIZER, name)
     files = [f for f in MODEL_FOLDER.rglob("*") if f.is_file()]
-    assert sum(f.stat().st_size for f in files) <= 8e6
+    assert sum(f.stat().st_size for f in files) <= 12e6
     assert {f.suffix for f in files} <= {".json", ".jinja", ".safetensors", ".csv"}
     training = json.loads((MODEL_FOLDER / "training.json").read_text())
     assert training["world_version"] == WORLD_VERSION

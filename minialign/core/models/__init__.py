@@ -7,7 +7,6 @@ import copy
 from collections.abc import Iterator
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel
 
 from minialign.core.models.architecture import dropouts, jitters
@@ -71,6 +70,8 @@ def frozen_reference(policy: PreTrainedModel) -> PreTrainedModel:
 
 def merged(model: PreTrainedModel) -> PreTrainedModel:
     """The model with its adapters added into the weights, in place; without any, as it is."""
+    from peft import PeftModel  # slow to load, and not for every method
+
     return model.merge_and_unload() if isinstance(model, PeftModel) else model
 
 
