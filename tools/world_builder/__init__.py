@@ -3,7 +3,8 @@
 To make everything again, run from the clone's root, in this order:
 
     python -m tools.world_builder.build      data/*.jsonl, the same bytes on every machine
-    python -m tools.world_builder.pretrain   data/models/tiny-base, under an hour on two CPU cores
+    python -m tools.world_builder.pretrain   data/models/tiny-base: minutes on a graphics card,
+                                             hours on two CPU cores
     python -m tools.world_builder.measure    every number of data/README.md, in about two minutes
 
 The tasks, replies, annotators and problems are the package's own (`minialign.world`, worded in
@@ -15,6 +16,8 @@ data/world/*.toml), since the course draws them as well. Here is what only the b
                 sums and solved problems, programs of a stack language
     documents/  all other documents: nature, lists, reviews, letters, quizzes, judgements, opinions
     tokenizer   trains the tokenizer on the corpus
+    batches     cuts the corpus into batches of token ids, in worker processes if asked to
+    optimizers  Muon, for all matrices of one shape at once, and AdamW
     pretrain    trains the base model on the corpus, and goes on where it was stopped
     ngram       count-based models to compare the base model with
     measure     perplexity, behaviour and knowledge of the base model, agreement of annotators

@@ -55,8 +55,8 @@ class PretrainConfig:
     chunks: int = 400  # parts of the corpus, each seen once
     chunk_documents: int = 4096
     batch_tokens: int = 16384  # padded tokens of an update, before its width is rounded up
-    matrix_rate: float = 0.02  # peak rate of Muon, for the matrices inside the layers
-    vector_rate: float = 3e-3  # peak rate of AdamW, for embeddings and norms
+    matrix_rate: float = 0.028  # peak rate of Muon, for the matrices inside the layers
+    vector_rate: float = 4e-3  # peak rate of AdamW, for embeddings and norms
     warmup: int = 100  # updates; then a cosine down to a twentieth
     weight_decay: float = 0.1  # of the matrices
     init_std: float = 0.08  # about 1 / sqrt(hidden): attention must not start out flat
