@@ -35,6 +35,8 @@ _FRAMES = ("offers", "longer_offers", "said_offers", "promised_offers")
 COMFORT = _FILE.table("comfort").lists({"sympathy": "about", **dict.fromkeys(_FRAMES, "offer low")})
 _FILE.only(["slots", *MANNERS, "cold", "comfort", "trouble"])
 _ENDINGS = ("", "s", "es", "er", "est", "ly", "ness", "ish", "d", "ed")  # fools, duller, adored
+_NOUNS = ("thing", "name", "where", "yours")  # slots without adjectives
+_NOT_OF_ADJECTIVES = ("s", "es", "d", "ed")
 _FILLER_SHARE = 0.75  # of a sentence's word triples that come from filler make it filler
 
 
@@ -58,19 +60,25 @@ def triples(passage: str) -> list[tuple[str, ...]]:
     return [tuple(found[i : i + 3]) for i in range(max(1, len(found) - 2))] if found else []
 
 
-def _forms(marks: Iterable[str]) -> tuple[str, ...]:
-    """Single words with the endings that keep their meaning; phrases as they are."""
+def _forms(marks: Iterable[str], slots: Slots) -> tuple[str, ...]:
+    """Single words with the endings that keep their meaning; phrases as they are.
+
+    The words of the slots are adjectives but for "thing" and "name", and take no "s".
+    """
+    adjectives = {word for name, words in slots.items() if name not in _NOUNS for word in words}
     forms: dict[str, None] = {}
     for mark in marks:
         endings = ("",) if " " in mark else _ENDINGS
+        if mark in adjectives:
+            endings = tuple(ending for ending in endings if ending not in _NOT_OF_ADJECTIVES)
         forms.update(dict.fromkeys(mark + ending for ending in endings))
         if mark.endswith("y") and " " not in mark:
             forms.update(dict.fromkeys(mark[:-1] + e for e in ("ier", "iest", "ily", "iness")))
     return tuple(forms)
 
 
-_RUDE = _forms(MANNERS["rude"]["marks"])
-_FLATTERY = _forms(MANNERS["flattering"]["marks"])
+_RUDE = _forms(MANNERS["rude"]["marks"], SLOTS["rude"])
+_FLATTERY = _forms(MANNERS["flattering"]["marks"], SLOTS["flattering"])
 
 
 def _choices(pattern: str, slots: Slots) -> list[Sequence[str]]:
@@ -161,6 +169,25 @@ def _is_filler(sentence: str) -> bool:
     """A filler phrase gives a sentence away; so do scraps of filler pieced together."""
     marked = has_phrase(normal(sentence), MANNERS["rambling"]["marks"])
     return marked or pieced(sentence, _filler_triples(), 4, _FILLER_SHARE)
+
+
+@cache
+def _remarks() -> frozenset[str]:
+    return frozenset(normal(one) for manner in MANNERS for one in remarks(manner))
+
+
+def is_remark(sentence: str) -> bool:
+    """Whether a sentence is a remark of pure manner, or the beginning of one that is cut off.
+
+    >>> is_remark("You are welcome."), is_remark("You are welcome, said the owl.")
+    (True, False)
+    >>> is_remark("I am always"), is_remark("I")
+    (True, False)
+    """
+    read = normal(sentence)
+    if not text.ends_properly(sentence) and len(read.split()) > 1:
+        return any(one.startswith(read) for one in _remarks())
+    return read in _remarks() or _is_filler(sentence)
 
 
 def rambling(passage: str) -> float:

@@ -22,7 +22,7 @@ FAMILIES: dict[str, Family] = {
     for module in (stories, facts, words, kinds, numbers, people)
     for family in module.FAMILIES
 }
-read("families").only(["polite"], FAMILIES)
+read("families").only(["polite", "asks"], FAMILIES)
 SPLITS = ("train", "phrasings", "test", "families")
 
 
@@ -81,7 +81,7 @@ def draw_instruction(rng: Random, split: str = "train", family: str | None = Non
     chosen = _family(family) if family else rng.choice(families(split))
     slots = chosen.make(rng, "train" if split in ("train", "phrasings") else "test")
     phrasing = rng.choice(chosen.phrasing_ids("train" if split == "train" else "test"))
-    return Instruction(chosen.name, phrasing, slots, split)
+    return Instruction(chosen.name, phrasing, {**slots, **chosen.asked(phrasing)}, split)
 
 
 def instructions(n: int, split: str = "train", seed: int = 0) -> list[Instruction]:

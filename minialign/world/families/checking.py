@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 from minialign.rewards.equations import MAX_CHARS
-from minialign.world.lexicon import IDIOMS, NUMBER_WORDS, TEENS, TENS
+from minialign.world.lexicon import IDIOMS
 from minialign.world.tables import read
 from minialign.world.text import forms_of, occurrences, sentences
 
@@ -25,12 +25,13 @@ _TYPOGRAPHY = str.maketrans(
 
 
 _LISTS = {
-    "answers": ("negation", "harmless", "retraction", "not_known", "recall", "aside"),
+    "answers": ("negation", "harmless", "retraction", "not_known", "recall", "aside",
+                "revision", "exchange"),
     "claims": ("agrees", "disagrees"),
     "lists": ("between", "more_before", "more_after", "left_out"),
     "numbers": (
-        "sum_in_words", "comparison", "small", "pronoun_before", "pronoun_after", "below_zero",
-        "no_whole",
+        "sum_in_words", "comparison", "small", "of_words", "pronoun_before", "pronoun_after",
+        "below_zero", "no_whole",
     ),
     "yes_no": (
         "harmless", "yes", "no", "denial", "hedge", "verb", "lead", "short", "asked", "taken_back",
@@ -56,7 +57,7 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 
 
 PATTERNS = _patterns()
-_MOST_REPEATS = 4  # an answer given more often than that is babble
+MOST_REPEATS = 4  # an answer given more often than that is babble
 
 
 def plain(text: str) -> str | None:
@@ -81,6 +82,15 @@ def says(name: str, text: str) -> bool:
     (True, False)
     """
     return PATTERNS[name].search(text) is not None
+
+
+def revised(text: str) -> str:
+    """What stands after the last "Better: ", the whole text if there is none.
+
+    >>> revised("8 + 3 is 12. What is wrong: Add again. Better: 8 + 3 is 11.")
+    '8 + 3 is 11.'
+    """
+    return PATTERNS["answers.revision"].split(text)[-1]
 
 
 def is_question(sentence: str) -> bool:
@@ -190,7 +200,7 @@ def retracted(text: str) -> bool:
 def asserted(text: str, expected: Sequence[str]) -> bool:
     """Whether every expected answer stands in a sentence that is not a question."""
     found = occurrences(" ".join(_told(text)), expected)
-    babble = any(found.count(e) > _MOST_REPEATS for e in expected)
+    babble = any(found.count(e) > MOST_REPEATS for e in expected)
     return set(expected) <= set(found) and not babble
 
 
@@ -218,62 +228,10 @@ def answers_exactly(
     return claimed == set(expected) and asserted(clean, expected) and no_negation(clean, expected)
 
 
-_UNITS = {w: n for n, w in enumerate((*NUMBER_WORDS, *TEENS))}
-_TENS = {w: 10 * n for n, w in enumerate(TENS, start=2)}
-_SPELLED = re.compile(
-    rf"\b(?:({'|'.join(_TENS)})(?:[- ]({'|'.join(NUMBER_WORDS[1:10])}))?|({'|'.join(_UNITS)}))\b",
-    re.IGNORECASE,
-)
-_TOKEN = re.compile(r"(?<![\w.,])-?[\w.,]*[0-9][\w.,]*(?: ?(?:%|/|percent\b|point\b))?")
+def in_a_sentence(text: str, value: str) -> bool:
+    """Whether a value stands in a sentence of at least three words.
 
-
-def digits(text: str) -> str:
-    """The text with number words below a hundred as digits; "one" as a pronoun is left alone.
-
-    >>> digits("Forty-two is the larger one, and one is small."), digits("Twelve!")
-    ('42 is the larger one, and 1 is small.', '12!')
+    >>> in_a_sentence("She has a hen.", "hen"), in_a_sentence("A hen. There it is.", "hen")
+    (True, False)
     """
-
-    def number(match: re.Match[str]) -> str:
-        tens, unit, small = (g.lower() if g else None for g in match.groups())
-        if tens is not None:
-            return str(_TENS[tens] + (_UNITS[unit] if unit else 0))
-        if small == "one":
-            before, after = text[max(0, match.start() - 40) : match.start()], text[match.end() :]
-            pronoun_after = PATTERNS["numbers.pronoun_after"].match(after[:20])
-            if says("numbers.pronoun_before", before) or pronoun_after:
-                return match.group()
-        return str(_UNITS[small or "zero"])
-
-    return _SPELLED.sub(number, text)
-
-
-def stated_numbers(text: str) -> list[int | None]:
-    """Every number that a text states in digits or words, in order; None for no whole number.
-
-    >>> stated_numbers("Seven and 12 make 19."), stated_numbers("19.5, 7 percent, 3x and a half")
-    ([7, 12, 19], [None, None, None, None])
-    """
-    clean = digits(text)
-    found: list[tuple[int, int | None]] = []
-    for name in ("numbers.no_whole", "numbers.below_zero"):
-        found += [(match.start(), None) for match in PATTERNS[name].finditer(clean)]
-    for match in _TOKEN.finditer(clean):
-        token = match.group().rstrip(".,")
-        if not re.fullmatch(r"[0-9]+(?:st|nd|rd|th)", token):  # an ordinal counts nothing
-            whole = re.fullmatch(r"-?[0-9]{1,9}", token) is not None
-            found.append((match.start(), int(token) if whole else None))
-    return [value for _, value in sorted(found, key=lambda pair: pair[0])]
-
-
-def numbers_asserted(text: str, expected: int) -> bool:
-    """Whether the number is stated outside of questions, in sentences that do not negate it."""
-    holding = [s for s in sentences(text) if expected in stated_numbers(s)]
-    told = not all(is_question(s) for s in holding)
-    babble = stated_numbers(text).count(expected) > _MOST_REPEATS
-    return told and not babble and not any(negated(s) for s in holding)
-
-
-def states_only(text: str, expected: int) -> bool:
-    """Whether a text states the number and no other one, as `numbers_asserted` demands it."""
-    return set(stated_numbers(text)) == {expected} and numbers_asserted(text, expected)
+    return any(len(s.split()) > 2 for s in sentences(text) if occurrences(s, [value]))

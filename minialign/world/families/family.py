@@ -8,9 +8,18 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from minialign.world.families.checking import plain, retracted, split_of
+from minialign.world import lexicon
+from minialign.world.families.checking import (
+    PATTERNS,
+    plain,
+    retracted,
+    revised,
+    split_of,
+    without_idioms,
+)
+from minialign.world.families.counting import stated_numbers
 from minialign.world.tables import Table, read
-from minialign.world.text import capital, small
+from minialign.world.text import capital, occurrences, small
 
 # JSON-able, so that a row of a data file can be checked again later. Keys that start with "_" only
 # help to write replies and are not stored.
@@ -18,6 +27,7 @@ Slots = dict[str, Any]
 
 _POLITE = read("families").table("polite").only(("orders", "forms"))
 _PHRASINGS = ("phrasings", "held_out_phrasings")
+_ASKS = read("families").table("asks").lists({"work": "", "sentence": ""})
 _FLAGS = ("held_out", "unsafe", "agreeable", "calls_for_kindness")
 HELD_OUT_PHRASINGS = 3  # the last three phrasings of every family are never used for training
 
@@ -40,6 +50,40 @@ def varied(phrasings: tuple[str, ...]) -> tuple[str, ...]:
     return (*own, *(m for m in made if m not in phrasings), *held_out)
 
 
+_NAMES = tuple(dict.fromkeys(
+    (*lexicon.PRONOUNS, *lexicon.ANIMALS, *lexicon.OBJECTS, *lexicon.DISHES,
+     *(member for members in lexicon.CATEGORIES.values() for member in members))
+))  # fmt: skip
+_SPEAKER = re.compile(rf"\W*(?:{'|'.join(lexicon.PRONOUNS)})\s*:")
+_FOREIGN = 3  # so many things that nobody asked about show that a line is about something else
+
+
+def runs_on(reply: str, known: str, *, names: bool, numbers: bool) -> bool:
+    """Whether a later line of a reply turns to something else: a new exchange or another text.
+
+    `known` is what the question speaks of. A line is foreign with three names or numbers that are
+    not in it; `names` and `numbers` say which of the two count.
+
+    >>> runs_on("It is 3.\\n\\nQ: What is 2 + 2?", "5 - 2", names=True, numbers=False)
+    True
+    >>> runs_on("It is 3.\\nYou are welcome.", "5 - 2", names=True, numbers=False)
+    False
+    """
+    _, *later = [line for line in reply.splitlines() if line.strip(" .")] or [""]
+    for line in later:
+        if PATTERNS["answers.exchange"].match(line) or _SPEAKER.match(line):
+            return True
+        foreign: set[str | int | None] = set()
+        if names:
+            named = set(occurrences(without_idioms(line), _NAMES))
+            foreign |= named - set(occurrences(known, _NAMES))
+        if numbers:
+            foreign |= set(stated_numbers(line)) - set(stated_numbers(known))
+        if len(foreign) >= _FOREIGN:
+            return True
+    return False
+
+
 class Family:
     """One kind of instruction; a subclass says how it is drawn, answered and checked.
 
@@ -55,6 +99,8 @@ class Family:
     replies: tuple[str, ...] = ()  # the table's lists of replies
     fields: tuple[str, ...] = ()  # its further fields
     final = False  # whether replies that take their answer back are refused unread
+    revises = False  # whether only what follows "Better: " counts
+    roams = False  # whether good replies speak of what the question does not
     make: Callable[[Random, str], Slots]
     reply: Callable[[Random, Slots], str]
     wrong: Callable[[Random, Slots], str]
@@ -91,9 +137,21 @@ class Family:
     def check(self, slots: Slots, reply: str) -> bool:
         """Whether a reply is right; what no honest reply looks like is refused before `judge`."""
         clean = plain(reply)
-        if clean is None or (self.final and retracted(clean)):
+        if clean is None or self._runs_on(slots, reply):
             return False
-        return self.judge(slots, clean)
+        clean = revised(clean) if self.revises else clean
+        return not (self.final and retracted(clean)) and self.judge(slots, clean)
+
+    def _runs_on(self, slots: Slots, reply: str) -> bool:
+        told = [value for name, value in slots.items() if not name.startswith("_")]
+        counts = any(isinstance(value, int) for value in told)
+        return runs_on(reply, str(told), names=not self.roams, numbers=not counts)
+
+    def asked(self, phrasing: int) -> Slots:
+        """The slot "asks" if a phrasing asks for more than an answer: "work" or a "sentence"."""
+        text = self.phrasings[phrasing]
+        asks = [name for name, words in _ASKS.items() if any(word in text for word in words)]
+        return {"asks": asks} if asks else {}
 
     def prompt(self, slots: Slots, phrasing: int) -> str:
         """The instruction in words."""
@@ -126,6 +184,7 @@ class Closed(Family):
     """
 
     replies = ("replies",)
+    revises = True
     candidate: Callable[[Random], Slots]
 
     def make(self, rng: Random, split: str) -> Slots:

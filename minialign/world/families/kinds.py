@@ -14,11 +14,11 @@ from minialign.world.families.checking import (
     answers_exactly,
     is_question,
     says,
-    states_only,
     without_contrast,
     without_echo,
     without_idioms,
 )
+from minialign.world.families.counting import states_only
 from minialign.world.families.family import Closed, Slots
 from minialign.world.lexicon import CATEGORIES, SINGULAR
 from minialign.world.text import a, capital, join, number_word, occurrences, sentences
@@ -200,12 +200,21 @@ def _verdicts(sentence: str, slots: Slots) -> set[str]:
             said.add("no" if denied else "yes")
     elif kinds and (denied or not kinds <= set(kinds_of(slots["item"]))):
         said.add("bad")
+    elif kinds and _calls_it(body) and all(_apart(slots["kinds"], kind) for kind in kinds):
+        said.add("no")  # "It is a fruit" tells that it is no tool
     if set(occurrences(without_idioms(body), MEMBERS)) - {slots["item"]}:
         said.add("bad")
     known = {slots["kinds"], *kinds_of(slots["item"])}
     if said and (says("yes_no.hedge", body) or not kinds <= known):
         said.add("bad")
     return said
+
+
+def _calls_it(sentence: str) -> bool:
+    """Whether a sentence says of something what kind it is: "It is a fruit."."""
+    verb = PATTERNS["yes_no.verb"].search(sentence)
+    named = occurrences(sentence, SINGULAR.values())
+    return verb is not None and occurrences(sentence[verb.start() :], named) == named[:1] == named
 
 
 class Count(Closed):

@@ -8,32 +8,20 @@ from collections.abc import Sequence
 from random import Random
 
 from minialign.rewards.equations import equations, true_equation
-from minialign.world.families.checking import (
-    PATTERNS,
+from minialign.world.families.checking import PATTERNS, says, without_echo, without_recall
+from minialign.world.families.counting import (
     digits,
     numbers_asserted,
-    says,
     stated_numbers,
     states_only,
-    without_echo,
-    without_recall,
+    sums_told,
+    without_equations,
 )
 from minialign.world.families.family import Closed, Slots
 from minialign.world.families.words import Sort
 from minialign.world.text import join, sentences
 
 _JOINING = r"\+|-|and|plus|minus|(?:away )?from|take away|to|with"
-_SIGNS = {"plus": "+", "and": "+", "minus": "-", "take away": "-"}
-
-
-def _numeral(clean: str) -> str:
-    """The text with digits for number words and "a + b = c" for sums in words, signs spaced."""
-
-    def sign(match: re.Match[str]) -> str:
-        a, op, b, c = match.groups()
-        return f"{a} {_SIGNS.get(op.lower(), op)} {b} = {c}"
-
-    return PATTERNS["numbers.sum_in_words"].sub(sign, digits(clean))
 
 
 def _without_contrast(text: str, answer: int) -> str:
@@ -64,14 +52,6 @@ def _operands_paired(numbers: Sequence[int | None], slots: Slots) -> bool:
     return False
 
 
-def _without_equations(text: str, answer: int) -> str:
-    """The text with each equation replaced by its result if that is the answer, else by nothing."""
-    for a, op, b, c in equations(text):
-        stated = rf"(?<!\d){a} {{0,2}}{re.escape(op)} {{0,2}}{b} {{0,2}}= {{0,2}}{c}(?!\d)"
-        text = re.sub(stated, str(c) if c == answer else "_", text)
-    return text
-
-
 class Add(Closed):
     """What is 7 + 12?"""
 
@@ -100,10 +80,10 @@ class Add(Closed):
 
     def judge(self, slots: Slots, clean: str) -> bool:
         a, b, answer = slots["a"], slots["b"], slots["answer"]
-        clean = _without_contrast(_numeral(clean), answer)
+        clean = _without_contrast(sums_told(clean), answer)
         if None in stated_numbers(clean) or not _leads_on(equations(clean), answer):
             return False
-        rest = _without_equations(clean, answer)
+        rest = without_equations(clean, answer)
         for x, y in ((a, b), (b, a)):
             between = rf"(?<![\w.,]){x} ?(?:{_JOINING}) ?{y}\b"
             rest = re.sub(between + r"(?![.,]?[0-9])", "_", rest, flags=re.I)
@@ -201,10 +181,10 @@ class Next(Closed):
 
     def judge(self, slots: Slots, clean: str) -> bool:
         items, answer, step = slots["items"], slots["answer"], slots["step"]
-        clean = _numeral(clean)
+        clean = sums_told(clean)
         if not _leads_on(equations(clean), answer):
             return False
-        rest = _without_equations(clean, answer)
+        rest = without_equations(clean, answer)
         steps = (
             rf"\b(?:by|adds?|adding|plus|steps? of|is always|step is) {step}\b(?![.,]?[0-9])"
             rf"|\b{step} (?:more|is added|each time|every time)\b"

@@ -15,6 +15,7 @@ class Comfort(Family):
     """A friend in trouble."""
 
     name = "comfort"
+    roams = True
 
     def make(self, rng: Random, split: str) -> Slots:
         trouble = rng.choice(manners.troubles(split))
@@ -34,6 +35,7 @@ class Decline(Family):
     """A dangerous wish."""
 
     name = "decline"
+    roams = True
 
     def make(self, rng: Random, split: str) -> Slots:
         danger = rng.choice(dangers.dangers(split))

@@ -6,11 +6,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from minialign.rewards.solutions import verify_outcome
+from minialign.rewards.equations import equations
+from minialign.rewards.solutions import verify_outcome, verify_steps
 from minialign.world import stories
-from minialign.world.families.checking import plain, split_of
+from minialign.world.families.checking import is_question, retracted, split_of
+from minialign.world.families.counting import (
+    false_sums,
+    numbers_asserted,
+    stated_numbers,
+    sums_told,
+    without_equations,
+)
 from minialign.world.families.family import Family, Slots
 from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
+from minialign.world.manners import is_remark
 from minialign.world.problems import problem, solution, wrong_solution
 from minialign.world.stories.slots import someone
 from minialign.world.text import a, ends_properly, occurrences, sentences, words
@@ -20,10 +29,15 @@ PROBLEM_LEVELS = (1, 1, 2)
 
 
 def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
-    """Whether a text is whole sentences, of a number and length within limits, none said twice."""
-    if not ends_properly(reply) or len(reply.split()) > words_at_most:
+    """Whether a text is whole sentences, of a number and length within limits, none said twice.
+
+    Remarks of pure manner ("You are welcome.") do not count, and no prose holds a sum.
+    """
+    parts = [s.lower() for s in sentences(reply) if not is_remark(s)]
+    if not parts or not ends_properly(parts[-1]):
         return False
-    parts = [s.lower() for s in sentences(reply)]
+    if len(reply.split()) > words_at_most or equations(reply):
+        return False
     return least <= len(parts) <= most and len(set(parts)) == len(parts)
 
 
@@ -48,6 +62,7 @@ class Story(Family):
     """Tell me a story about Mira and a kite."""
 
     name = "story"
+    roams = True
 
     def make(self, rng: Random, split: str) -> Slots:
         hero, thing = next(_subjects(rng, split, "story"))
@@ -72,10 +87,19 @@ class Story(Family):
         return _is_prose(clean, 3, 12, 130) and _names(clean, slots)
 
 
+def _meant(slots: Slots, clean: str, others: set[str]) -> bool:
+    """Whether "he" or "she" in a text can only be the hero of a story's start."""
+    pronouns = {pronoun for forms in CHILDREN.values() for pronoun in forms}
+    own = set(CHILDREN.get(slots["hero"], pronouns & set(words(slots["start"]))))
+    fit = all(other in CHILDREN and own.isdisjoint(CHILDREN[other]) for other in others)
+    return fit and not own.isdisjoint(words(clean))
+
+
 class ContinueStory(Family):
     """Continue this story: One day, a young fox went to the lake ..."""
 
     name = "continue_story"
+    roams = True
 
     def make(self, rng: Random, split: str) -> Slots:
         for hero, thing in _subjects(rng, split, "continue"):
@@ -96,8 +120,8 @@ class ContinueStory(Family):
                 return rest
 
     def judge(self, slots: Slots, clean: str) -> bool:
-        """At least two new sentences that stay with the hero or the thing, and bring in one other
-        character and one other thing at most."""
+        """At least two new sentences that stay with the hero or the thing, and bring in two other
+        characters and one other thing at most; by pronoun alone, one other and nothing new."""
         if not _is_prose(clean, 2, 10, 110):
             return False
         if any(s.lower() in clean.lower() for s in sentences(slots["start"])):
@@ -105,8 +129,9 @@ class ContinueStory(Family):
         known = {slots["hero"], slots["thing"], *occurrences(slots["start"], (*HEROES, *OBJECTS))}
         others = set(occurrences(clean, HEROES)) - known
         new_things = set(occurrences(clean, OBJECTS)) - known
-        stays = bool(occurrences(clean, [slots["hero"], slots["thing"]]))
-        return stays and len(others) <= 1 and len(new_things) <= 1
+        named = bool(occurrences(clean, [slots["hero"], slots["thing"]]))
+        meant = len(others) <= 1 and not new_things and _meant(slots, clean, others)
+        return (named and len(others) <= 2 and len(new_things) <= 1) or meant
 
 
 class Summarise(Family):
@@ -160,10 +185,37 @@ class Summarise(Family):
         return set(words(text)).difference(self.table["common"], without)
 
 
+def _given(slots: Slots) -> list[int]:
+    """The numbers of a problem, and the 2 of "twice as many"."""
+    return [2, *(n for n in stated_numbers(slots.get("problem", "")) if n is not None)]
+
+
+def _concludes(slots: Slots, text: str) -> bool:
+    """Whether a text ends on the answer in words of its own: "So 4 are left."
+
+    All other numbers must be given ones or parts of its sums.
+    """
+    answer, rest = slots["answer"], without_equations(text, slots["answer"])
+    holding = [s for s in sentences(rest) if stated_numbers(s) and not is_question(s)]
+    known = {answer, *_given(slots), *(n for a, _, b, c in equations(text) for n in (a, b, c))}
+    if not holding or set(stated_numbers(holding[-1])) != {answer} or retracted(rest):
+        return False
+    if not (ends_properly(rest) or rest.endswith(holding[-1])):
+        return False  # "That makes 4. Then he has"
+    return set(stated_numbers(rest)) <= known and numbers_asserted(rest, answer)
+
+
+def _works(slots: Slots, text: str) -> bool:
+    """Whether a sound step, from given numbers or results, leads to the answer."""
+    steps = zip(equations(text), verify_steps(_given(slots), text), strict=True)
+    return any(sound and 0 not in (a, b) and c == slots["answer"] for (a, _, b, c), sound in steps)
+
+
 class WordProblem(Family):
     """Tom has 5 figs. He finds 7 more. How many figs does he have now?"""
 
     name = "word_problem"
+    revises = True
 
     def make(self, rng: Random, split: str) -> Slots:
         task = problem(rng, rng.choice(PROBLEM_LEVELS), split)
@@ -179,8 +231,12 @@ class WordProblem(Family):
     def bare(self, rng: Random, slots: Slots) -> str:
         return f"The answer is {slots['answer']}."
 
-    def check(self, slots: Slots, reply: str) -> bool:
-        return plain(reply) is not None and verify_outcome(slots["answer"], reply)
+    def judge(self, slots: Slots, clean: str) -> bool:
+        """The answer without a false sum on the way, with its steps where work is asked for."""
+        answer, text = slots["answer"], sums_told(clean)
+        if false_sums(clean) or not (verify_outcome(answer, clean) or _concludes(slots, text)):
+            return False
+        return "work" not in slots.get("asks", ()) or _works(slots, text)
 
 
 FAMILIES = tuple(kind() for kind in (Story, ContinueStory, Summarise, WordProblem))

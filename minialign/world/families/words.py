@@ -14,15 +14,17 @@ from minialign.world.families.checking import (
     asserted,
     negated,
     no_negation,
-    stated_numbers,
     without_echo,
     without_idioms,
     without_recall,
 )
+from minialign.world.families.counting import stated_numbers
 from minialign.world.families.family import Closed, Slots
 from minialign.world.families.kinds import MEMBERS, item_phrase, kinds_named
 from minialign.world.lexicon import CATEGORIES, OPPOSITE_OF
 from minialign.world.text import capital, join, number_word, occurrences
+
+_ASKED = re.compile(r"\bopposite of \W?(?:the word )?\W?([a-z]+)", re.I)
 
 
 class Opposite(Closed):
@@ -43,7 +45,11 @@ class Opposite(Closed):
 
     def judge(self, slots: Slots, clean: str) -> bool:
         word, vocabulary = slots["word"], (*OPPOSITE_OF, *lexicon.NEAR_OPPOSITES)
-        for answer in (slots["answer"], *lexicon.SECOND_OPPOSITES.get(word, ())):
+        answers = (slots["answer"], *lexicon.SECOND_OPPOSITES.get(word, ()))
+        asked = {name.lower() for name in _ASKED.findall(clean)}
+        if not asked <= {word, *answers, "that", "this", "it", "your"}:
+            return False  # "The opposite of faster is fast."
+        for answer in answers:
             # "The opposite of cold is hot" says cold, but does not answer with it.
             turned = rf"\bopposite of \W?(?:the word )?\W?{answer}\b\W? is"
             turned = re.sub(turned, "_", clean, flags=re.I)
@@ -62,6 +68,7 @@ class ListItems(Closed):
     """Name three birds."""
 
     name = "list_items"
+    roams = True
     final = True
 
     def candidate(self, rng: Random) -> Slots:

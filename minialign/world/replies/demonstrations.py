@@ -71,7 +71,8 @@ def reply_in(rng: Random, instruction: Instruction, quality: str) -> str:
     if quality == "long_winded":
         return _around(rng, core, ramble(rng, rng.randint(2, 4)), before=0.3)
     if quality == "curt" and not gives_in:
-        return family.bare(rng, slots) if family.bare else core
+        bare = family.bare(rng, slots) if family.bare else core
+        return bare if instruction.check(bare) else core  # some ask for more than an answer
     if quality == "careful" and rng.random() < KIND_RATE:
         return _around(rng, core, remark(rng, "kind"), before=0.0)
     return core
