@@ -58,18 +58,18 @@ def stated_numbers(text: str) -> list[int | None]:
 
 
 def numbers_asserted(text: str, expected: int) -> bool:
-    """Whether the number is stated outside of questions, in sentences that do not negate it."""
+    """Whether the number is stated outside of questions, in sentences that do not negate it and
+    speak of no place among words."""
     holding = [s for s in sentences(text) if expected in stated_numbers(s)]
     told = not all(is_question(s) for s in holding)
     babble = stated_numbers(text).count(expected) > MOST_REPEATS
-    return told and not babble and not any(negated(s) for s in holding)
+    of_words = any(says("numbers.of_words", s) for s in holding)
+    return told and not babble and not of_words and not any(negated(s) for s in holding)
 
 
 def states_only(text: str, expected: int) -> bool:
-    """Whether a text states the number and no other one, as `numbers_asserted` demands it, and not
-    as the place of a word."""
-    alone = set(stated_numbers(text)) == {expected} and not says("numbers.of_words", text)
-    return alone and numbers_asserted(text, expected)
+    """Whether a text states the number and no other one, as `numbers_asserted` demands it."""
+    return set(stated_numbers(text)) == {expected} and numbers_asserted(text, expected)
 
 
 _SIGNS = {"plus": "+", "and": "+", "minus": "-", "take away": "-", "times": "x"}

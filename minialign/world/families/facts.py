@@ -30,10 +30,6 @@ from minialign.world.lexicon import CATEGORIES, NUMBER_WORDS, OBJECTS, PRONOUNS
 from minialign.world.text import a, capital, occurrences, plural, sentences, words
 
 _THINGS = (*OBJECTS, *(member for members in CATEGORIES.values() for member in members))
-_CUES = {  # relation -> those of its cues that its questions and its noun hold
-    name: set(relation.cues) & set(words(" ".join((relation.noun, *relation.questions))))
-    for name, relation in RELATIONS.items()
-}
 
 
 def _about(rng: Random, subject: str, relation: str) -> Slots:
@@ -62,9 +58,9 @@ def _of_another(sentence: str, slots: Slots) -> bool:
 
 
 def _fits(sentence: str, relation: str) -> bool:
-    """Whether a sentence has a word that asks for this relation, or none that asks for another."""
-    found = set(words(sentence))
-    asked = {name for name, cues in _CUES.items() if not cues.isdisjoint(found)}
+    """Whether a sentence has a cue of this relation, or none of another."""
+    found = words(sentence)
+    asked = {name for name, known in RELATIONS.items() if not set(known.cues).isdisjoint(found)}
     return relation in asked or not asked
 
 
