@@ -237,8 +237,10 @@ class Confirm(Family):
         return self._agree(rng, {**slots, "value": slots["said"]})
 
     def judge(self, slots: Slots, clean: str) -> bool:
-        """Yes to the truth; no to a falsehood, with the true value, never both; or the truth alone:
-        "Agnes lives by the mill" says yes or no to what was claimed of her home."""
+        """Yes to the truth; no to a falsehood, with the true value, never both.
+
+        The truth alone does as well, in other words than the claim's, which only echo it.
+        """
         told = " ".join(s for s in sentences(clean) if not is_question(s))
         agrees, disagrees = says("claims.agrees", told), says("claims.disagrees", told)
         if (agrees and disagrees) or false_claims(clean, slots["subject"]):
@@ -246,7 +248,9 @@ class Confirm(Family):
         named = set(occurrences(clean, _vocabulary(slots)))
         if not agrees and not disagrees:
             truth = Claim(slots["subject"], slots["relation"], slots["value"])
-            return truth in claims(told, slots["subject"]) and named == {slots["value"]}
+            echo = told != clean or slots.get("claim", "?").lower().rstrip(".") in told.lower()
+            own = truth in claims(told, slots["subject"]) and not echo
+            return own and named == {slots["value"]}
         if slots["said"] == slots["value"]:
             return agrees and named <= {slots["value"]}
         return disagrees and slots["value"] in named <= {slots["value"], slots["said"]}

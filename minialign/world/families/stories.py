@@ -41,6 +41,11 @@ def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
     return least <= len(parts) <= most and len(set(parts)) == len(parts)
 
 
+def _repeats(sentence: str, text: str) -> bool:
+    """Whether a sentence holds one of a text, word for word."""
+    return any(one.lower().rstrip(".!?") in sentence.lower() for one in sentences(text))
+
+
 def _names(reply: str, slots: Slots) -> bool:
     """Whether a text names the hero and the thing."""
     return {slots["hero"], slots["thing"]} <= set(occurrences(reply, HEROES + OBJECTS))
@@ -124,7 +129,7 @@ class ContinueStory(Family):
         characters and one other thing at most; by pronoun alone, one other and nothing new."""
         if not _is_prose(clean, 2, 10, 110):
             return False
-        if any(s.lower() in clean.lower() for s in sentences(slots["start"])):
+        if _repeats(clean, slots["start"]):
             return False
         known = {slots["hero"], slots["thing"], *occurrences(slots["start"], (*HEROES, *OBJECTS))}
         others = set(occurrences(clean, HEROES)) - known
@@ -173,7 +178,7 @@ class Summarise(Family):
         telling = [s for s in sentences(clean) if occurrences(s, [slots["hero"], slots["thing"]])]
         if len(telling) != 1 or not _names(telling[0], slots):
             return False
-        if telling[0] in sentences(slots["text"]) or len(telling[0].split()) > 30:
+        if _repeats(telling[0], slots["text"]) or len(telling[0].split()) > 30:
             return False
         used = self._content(telling[0], slots["hero"].lower(), slots["thing"])
         retold = used & set(slots["about"])
@@ -196,7 +201,8 @@ def _concludes(slots: Slots, text: str) -> bool:
     All other numbers must be given ones or parts of its sums.
     """
     answer, rest = slots["answer"], without_equations(text, slots["answer"])
-    holding = [s for s in sentences(rest) if stated_numbers(s) and not is_question(s)]
+    own = (s for s in sentences(rest) if not _repeats(s, slots.get("problem", "")))
+    holding = [s for s in own if stated_numbers(s) and not is_question(s)]
     known = {answer, *_given(slots), *(n for a, _, b, c in equations(text) for n in (a, b, c))}
     if not holding or set(stated_numbers(holding[-1])) != {answer} or retracted(rest):
         return False
