@@ -30,8 +30,8 @@ def shipped(
         name: "instructions" (prompt, completion), "preferences" (prompt, chosen, rejected) or
             "problems" (prompt, answer); data/README.md says what else their rows hold.
         shape: what the rows become, as in `read`; None leaves dicts of all columns.
-        split: "train", "test" (held-out phrasings, subjects and templates) or, of instructions,
-            "families" (held-out kinds of task).
+        split: "train", "test" (held-out phrasings, subjects and templates), of instructions
+            "families" (held-out kinds of task), or of problems "wordings" (held-out prompts).
         convert: as in `read`.
 
     Raises:

@@ -3,7 +3,11 @@
 Level 1 takes one step, level 2 two, level 3 three; level 4 takes three with a product or "twice as
 many"; level 5 takes four and mentions a number that does not matter. Every number on the way lies
 within 2..99, so that "1 pears" can never be written. Their templates are in
-data/world/problems.toml, twelve a level, of which a quarter is kept for the split "test".
+data/world/problems.toml, twelve a level, each with one or more prompts.
+
+Three splits, each farther from training than the one before. "train" uses the training templates
+in their training prompts; "wordings" tells the same templates anew, in held-out prompts; "test"
+uses the held-out templates, a quarter of all.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
 from minialign.world.tables import Table, entries, of_split, read
 
 LEVEL_NUMBERS = range(1, 6)
+SPLITS = ("train", "wordings", "test")
 MIN_NUMBER, MAX_NUMBER = 2, 99  # everything that the world writes stays within 0..99
 IT = ("it", "it", "its")
 GIVEN = "abcdemn"  # the names of given numbers; those of m and n do not matter
@@ -32,9 +37,10 @@ class Template:
 
     name: str
     level: int
-    prompt: str
+    prompts: tuple[str, ...]
     steps: tuple[str, ...]
     notes: tuple[str, ...]
+    held_out_prompts: tuple[str, ...] = ()
     held_out: bool = False
 
     @property
@@ -42,17 +48,49 @@ class Template:
         """The steps as (left, operation, right)."""
         return [tuple(step.split()) for step in self.steps]  # type: ignore[misc]
 
+    @property
+    def every_prompt(self) -> tuple[str, ...]:
+        """Those of all splits."""
+        return self.prompts + self.held_out_prompts
+
+    def prompts_of(self, split: str) -> tuple[str, ...]:
+        """Those of a split."""
+        return self.held_out_prompts if split == "wordings" else self.prompts
+
+
+def _given(prompt: str) -> list[str]:
+    """The names of the numbers that a prompt states."""
+    return sorted(set(re.findall(rf"{{([{GIVEN}])}}", prompt)))
+
+
+def _check_prompts(template: Template, place: Table) -> None:
+    """That all prompts differ, state the same numbers and are not held out twice."""
+    first, told = template.prompts[0], set()
+    for field in ("prompts", "held_out_prompts"):
+        for prompt in getattr(template, field):
+            if _given(prompt) != _given(first):
+                names = ", ".join(f"{{{name}}}" for name in _given(first))
+                rule = f"{prompt!r} will not do; state the numbers of the first prompt, {names}"
+                raise place.slip(field, rule)
+            if prompt in told:
+                raise place.slip(field, f"{prompt!r} occurs twice; leave one of them out")
+            told.add(prompt)
+    if template.held_out and template.held_out_prompts:
+        rule = "no prompt of a held-out template is trained on; move them to prompts"
+        raise place.slip("held_out_prompts", rule)
+
 
 def checked(template: Template) -> Template:
-    """The template, if its steps can be worked; else an error says where."""
+    """The template, if its prompts and steps agree; else an error says where."""
     place = Table(f"world/problems.toml, template {template.name!r}", {})
     if template.level not in LEVEL_NUMBERS:
         raise place.slip("level", f"{template.level} will not do; use a level of 1-5")
+    _check_prompts(template, place)
     if len(template.notes) != len(template.steps):
         counts = f"{len(template.notes)} notes for {len(template.steps)} steps"
         raise place.slip("notes", f"{counts} will not do; write one note for each step")
     for i, step in enumerate(template.steps):
-        known = {x for x in GIVEN if f"{{{x}}}" in template.prompt} | {*RESULTS[:i]}
+        known = {*_given(template.prompts[0]), *RESULTS[:i]}
         match step.split():
             case [a, op, b] if op in OPERATIONS and all(x in known or x.isdigit() for x in (a, b)):
                 continue
@@ -63,7 +101,8 @@ def checked(template: Template) -> Template:
 
 
 _FILE = read("problems").only(["telling", "bags", "template"])
-_SLOTS = {"prompt": f"{_WORDS} {' '.join(GIVEN)}", "notes": f"{_WORDS} eq"}
+_OF_PROMPTS = f"{_WORDS} {' '.join(GIVEN)}"
+_SLOTS = {"prompts": _OF_PROMPTS, "held_out_prompts": _OF_PROMPTS, "notes": f"{_WORDS} eq"}
 _EVERY = entries(Template, "problems", "template", _SLOTS).values()
 _BY_ID = {f"{t.level}-{t.name}": checked(t) for t in _EVERY}
 _TELLING = _FILE.table("telling").lists({"first": "", "next": ""})
@@ -72,8 +111,8 @@ LEVELS = {level: tuple(t for t in _EVERY if t.level == level) for level in LEVEL
 
 
 def templates(level: int, split: str) -> tuple[Template, ...]:
-    """The templates of a level for "train", or those that are held out for "test"."""
-    return of_split(LEVELS[level], split)
+    """The templates of a level that have prompts of a split."""
+    return tuple(t for t in of_split(LEVELS[level], split) if t.prompts_of(split))
 
 
 @dataclass(frozen=True)
@@ -105,7 +144,8 @@ def _words(rng: Random, template: Template) -> dict[str, str]:
     people = rng.sample(pool, 3)
     pronouns = dict(zip(("he", "him", "his"), CHILDREN.get(people[0], IT), strict=True))
     # coins are the price in some templates and cannot be the goods as well
-    goods = [g for g in GOODS.values() if g != "coins" or "coins" not in template.prompt]
+    priced = any("coins" in prompt for prompt in template.every_prompt)
+    goods = [g for g in GOODS.values() if not (priced and g == "coins")]
     things, others = rng.sample(goods, 2)
     bag, bags = rng.choice(list(_BAGS.items()))
     place, preposition = rng.choice(list(PLACES.items()))
@@ -145,7 +185,7 @@ def _number(rng: Random, name: str, plan: Plan) -> int:
 
 def _draw(rng: Random, template: Template) -> tuple[dict[str, int], list[Equation]]:
     """Given numbers for which every result on the way lies within 2..99, and the equations."""
-    names = sorted(set(re.findall(r"{([a-emn])}", template.prompt)))
+    names = _given(template.prompts[0])
     while True:
         values = {name: _number(rng, name, template.plan) for name in names}
         worked = _work(template.plan, values) or []
@@ -161,18 +201,21 @@ def _write(equation: Equation) -> str:
 
 
 def problem(rng: Random, level: int | None = None, split: str = "train") -> Problem:
-    """A word problem of a level (any level when None) from the templates of a split.
+    """A word problem of a level (any level when None) from the templates and prompts of a split.
 
     Raises:
         ValueError: when the level or the split is unknown.
     """
     level = rng.choice(sorted(LEVELS)) if level is None else level
-    if level not in LEVELS or split not in ("train", "test"):
-        raise ValueError(f"level {level}, split {split!r}: use a level of 1-5 and train or test")
+    if level not in LEVELS or split not in SPLITS:
+        splits = "train, wordings or test"
+        raise ValueError(f"level {level}, split {split!r}: use a level of 1-5 and {splits}")
     template = rng.choice(templates(level, split))
     words = _words(rng, template)
     values, worked = _draw(rng, template)
-    prompt = _capitals(template.prompt.format(**words, **values))
+    told = template.prompts_of(split)
+    wording = told[0] if len(told) == 1 else rng.choice(told)
+    prompt = _capitals(wording.format(**words, **values))
     constants = [int(x) for a, _, b in template.plan for x in (a, b) if x.isdigit()]
     return Problem(
         prompt=prompt,

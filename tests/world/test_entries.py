@@ -100,10 +100,20 @@ def test_lists_are_checked(write) -> None:
         ),
         ({"steps": ("a / b",)}, r"steps: 'a / b' will not do; .* a, b or digits with one of \+ -"),
         ({"steps": ("a b",)}, "steps: 'a b' will not do; write two"),
+        (
+            {"prompts": ("{a} and {b}?", "{a}?")},
+            r"prompts: '\{a\}\?' will not do; state the numbers of the first prompt, \{a\}, \{b\}",
+        ),
+        ({"held_out_prompts": ("{a}, {b}, {c}?",)}, "held_out_prompts: .* state the numbers"),
+        ({"held_out_prompts": ("{a} and {b}?",)}, "held_out_prompts: .* occurs twice; leave one"),
+        (
+            {"held_out_prompts": ("{b} and {a}?",), "held_out": True},
+            "held_out_prompts: no prompt of a held-out template .*; move them to prompts",
+        ),
     ],
 )
 def test_a_problem_that_cannot_be_worked_is_named(change: dict, message: str) -> None:
-    good = {"name": "find", "level": 1, "prompt": "{a} and {b}?", "steps": ("a + b",)}
+    good = {"name": "find", "level": 1, "prompts": ("{a} and {b}?",), "steps": ("a + b",)}
     assert checked(Template(**good, notes=("{eq}",))).plan == [("a", "+", "b")]
     with pytest.raises(ValueError, match=rf"world/problems\.toml, template 'find', {message}"):
         checked(Template(**{**good, "notes": ("{eq}",), **change}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from random import Random
 
@@ -15,7 +16,17 @@ from hypothesis import strategies as st
 from minialign.rewards.equations import MAX_CHARS
 from minialign.rewards.solutions import final_answer, has_format, verify_outcome, verify_steps
 from minialign.world.lexicon import GOODS, STRANGERS, VILLAGERS
-from minialign.world.problems import LEVELS, Problem, problem, solution, templates, wrong_solution
+from minialign.world.problems import (
+    LEVELS,
+    SPLITS,
+    Problem,
+    problem,
+    solution,
+    templates,
+    wrong_solution,
+)
+from minialign.world.replies.demonstrations import demonstrations
+from tools.world_builder.corpus import corpus
 from tools.world_builder.lessons.sums import problem_document
 
 PROPERTY = settings(max_examples=700, deadline=None, derandomize=True)
@@ -42,9 +53,9 @@ RESERVED = {
 }  # fmt: skip
 
 
-def draws(count: int = 1200) -> list[Problem]:
+def draws(count: int = 1800) -> list[Problem]:
     rng = Random(0)
-    return [problem(rng, 1 + i % 5, ("train", "test")[i // 5 % 2]) for i in range(count)]
+    return [problem(rng, 1 + i % 5, SPLITS[i // 5 % 3]) for i in range(count)]
 
 
 PROBLEMS = draws()
@@ -73,11 +84,52 @@ def test_splits_are_disjoint(level: int) -> None:
     train, test = templates(level, "train"), templates(level, "test")
     assert len(train) == 9 and len(test) == 3 and {*train} | {*test} == {*LEVELS[level]}
     assert not {t.name for t in train} & {t.name for t in test}
-    assert not {t.prompt for t in train} & {t.prompt for t in test}
-    for split, names in (("train", train), ("test", test)):
+    prompts = [prompt for t in LEVELS[level] for prompt in t.every_prompt]
+    assert len({*prompts}) == len(prompts)
+    told_anew = templates(level, "wordings")
+    assert len(told_anew) >= 6 and {*told_anew} <= {*train}
+    for split, names in (("train", train), ("wordings", told_anew), ("test", test)):
         allowed = {f"{level}-{t.name}" for t in names}
         seen = {p.template for p in PROBLEMS if p.level == level and p.split == split}
         assert seen == allowed
+
+
+def words_of(prompts: Iterable[str]) -> set[str]:
+    """The words of templates, their slots aside."""
+    return set(re.findall(r"[a-z]+", re.sub(r"{\w+}", "", " ".join(prompts)).lower()))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_training_varies_its_prompts(level: int) -> None:
+    """What is always told in the same words is learnt by heart and not read."""
+    for t in templates(level, "train"):
+        assert len(t.prompts) >= (3 if level < 5 else 2), t.name
+        assert len({*t.prompts}) == len(t.prompts)
+
+
+def test_held_out_prompts_hold_no_word_that_training_lacks() -> None:
+    known = words_of(p for level in LEVELS for t in templates(level, "train") for p in t.prompts)
+    for level in LEVELS:
+        for t in templates(level, "wordings"):
+            assert words_of(t.held_out_prompts) <= known, t.name
+
+
+def pattern(prompt: str) -> str:
+    """What matches a prompt with anything in its slots."""
+    return re.sub(r"\\{(\w+)\\}", r"[\\w' ]+", re.escape(prompt))
+
+
+def test_no_held_out_prompt_is_read_before_testing() -> None:
+    """Neither by the base model nor in demonstrations."""
+    told = [t for level in LEVELS for t in templates(level, "wordings")]
+    held_out = re.compile("|".join(pattern(p) for t in told for p in t.held_out_prompts), re.I)
+    rng = Random(8)
+    assert held_out.search(f"A puzzle. {problem(rng, 3, 'wordings').prompt} Let us see.")
+    texts = [problem_document(rng) for _ in range(1500)]
+    texts += [page.text for page in corpus(1000)]
+    texts += [one.instruction.prompt for one in demonstrations(400, "train")]
+    texts += [problem(rng).prompt for _ in range(500)]
+    assert not [text for text in texts if held_out.search(text)]
 
 
 def test_steps_work_out_to_the_answer() -> None:
@@ -171,7 +223,7 @@ def test_deterministic_and_storable() -> None:
 def test_unknown_level_or_split() -> None:
     with pytest.raises(ValueError, match="1-5"):
         problem(Random(0), 6)
-    with pytest.raises(ValueError, match="train or test"):
+    with pytest.raises(ValueError, match="train, wordings or test"):
         problem(Random(0), 1, "dev")
 
 
@@ -326,7 +378,7 @@ def test_a_plain_answer_is_read_and_a_later_one_contradicts(n: int, before: str)
 
 
 @PROPERTY
-@given(st.integers(0, 10**9), st.sampled_from(sorted(LEVELS)), st.sampled_from(["train", "test"]))
+@given(st.integers(0, 10**9), st.sampled_from(sorted(LEVELS)), st.sampled_from(SPLITS))
 def test_any_seed_gives_a_sound_problem(seed: int, level: int, split: str) -> None:
     rng = Random(seed)
     p = problem(rng, level, split)

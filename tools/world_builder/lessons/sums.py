@@ -137,6 +137,6 @@ _LAYOUTS = (
 
 
 def problem_document(rng: Random, level: int | None = None) -> str:
-    """A problem and its solution as a plain corpus document, from the training templates only."""
+    """A training problem and its solution as a plain document of the corpus."""
     posed = problem(rng, level)
     return rng.choice(_LAYOUTS).format(prompt=posed.prompt, solution=solution(posed, rng))
