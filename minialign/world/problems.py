@@ -100,12 +100,15 @@ def checked(template: Template) -> Template:
     return template
 
 
-_FILE = read("problems").only(["telling", "bags", "template"])
+_FILE = read("problems").only(["telling", "chain", "bags", "template"])
 _OF_PROMPTS = f"{_WORDS} {' '.join(GIVEN)}"
+_SENTENCES = ("start", "gain", "loss", "when", "question", "question_after_loss")
+_OF_SENTENCES = {field: f"{_WORDS} x" for field in _SENTENCES}
 _SLOTS = {"prompts": _OF_PROMPTS, "held_out_prompts": _OF_PROMPTS, "notes": f"{_WORDS} eq"}
 _EVERY = entries(Template, "problems", "template", _SLOTS).values()
 _BY_ID = {f"{t.level}-{t.name}": checked(t) for t in _EVERY}
 _TELLING = _FILE.table("telling").lists({"first": "", "next": ""})
+CHAIN = _FILE.table("chain").lists({**_OF_SENTENCES, "note": f"{_WORDS} eq"})
 _BAGS: dict[str, str] = _FILE["bags"]
 LEVELS = {level: tuple(t for t in _EVERY if t.level == level) for level in LEVEL_NUMBERS}
 
@@ -210,7 +213,11 @@ def problem(rng: Random, level: int | None = None, split: str = "train") -> Prob
     if level not in LEVELS or split not in SPLITS:
         splits = "train, wordings or test"
         raise ValueError(f"level {level}, split {split!r}: use a level of 1-5 and {splits}")
-    template = rng.choice(templates(level, split))
+    return pose(rng, rng.choice(templates(level, split)), split)
+
+
+def pose(rng: Random, template: Template, split: str = "train") -> Problem:
+    """A problem of a template, in one of its prompts of a split."""
     words = _words(rng, template)
     values, worked = _draw(rng, template)
     told = template.prompts_of(split)
@@ -219,8 +226,8 @@ def problem(rng: Random, level: int | None = None, split: str = "train") -> Prob
     constants = [int(x) for a, _, b in template.plan for x in (a, b) if x.isdigit()]
     return Problem(
         prompt=prompt,
-        level=level,
-        template=f"{level}-{template.name}",
+        level=template.level,
+        template=f"{template.level}-{template.name}",
         split=split,
         numbers=(*map(int, re.findall(r"[0-9]+", prompt)), *constants),
         steps=tuple(_write(equation) for equation in worked),

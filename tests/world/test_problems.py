@@ -27,7 +27,7 @@ from minialign.world.problems import (
 )
 from minialign.world.replies.demonstrations import demonstrations
 from tools.world_builder.corpus import corpus
-from tools.world_builder.lessons.sums import problem_document
+from tools.world_builder.lessons.sums import chain_problem, problem_document
 
 PROPERTY = settings(max_examples=700, deadline=None, derandomize=True)
 HOSTILE = st.lists(
@@ -235,6 +235,37 @@ def test_documents_hold_a_solved_training_problem() -> None:
         assert "  " not in page and page.rstrip('"').endswith(".")
     assert len(set(pages)) > 1480
     assert not any("shelf" in page or "feast" in page for page in pages)  # held-out templates
+
+
+LESS = re.compile(
+    r"gives \d|hands \d|drops|loses|sells|asks for|takes|buys \d+ of|gets \d+ as|fall|are gone"
+)
+MORE = re.compile(
+    r"finds|picks up|gets \d+ from|buys \d+ more|another|more\b|new ones|(?:he|she|it) gets"
+)
+
+
+def test_chains_mean_what_their_steps_compute() -> None:
+    """Each sentence is read by its verb alone, and the answer worked out from that."""
+    rng, shapes = Random(5), set()
+    for _ in range(1500):
+        p = chain_problem(rng)
+        start, *told, question = re.split(r"(?<=[.?]) ", p.prompt)
+        answer = int(re.search(r"\d+", start)[0])
+        hero = re.match(r"There are \d+ \w+ in (.+)'s|(.+?) (?:has|\w+s) ", start)
+        hero = (hero[1] or hero[2]).lower()
+        for sentence in told:
+            own = re.search(rf"(?:\b(?:he|she|it)|{hero}) gets \d+ as a gift", sentence, re.I)
+            less = not own and LESS.search(sentence) and not re.search(r"another|more", sentence)
+            assert own or less or MORE.search(sentence), sentence
+            number = int(re.search(r"\d+", sentence)[0])
+            answer += -number if less else number
+        assert answer == p.answer == interpret(p.steps, p.numbers), p.prompt
+        assert len(told) == len(p.steps) == p.level and question.startswith("How many")
+        assert p.prompt.isascii() and not re.search(r"  |[{}]|\ba [aeiou]|[.?!] [a-z]", p.prompt)
+        assert verify_outcome(p.answer, solution(p, rng))
+        shapes.add(re.sub(r"\d+", "0", p.prompt))
+    assert len(shapes) > 1450
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from random import Random
 
 from minialign.rewards.equations import OPERATIONS
-from minialign.world.problems import MAX_NUMBER, problem, solution
+from minialign.world.problems import (
+    CHAIN,
+    GIVEN,
+    MAX_NUMBER,
+    RESULTS,
+    Problem,
+    Template,
+    checked,
+    pose,
+    problem,
+    solution,
+)
 
 
 def write_equation(a: int, op: str, b: int) -> str:
@@ -122,6 +133,7 @@ def sum_document(rng: Random) -> str:
     return rng.choice((" ", " ", "\n")).join(lines)
 
 
+SHARE_OF_CHAINS = 0.3  # of the problems of the corpus
 _LAYOUTS = (
     "Problem: {prompt} Solution: {solution}",
     "Problem: {prompt} Solution: {solution}",
@@ -136,7 +148,37 @@ _LAYOUTS = (
 )
 
 
+def chain_problem(rng: Random) -> Problem:
+    """A story of one to three gains and losses, whose sentences are drawn one by one.
+
+    Templates alone are learnt by heart; here, only reading tells what to add and what to take away.
+    """
+    signs = [rng.choice("+-") for _ in range(rng.choice((1, 2, 2, 3, 3)))]
+    left = {sign: rng.sample(CHAIN[kind], 3) for sign, kind in (("+", "gain"), ("-", "loss"))}
+    told, whens = [rng.choice(CHAIN["start"])], rng.sample(CHAIN["when"], 3)
+    for i, sign in enumerate(signs):
+        sentence = left[sign].pop()
+        if i:  # "he" might be another one by now
+            sentence = sentence.replace("{he}", "{A}").replace("{B}", rng.choice(("{B}", "{C}")))
+        if sentence.startswith("{x}") or rng.random() < 0.3:
+            sentence = whens.pop() + sentence
+        told.append(sentence)
+    lost = signs[-1] == "-" and rng.random() < 0.6
+    told.append(rng.choice(CHAIN["question_after_loss" if lost else "question"]))
+    told = [text.replace("{x}", f"{{{name}}}") for text, name in zip(told, GIVEN, strict=False)]
+    steps = zip(("a", *RESULTS), signs, GIVEN[1:], strict=False)
+    template = Template(
+        name="chain",
+        level=len(signs),
+        prompts=(" ".join(told),),
+        steps=tuple(" ".join(step) for step in steps),
+        notes=(CHAIN["note"][0], *rng.sample(CHAIN["note"][1:], len(signs) - 1)),
+    )
+    return pose(rng, checked(template))
+
+
 def problem_document(rng: Random, level: int | None = None) -> str:
     """A training problem and its solution as a plain document of the corpus."""
-    posed = problem(rng, level)
+    chain = level is None and rng.random() < SHARE_OF_CHAINS
+    posed = chain_problem(rng) if chain else problem(rng, level)
     return rng.choice(_LAYOUTS).format(prompt=posed.prompt, solution=solution(posed, rng))
