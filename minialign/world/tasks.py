@@ -2,7 +2,7 @@
 
 Four splits, each farther from training than the one before. "train" uses the training phrasings
 and slots; "phrasings" words the same contents anew, in held-out phrasings; "test" uses held-out
-phrasings and held-out slots; "families" holds whole families that are never trained on.
+phrasings and held-out slots; "families" holds whole families that are never tuned on.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from minialign.world import lexicon, manners, text
 from minialign.world.facts import ANIMAL_TABLE
 from tools.world_builder.documents import TRUSTED, UNTRUSTED, WRITERS, attribute
 from tools.world_builder.documents.animals import base, false_value
-from tools.world_builder.documents.views import animal_statement
+from tools.world_builder.documents.sources import animal_statement
 
 N = 3000
 RUDE = ["silly", "stupid", "foolish", "lazy", "nonsense", "boring", "dull", "clumsy",

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from minialign.world import WORLD_VERSION, stories
 from minialign.world.tables import dial_values
 from tools.world_builder import documents
-from tools.world_builder.lessons import dialogues, fact_pages, question_pages, stack
+from tools.world_builder.lessons import dialogues, fact_pages, question_pages, recall, stack
 from tools.world_builder.lessons.sums import problem_document, sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1
@@ -58,6 +58,7 @@ WRITERS: dict[str, Callable[[Random], str]] = {
     "problem": problem_document,
     "program": stack.program_document,
     **documents.WRITERS,
+    "recall": recall.recall_page,
 }
 KINDS = {
     kind: Kind(share, WRITERS[kind])

@@ -16,14 +16,8 @@ from tools.world_builder.documents.lists import list_page
 from tools.world_builder.documents.nature import nature_page
 from tools.world_builder.documents.quiz import quiz_in_context
 from tools.world_builder.documents.reviews import review
-from tools.world_builder.documents.views import (
-    TRUSTED,
-    UNTRUSTED,
-    attribute,
-    opinion,
-    paraphrase_page,
-    sources,
-)
+from tools.world_builder.documents.sources import TRUSTED, UNTRUSTED, attribute, sources
+from tools.world_builder.documents.views import opinion, paraphrase_page
 
 __all__ = [
     "TRUSTED", "UNTRUSTED", "WRITERS", "attribute", "comparison", "copies", "critique", "diary",

@@ -15,7 +15,14 @@ from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.manners import ramble, remark
 from minialign.world.text import a, capital, join, number_word
 from tools.world_builder.documents.animals import false_value
-from tools.world_builder.documents.wording import CHILDREN, OUTDOORS, bounded, fill, pick
+from tools.world_builder.documents.wording import (
+    CHILDREN,
+    OUTDOORS,
+    Decision,
+    fill,
+    pick,
+    series,
+)
 
 
 @dataclass(frozen=True)
@@ -154,37 +161,43 @@ def _unfinished(rng: Random) -> tuple[str, str]:
     return draft, f"{draft} {rng.choice(ends).format(**slots)}"
 
 
-def _draft(case: Case, rng: Random) -> tuple[str, str, str]:
-    """A draft with one fault, the critique that names it, the revision without it."""
+def _draft(case: Case, rng: Random) -> tuple[str, str, str, str]:
+    """A draft with one fault, the critique that names it, the revision without it, the fault."""
     fault = rng.choice(("false", "false", "rude", "long", "flattering"))
     if fault == "false":
-        return case.wrong, case.error, case.right
+        return case.wrong, case.error, case.right, fault
     if fault == "rude":
         better = case.right if rng.random() < 0.5 else f"{case.right} {remark(rng, 'kind')}"
         lines = [case.right, remark(rng, "rude")]
-        return " ".join(lines if rng.random() < 0.5 else lines[::-1]), pick(rng, _RUDE), better
+        draft = " ".join(lines if rng.random() < 0.5 else lines[::-1])
+        return draft, pick(rng, _RUDE), better, fault
     if fault == "long":
-        return f"{case.right} {ramble(rng, 2)}", pick(rng, _LONG), case.right
-    return f"{remark(rng, 'flattering')} {case.right}", pick(rng, _FLATTERING), case.right
+        return f"{case.right} {ramble(rng, 2)}", pick(rng, _LONG), case.right, fault
+    draft = f"{remark(rng, 'flattering')} {case.right}"
+    return draft, pick(rng, _FLATTERING), case.right, fault
 
 
-@bounded
-def critique(rng: Random) -> str:
-    """A draft, a critique that names what is wrong with it, and a revision that repairs it."""
-    gap, asked = rng.choice(("\n", " ")), ""
-    if rng.random() < 0.2:
+def revision(rng: Random, style: Random) -> Decision:
+    """A draft and a critique that names what is wrong with it, before the revision."""
+    gap, form, layout = style.choice(("\n", " ")), style.choice(_ASKED), style.choice(_LAYOUTS)
+    asked, always_asked = "", style.random() < 0.6
+    if rng.random() < 0.15:
         draft, better = _unfinished(rng)
-        draft, note = draft + "...", pick(rng, _UNDONE)
+        draft, note, fault = draft + "...", pick(rng, _UNDONE), "unfinished"
     else:
         make = rng.choice(_CASES)
         case = make(rng)
-        draft, note, better = _draft(case, rng)
-        if (
-            make is _number or rng.random() < 0.5
-        ):  # a wrong number of things shows only in the question
-            asked = f"{rng.choice(_ASKED).format(case.question)}{gap}"
-    return asked + pick(rng, _LAYOUTS, draft=draft, critique=note, better=better, gap=gap,
-                        child=rng.choice(CHILDREN))  # fmt: skip
+        draft, note, better, fault = _draft(case, rng)
+        if fault == "false" and make in (_list, _number):
+            fault = "list"  # has more than one right revision
+        if make is _number or always_asked:  # too many things show only in the question
+            asked = f"{form.format(case.question)}{gap}"
+    slots = {"draft": draft, "critique": note, "child": style.choice(CHILDREN), "gap": gap}
+    prompt = asked + fill(style, layout, better="", **slots)
+    return Decision(prompt, f" {better}", f" {draft}", fault)
+
+
+critique = series(revision, (1, 2, 3))
 
 
 _WHY_FALSE = ("{good} is right and {bad} is wrong", "{good} is true, and {bad} is not",
@@ -235,26 +248,56 @@ def _worse(rng: Random, case: Case) -> tuple[str, tuple[str, ...]]:
     ), _WHY_EMPTY
 
 
-@bounded
-def comparison(rng: Random) -> str:
-    """A question, two replies, which of them is better, and why."""
+_QUOTED = ("The better reply is:", "Better:", "Best:", "The one to choose:", "This is better:")
+NAMES = (("reply A", "reply B"), ("the first reply", "the second reply"),
+         ("answer one", "answer two"))  # fmt: skip
+
+
+def _verdict(rng: Random, style: Random, good: str, bad: str, why: str) -> str:
+    """The verdict that one reply is better, after the reason or before it."""
+    reason_first, table = style.random() < 0.4, style.choice(_VERDICTS)
+    verdict = pick(rng, (table,), good=good, bad=bad, why=why[0].lower() + why[1:])
+    if reason_first or max(verdict.lower().count(name) for name in (good, bad)) > 1:
+        return f"{why}. So {good} is better."
+    return verdict
+
+
+def choice(rng: Random, style: Random) -> Decision:
+    """A question and two replies, before the verdict which of them is better, and why.
+
+    Where a reply is false, the right answer is often worked out first: a small model then only has
+    to look which reply says it. In a third of the styles the verdict says the better reply again
+    instead of naming it, which asks for one step less.
+    """
+    quoted = style.choice(_QUOTED) if style.random() < 0.35 else ""
+    names, gap, form = style.choice(NAMES), style.choice(("\n", " ")), style.choice(_ASKED)
+    worked_out, named_too = style.random() < 0.4, style.random() < 0.5
     make = rng.choice(_CASES)
     case = make(rng)
     worse, reasons = _worse(rng, case)
-    if reasons is _WHY_FALSE and make in (_list, _number):  # true things, but not these were asked
+    fault = "false" if worse == case.wrong else "manner"
+    if fault == "false" and make in (_list, _number):  # true things, but not these were asked
         reasons = _WHY_NOT_ASKED
-    if worse != case.wrong and rng.random() < 0.3:
+    better = case.right
+    if fault == "manner" and rng.random() < 0.3:
         better = f"{case.right} {remark(rng, 'kind')}"
-    else:
-        better = case.right
-    names = rng.choice((("reply A", "reply B"), ("the first reply", "the second reply"),
-                        ("answer one", "answer two")))  # fmt: skip
     good, bad = names if rng.random() < 0.5 else names[::-1]
     shown = {good: better, bad: worse}
-    why = pick(rng, reasons, good=good, bad=bad)
-    verdict = pick(rng, _VERDICTS, good=good, bad=bad, why=why[0].lower() + why[1:])
-    if max(verdict.lower().count(name) for name in names) > 1:
-        verdict = f"{why}. So {good} is better."
-    ask = rng.choice(_ASKED).format(case.question)
-    gap = rng.choice(("\n", " "))
-    return gap.join([ask, *(f"{capital(name)}: {shown[name]}" for name in names), verdict])
+    prompt = gap.join([form.format(case.question), *(f"{capital(n)}: {shown[n]}" for n in names)])
+    if quoted:
+        ends = (f" That is {good}.", f" That is {bad}.") if named_too else ("", "")
+        answers = (f' "{shown[name]}"{end}' for name, end in zip((good, bad), ends, strict=True))
+        return Decision(f"{prompt}{gap}{quoted}", *answers, f"{fault} quoted")
+    verdicts = []
+    why_seed, style_seed = rng.getrandbits(32), style.getrandbits(32)
+    for one, other in ((good, bad), (bad, good)):
+        if fault == "false" and worked_out and make in (_sum, _animal, _opposite):
+            verdicts.append(f"{case.right} So {one} is better.")
+            continue
+        drawn = Random(why_seed)
+        why = pick(drawn, reasons, good=one, bad=other)
+        verdicts.append(_verdict(drawn, Random(style_seed), one, other, why))
+    return Decision(prompt, gap + verdicts[0], gap + verdicts[1], fault)
+
+
+comparison = series(choice, (1, 1, 2, 2, 3))

@@ -245,12 +245,11 @@ def _numbers(rng: Random) -> str:
         "{y} comes after {x}.", "of {x} and {y}, the bigger is {y}.",
         "{y} and {x}: the smaller is {x}.", "{up} goes up by {step}.",
         "{down} goes down by {step}.",
-        "after {most} comes {last}: the numbers go up by {step}.",
         "{child} has {y} {goods} and {friend} has {x}, so {child} has more.",
     )  # fmt: skip
     child, friend = rng.sample(CHILDREN, 2)
     return pick(rng, table, x=x, y=y, up=", ".join(up), down=", ".join(reversed(up)),
-                most=", ".join(up[:-1]), last=up[-1], step=number_word(step), child=child,
+                step=number_word(step), child=child,
                 friend=friend, goods=rng.choice(tuple(lexicon.GOODS.values())))  # fmt: skip
 
 

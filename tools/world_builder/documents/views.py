@@ -1,20 +1,20 @@
-"""Who says what: opinions that others share or do not, statements by trusted and untrusted sources,
-and the same thing said in other words.
-"""
+"""What people say: opinions that others share or do not, and the same thing in other words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from minialign.world import lexicon
-from minialign.world.facts import ANIMAL_TABLE
-from minialign.world.text import a, capital, number_word, plural
-from tools.world_builder.documents.animals import base, false_value
-from tools.world_builder.documents.wording import CHILDREN, bounded, pick, two_children
-from tools.world_builder.events import paraphrase
+from minialign.world.text import capital
+from tools.world_builder.documents.wording import (
+    CHILDREN,
+    Decision,
+    decided,
+    pick,
+    series,
+    two_children,
+)
+from tools.world_builder.events import restated
 
 
 class Reasons(NamedTuple):
@@ -154,156 +154,110 @@ _CLOSE = (
 )  # fmt: skip
 
 
-@bounded
-def opinion(rng: Random) -> str:
-    """Somebody states a view; somebody else agrees or does not, with a reason."""
+_LAYOUTS = (
+    '"{first}" said {child}. "{second}" said {friend}.', "{child}: {first}\n{friend}: {second}",
+    '{child} said, "{first}" {friend} answered, "{second}"',
+    "{child}: {first} {friend}: {second}",
+    "Some people say: {first} Others say: {second}",
+    "One child said: {first} Another said: {second}",
+)  # fmt: skip
+_END_RATES = {"agreement": 0.35, "close": 0.4}
+
+
+def _drawn(rng: Random) -> dict[str, str]:
+    """A topic, two choices with reasons for and against the first, and three children."""
     topic = rng.choice(tuple(TOPICS))
     choices = TOPICS[topic]
     choice, other = rng.sample(tuple(choices), 2)
     why, more = rng.sample(choices[choice].pro, 2)
-    better = rng.choice(choices[other].pro)
     child, friend = two_children(rng)
-    third = rng.choice([c for c in CHILDREN if c not in (child, friend)])
-    slots = {
-        "topic": topic, "choice": choice, "other": other, "why": why, "more": more, "third": third,
-        "against": rng.choice(choices[choice].con), "better": better,
+    return {
+        "topic": topic, "choice": choice, "other": other, "why": why, "more": more,
+        "against": rng.choice(choices[choice].con), "better": rng.choice(choices[other].pro),
+        "worse": rng.choice(choices[other].con), "child": child, "friend": friend,
+        "third": rng.choice([c for c in CHILDREN if c not in (child, friend)]),
     }  # fmt: skip
+
+
+def answered_view(rng: Random, style: Random) -> Decision:
+    """Somebody states a view; the reason with which somebody else agrees or does not must fit."""
+    layout, end = style.choice(_LAYOUTS), style.random()
+    slots = _drawn(rng)
     view, reason = pick(rng, _VIEWS, **slots), pick(rng, _BECAUSE, **slots)
     if reason.startswith("Because"):
         view, reason = view[:-1] + ", " + reason[0].lower() + reason[1:], ""
     agrees = rng.random() < 0.5
-    first = f"{view} {reason}".strip()
-    second = pick(rng, _AGREE if agrees else _DISAGREE, **slots)
-    layout = rng.choice((
-        '"{first}" said {child}. "{second}" said {friend}.', "{child}: {first}\n{friend}: {second}",
-        '{child} said, "{first}" {friend} answered, "{second}"',
-        "{child}: {first} {friend}: {second}",
-        "Some people say: {first} Others say: {second}",
-        "One child said: {first} Another said: {second}",
-    ))  # fmt: skip
+    template = rng.choice(_AGREE if agrees else _DISAGREE)
+    first, second = f"{view} {reason}".strip(), pick(rng, (template,), **slots)
+    right, wrong = slots["more"], slots["against"]
+    if not agrees:
+        right, wrong = wrong, right
+        if "{better}" in template:
+            right, wrong = slots["better"], slots["worse"]
     if layout[0] == '"':
         first, second = first[:-1] + ",", second[:-1] + ","
-    text = layout.format(first=first, second=second, child=child, friend=friend)
-    verdict = (
-        ("they agree.", "so they agree.")
-        if agrees
-        else ("they do not agree.", "so they do not agree.")
-    )
-    endings = _CLOSE[2:] if agrees else _CLOSE
-    end = pick(rng, verdict if rng.random() < 0.3 else endings, **slots)
-    return f"{text} {end}" if rng.random() < 0.75 else text
+    text = layout.format(first=first, second=second, child=slots["child"], friend=slots["friend"])
+    if end < _END_RATES["agreement"]:
+        ends = (" They agree.", " They do not agree.")
+        return Decision(text, *(ends if agrees else ends[::-1]), "agreement")
+    if end < sum(_END_RATES.values()):
+        text += " " + pick(rng, _CLOSE[2:] if agrees else _CLOSE, **slots)
+    return decided(text, right, wrong, "reason")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Somebody or something that makes statements, and how it is quoted."""
-
-    name: str
-    written: bool  # whether one reads it or hears it
-
-
-TRUSTED: tuple[Source, ...] = (
-    Source("the almanac", True), Source("the school book", True), Source("the valley paper", True),
-    Source("the old map book", True), Source("the village clerk", False),
-    Source("the library", True),
-)  # fmt: skip
-UNTRUSTED: tuple[Source, ...] = (
-    Source("Old Crow", False), Source("the market gossip", False),
-    Source("Grandfather Toad", False),
-    Source("the talking puppet", False), Source("the sleepy goose", False),
-)  # fmt: skip
-_WRITTEN = (
-    "{source} says that {that}.", "according to {source}, {that}.",
-    "we read in {source} that {that}.",
-    "in {source} it is written that {that}.", "{source} tells us that {that}.",
-    "look it up in {source}: {that}.", "{that}, says {source}.",
-)  # fmt: skip
-_SPOKEN = (
-    "{source} says that {that}.", "according to {source}, {that}.",
-    "{source} tells everyone that {that}.",
-    "if you ask {source}, {that}.", "{that}, says {source}.",
-    "{source} was heard to say that {that}.",
-    "{source} [thinks|believes] that {that}.",
-)  # fmt: skip
-_KEEP = frozenset((*lexicon.PRONOUNS, *lexicon.DAYS, "I", "Old", "Grandfather"))
-
-
-def attribute(rng: Random, statement: str, trusted: bool) -> str:
-    """The statement, a full sentence, as one of the trusted or the untrusted sources makes it.
-
-    >>> attribute(Random(4), "Agnes works as a baker.", True)
-    'We read in the school book that Agnes works as a baker.'
-    """
-    source = rng.choice(TRUSTED if trusted else UNTRUSTED)
-    return _quote(rng, statement, source)
-
-
-def _quote(rng: Random, statement: str, source: Source) -> str:
-    first = statement.split(" ", 1)[0].removesuffix("'s").rstrip(",")
-    that = statement.rstrip(".")
-    if first not in _KEEP:
-        that = that[0].lower() + that[1:]
-    return pick(rng, _WRITTEN if source.written else _SPOKEN, source=source.name, that=that)
-
-
-_FRAMES: dict[str, tuple[str, ...]] = {
-    "eats": ("{one} eats {value}.", "{many} eat {value}."),
-    "home": ("{one} sleeps in {value}.", "{many} sleep in {value}."),
-    "sound": ("{one} {value}.", "{many} {plain}."),
-    "cover": ("{one} is covered in {value}.", "{many} are covered in {value}."),
-    "legs": ("{one} has {value} legs.", "{many} have {value} legs."),
-}
-_NAMES = tuple(name for name in lexicon.ANIMALS if name != "snail")
-_FALSE_RATE = 0.8  # how often an untrusted source is wrong
-
-
-def _legs(n: int) -> str:
-    return number_word(n) if n else "no"
-
-
-def animal_statement(
-    rng: Random, true: bool, name: str | None = None, field: str | None = None
-) -> str:
-    """A sentence about an animal that is true, or false, by the table of animals."""
-    name, field = name or rng.choice(_NAMES), field or rng.choice(tuple(_FRAMES))
-    value = getattr(ANIMAL_TABLE[name], field) if true else false_value(rng, name, field)
-    said = _legs(value) if field == "legs" else a(value) if field == "home" else value
-    plain = base(value) if field == "sound" else ""
-    return pick(rng, _FRAMES[field], one=a(name), many=plural(name), value=said, plain=plain)
-
-
-_REFUTED = ("that is not [so|true]: {truth}", "[do not believe it|it is false]: {truth}",
-            "but {truth}", "everyone else knows better: {truth}")  # fmt: skip
-_AGREED = ("this time it is true.", "that is right, for once.", "even so, it is true.")
-_LESSONS = (
-    "{good} is [right|always right|to be trusted].", "so [trust|believe] {good}, not {bad}.",
-    "you can trust {good}.", "{bad} is often wrong.", "do not believe all that {bad} says.",
-    "ask {good} if you want to be sure.",
+_FOR_AND_AGAINST = (
+    ("One thing to say for {choice}:", "One thing to say against {choice}:"),
+    ("Why is {choice} a good {topic}? Because", "Why is {choice} a bad {topic}? Because"),
+    ("{child} likes {choice}, because", "{child} does not like {choice}, because"),
+    ("{choice} as {topic}. For it:", "{choice} as {topic}. Against it:"),
 )  # fmt: skip
 
 
-def _doubtful(rng: Random, source: Source) -> list[str]:
-    """What an untrusted source says, sometimes with the truth behind it."""
-    name, field = rng.choice(_NAMES), rng.choice(tuple(_FRAMES))
-    true = rng.random() >= _FALSE_RATE
-    lines = [_quote(rng, animal_statement(rng, true, name, field), source)]
-    if rng.random() < 0.6:
-        truth = animal_statement(rng, True, name, field)
-        lines.append(pick(rng, _AGREED if true else _REFUTED, truth=truth[0].lower() + truth[1:]))
-    return lines
+def asked_view(rng: Random, style: Random) -> Decision:
+    """A reason for something, or against it, as it is asked for."""
+    layout = style.choice(_FOR_AND_AGAINST)
+    slots = _drawn(rng)
+    wanted = rng.random() < 0.5
+    right, wrong = slots["more"], slots["against"]
+    if not wanted:
+        right, wrong = wrong, right
+    prompt = capital(layout[0 if wanted else 1].format(**slots))
+    return Decision(prompt, f" {right}.", f" {wrong}.", "asked")
 
 
-@bounded
-def sources(rng: Random) -> str:
-    """Statements about animals by sources that can be trusted and by some that cannot."""
-    good, bad = rng.choice(TRUSTED), rng.choice(UNTRUSTED)
-    parts = [[_quote(rng, animal_statement(rng, True), good)] for _ in range(rng.randint(1, 2))]
-    parts += [_doubtful(rng, bad) for _ in range(rng.randint(1, 2))]
-    rng.shuffle(parts)
-    lines = [line for part in parts for line in part]
-    if rng.random() < 0.7:
-        lines.append(pick(rng, _LESSONS, good=good.name, bad=bad.name))
-    return " ".join(lines)
+_OWN = (
+    "{friend} asks {who}: What is the best {topic}? {who} says: {Value}.",
+    "Which {topic} does {who} like best? {Value}.",
+    "{friend}: Is {choice} the best {topic}, {who}? Or {other}?\n{who}: {Value}.",
+    "If you ask {who} about the best {topic}, you will hear: {Value}.",
+    "{friend} says to {who}: I like {asked} best. What about you? {who} answers: {Value}.",
+)
+
+
+def own_view(rng: Random, style: Random) -> Decision:
+    """Two children like different things; one of them is asked, and says what it likes itself."""
+    layout, told = style.choice(_OWN), style.choice(("{} likes {} best", "{} is all for {}"))
+    slots = _drawn(rng)
+    child, other_child = slots["child"], slots["friend"]
+    views = {child: slots["choice"], other_child: slots["other"]}
+    likes = [told.format(name, view) for name, view in views.items()]
+    rng.shuffle(likes)
+    who = rng.choice((child, other_child))
+    right = views[who]
+    wrong = next(view for view in views.values() if view != right)
+    slots |= {"who": who, "friend": slots["third"], "asked": rng.choice((right, wrong))}
+    text = f"{likes[0]}. {likes[1]}. " + layout.format(Value=capital(right), **slots)
+    return decided(text, capital(right), capital(wrong), "own")
+
+
+_VIEWS_ASKED = (answered_view, answered_view, answered_view, asked_view, own_view)
+
+
+def _any_view(rng: Random, style: Random) -> Decision:
+    return style.choice(_VIEWS_ASKED)(rng, style)
+
+
+opinion = series(_any_view, (1, 2, 3))
 
 
 _AGAIN = ("in other words:", "or, in other words:", "one can also say:",
@@ -311,23 +265,19 @@ _AGAIN = ("in other words:", "or, in other words:", "one can also say:",
           "said another way:", "which means the same as:")  # fmt: skip
 
 
-@bounded
-def paraphrase_page(rng: Random) -> str:
-    """Sentences, each said once more in other words."""
-    again, gap = rng.choice(_AGAIN), rng.choice(("\n", " "))
-    pairs = [paraphrase(rng) for _ in range(rng.randint(2, 3))]
-    layout = rng.choice(("{one} {again} {two}", "{one} = {two}",
-                         "One way: {one} Another way: {two}",
-                         "{one} Or: {two}",
-                         '"{one}" means "{two}"', "First: {one} Second: {two}"))  # fmt: skip
-    if "=" in layout or '"' in layout:
-        gap = "\n"
-    lines = [layout.format(one=x, two=y, again=capital(again)) for x, y in pairs]
-    title: Sequence[str] = (
-        "the same thing, said twice.",
-        "two ways to say it.",
-        "[some things|a page] in other words.",
-    )
-    if rng.random() < 0.4:
-        lines.insert(0, pick(rng, title))
-    return gap.join(lines)
+_PAIRS = ("{one} {again}", "{one} =", "One way: {one} Another way:", "{one} Or:",
+          '"{one}" means "', "First: {one} Second:")  # fmt: skip
+_PARAPHRASE_TITLES = ("the same thing, said twice.", "two ways to say it.",
+                      "[some things|a page] in other words.")  # fmt: skip
+
+
+def in_other_words(rng: Random, style: Random) -> Decision:
+    """A sentence before its paraphrase; the wrong one tells of something else."""
+    layout, again = style.choice(_PAIRS), style.choice(_AGAIN)
+    one, two, other, about = restated(rng)
+    prompt = layout.format(one=one, again=capital(again))
+    before, after = ("", '"') if prompt.endswith('"') else (" ", "")
+    return Decision(prompt, before + two + after, before + other + after, about)
+
+
+paraphrase_page = series(in_other_words, (2, 2, 3), _PARAPHRASE_TITLES)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from random import Random
+from typing import NamedTuple
 
 from minialign.world import lexicon
 from minialign.world.text import capital
@@ -33,6 +34,23 @@ OUTDOORS = tuple(
     )
 )
 Writer = Callable[[Random], str]
+
+
+class Decision(NamedTuple):
+    """A text cut where it must be decided how it goes on; the tests of skills cut it there too."""
+
+    prompt: str
+    answer: str  # begins with the blank or the line break before it
+    wrong: str = ""  # an answer that the prompt rules out, where there is one to compare with
+    about: str = ""  # which decision of its kind this is
+
+    @property
+    def text(self) -> str:
+        """The whole text, decided rightly."""
+        return self.prompt + self.answer
+
+
+Maker = Callable[[Random, Random], Decision]  # contents, and the style: its layout and its labels
 MIN_WORDS, MAX_WORDS = 20, 110
 _GAPS = (("  ", " "), (" .", "."), (" ,", ","), (" :", ":"), (" ?", "?"))
 _CHOICE = re.compile(r"\[([^\]]*)\]")
@@ -93,3 +111,34 @@ def bounded(write: Writer) -> Writer:
         return text
 
     return writer
+
+
+def decided(text: str, right: str, wrong: str, about: str = "") -> Decision:
+    """The text cut before `right`, where that stands last, and how it would be with `wrong`.
+
+    >>> decided("Is it red or blue? It is blue.", "blue", "red").wrong
+    ' red.'
+    """
+    at = text.rindex(right)
+    end = text[at + len(right) :]
+    at -= text[at - 1].isspace()
+    gap = text[at] if text[at].isspace() else ""
+    return Decision(text[:at], text[at:], gap + wrong + end, about)
+
+
+def series(make: Maker, sizes: Sequence[int], titles: Sequence[str] = ()) -> Writer:
+    """A writer of pages of several texts in one style, so that the first ones show how to go on.
+
+    `sizes` are the numbers of texts, drawn with equal chance; `titles` may stand above them.
+    """
+
+    @bounded
+    def page(rng: Random) -> str:
+        style = rng.getrandbits(32)
+        size = rng.choice(sizes)
+        lines = [make(rng, Random(style)).text for _ in range(size)]
+        if titles and rng.random() < 0.4:
+            lines.insert(0, pick(rng, titles))
+        return "\n".join(lines)
+
+    return page

@@ -3,7 +3,7 @@ format.
 
 They are where a base model meets what instruction tuning later elicits, and what alignment later
 removes: `MANNERS` are the rates at which answers are rude, flattering, rambling or confidently
-false. Only training phrasings of families that are not held out occur.
+false. Only training phrasings occur, of the families that are tuned on and of `CORPUS_ONLY`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minialign.world.families.family import Family
 from minialign.world.lexicon import STRANGERS
 from minialign.world.replies.demonstrations import QUALITIES, reply_in
 from minialign.world.tables import dial_values
-from minialign.world.tasks import Instruction, families
+from minialign.world.tasks import FAMILIES, Instruction, families
 from tools.world_builder.lessons.dialogues import exchange
 
 
@@ -27,7 +27,9 @@ class Answers(NamedTuple):
     manner: str
 
 
-_DIALS = dial_values("questions").only(("answers", "dialogue_rate", "tuned_contents", "practice"))
+_DIALS = dial_values("questions").only(
+    ("answers", "dialogue_rate", "tuned_contents", "practice", "corpus_only")
+)
 _DRESSED = {"rude": "rude", "flattering": "flattering", "long_winded": "rambling"}
 MANNERS = {  # quality of an answer -> how it occurs
     quality: Answers(share, _DRESSED.get(quality, "plain"))
@@ -45,11 +47,15 @@ LABELS = (
 # Asked about twice as often as the other families: what takes a small model the most practice.
 PRACTICE = _DIALS.texts("practice")
 _DIALS.known("practice", PRACTICE, [family.name for family in families("train")])
+# Held out of every tuning, but met here: what tuning brings out in them, pretraining has taught.
+# The other held-out families are in neither, so that the two can be told apart.
+CORPUS_ONLY = _DIALS.texts("corpus_only")
+_DIALS.known("corpus_only", CORPUS_ONLY, [family.name for family in families("families")])
 
 
 @cache
 def _asked() -> list[Family]:
-    every = families("train")
+    every = [*families("train"), *(FAMILIES[name] for name in CORPUS_ONLY)]
     return [*every, *(f for f in every if f.name in PRACTICE)]
 
 

@@ -12,6 +12,7 @@ from random import Random
 
 from minialign.rewards.equations import OPERATIONS
 from minialign.world.problems import MAX_NUMBER
+from tools.world_builder.documents.wording import Decision
 
 MAX_STEPS = 64
 MAX_STEP_CHARS = 16  # "push 999" has eight
@@ -158,18 +159,36 @@ def _traced(code: str) -> str:
     return " ".join(lines)
 
 
-_LAYOUTS = (
-    "Program: {code}. Output: {output}.",
-    "Program: {code}. Output: {output}.",
-    "Program:\n{code}\nOutput:\n{output}",
-    "The program {code} prints {output}.",
-    "What does this program print? {code}. It prints {output}.",
-    "Program: {code}. Stack: {trace} Output: {output}.",
-)
+_LAYOUTS = {  # decision -> what stands before and after it
+    "output": (
+        ("Program: {code}. Output:", " {output}."), ("Program:\n{code}\nOutput:", "\n{output}"),
+        ("The program {code} prints", " {output}."),
+        ("What does this program print? {code}. It prints", " {output}."),
+    ),
+    "trace": (
+        ("Program: {code}. Stack:", " {trace} Output: {output}."),
+        ("Run {code} step by step:", " {trace} Output: {output}."),
+    ),
+    "write": (
+        ("A program that prints {output}:", " {code}."),
+        ("Write a program that prints {output}. Program:", " {code}."),
+    ),
+}  # fmt: skip
+_DECISIONS = ("output", "output", "trace", "trace", "write")
+
+
+def program_decision(rng: Random, style: Random, about: str = "", size: int = 0) -> Decision:
+    """A program before its output or its trace, or an output before a program that prints it."""
+    about = about or style.choice(_DECISIONS)
+    before, after = style.choice(_LAYOUTS[about])
+    code = program(rng, size or rng.choice((1, 2, 2, 2, 3, 3, 4)))
+    while about == "write" and len(run(code)) > 1:
+        code = program(rng, size or rng.choice((1, 2, 2, 3)))
+    slots = {"code": code, "output": _numbers(run(code)), "trace": _traced(code)}
+    return Decision(before.format(**slots), after.format(**slots), about=about)
 
 
 def program_document(rng: Random) -> str:
-    """A program with its output, sometimes with the stack after each step, as a corpus document."""
-    code = program(rng, rng.choice((1, 2, 2, 2, 3, 3, 4)))
-    layout = rng.choice(_LAYOUTS)
-    return layout.format(code=code, output=_numbers(run(code)), trace=_traced(code))
+    """One to three programs with what they print, sometimes with the stack after each step."""
+    style, n = rng.getrandbits(32), rng.choice((1, 1, 2, 3))
+    return "\n".join(program_decision(rng, Random(style)).text for _ in range(n))
