@@ -184,6 +184,8 @@ SKILLS = (
     Skill("opinion", "for or against, as asked", drawn(views.asked_view, ("asked",)), 4),
     Skill("opinion", "own view, not another's", drawn(views.own_view, ("own",)), 4),
     Skill("dialogue", "what one of two said", drawn(recall.recalled, ("told", "own"), "\n\n"), 2),
+    Skill("dialogue", "the same, in a sentence",
+          drawn(recall.recalled, ("told again",), "\n\n"), 2),
     Skill("dialogue", "what a third asks about", drawn(recall.recalled, ("third",), "\n\n"), 2),
     Skill("dialogue", "where which thing is", drawn(recall.recalled, ("placed",), "\n\n"), 2),
     Skill("dialogue", "all three, written",
@@ -293,9 +295,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a quarter of the cases")
     parser.add_argument("--only", default="", help="only rows whose name holds this")
     options = parser.parse_args()
-    start = time.time()
     show(Base(options.model), 60 if options.quick else 240, options.only)
-    print(f"{time.time() - start:.0f} s")
+    print(f"{time.process_time():.0f} s of one core")
 
 
 if __name__ == "__main__":

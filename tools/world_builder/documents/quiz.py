@@ -238,6 +238,9 @@ def told(rng: Random, codes: bool) -> tuple[list[str], list[Pair]]:
 def _looked_up(rng: Random) -> str:
     """Something is told first, then asked about in another order."""
     lines, asked = told(rng, rng.random() < 0.4)
+    if rng.random() < 0.35:  # in a whole sentence, which is the easier way to look back
+        said = {line.split(" ")[0]: line for line in lines}
+        return " ".join([*lines, *(f"{capital(p.question)} {said[capital(p.cue)]}" for p in asked)])
     layout = rng.choice((*_FULL[:4], *_SHORT[:2]))
     return " ".join([*lines, *(
         layout.format(q=capital(p.question), a=capital(p.answer) if layout[0] == "{" else p.answer,
@@ -252,7 +255,7 @@ _WEIGHTS = {"labels": 3, "changes": 2, "next": 2, "animals": 2}  # of the kinds;
 @bounded
 def quiz_in_context(rng: Random) -> str:
     """Three to seven pairs of one kind, always in the same layout."""
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         return _looked_up(rng)
     weights = [_WEIGHTS.get(name, 1) for name in KINDS]
     kind = rng.choices(tuple(KINDS), weights)[0]

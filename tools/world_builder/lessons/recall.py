@@ -69,14 +69,14 @@ _THINGS_PLACED = (
 def recalled(rng: Random, style: Random) -> Decision:
     """A dialogue cut where somebody answers what only earlier turns tell."""
     kind = style.choice(("told", "told", "own", "third", "placed"))
-    filler, both = style.random() < 0.4, style.random() < 0.5
+    filler, both, said_again = (style.random() < rate for rate in (0.4, 0.5, 0.4))
     a, b, third = rng.sample(tuple(lexicon.CHILDREN), 3)
     if kind == "placed":
         return _placed(rng, a, b, filler)
     topic = rng.choice(TOPICS)
     values = rng.sample(tuple(topic.values), 2)
-    turns = [(a, rng.choice(topic.tells).format(v=values[0])),
-             (b, rng.choice(topic.tells).format(v=values[1]))]  # fmt: skip
+    tells = [rng.choice(topic.tells) for _ in (a, b)]
+    turns = [(a, tells[0].format(v=values[0])), (b, tells[1].format(v=values[1]))]
     if filler:
         turns += zip((a, b), rng.choice(_BETWEEN), strict=True)
     if kind == "third":
@@ -94,6 +94,9 @@ def recalled(rng: Random, style: Random) -> Decision:
         turns[-1] = (b, f"{turns[-1][1]} {question}")
     else:
         turns.append((a, question))
+    if kind == "told" and said_again:
+        ends = [f" {tells[about].format(v=values[i])}" for i in (about, 1 - about)]
+        return Decision(_prompt(turns, (a, b)[about]), *ends, "told again")
     return _cut(rng, turns, (a, b)[1 - asker], values[about], values[1 - about], kind)
 
 
@@ -110,14 +113,19 @@ def _placed(rng: Random, a: str, b: str, filler: bool) -> Decision:
     return _cut(rng, turns, a, *((v, w) if first else (w, v)), "placed")
 
 
+def _prompt(turns: list[tuple[str, str]], who: str) -> str:
+    return "\n".join([*(f"{name}: {said}" for name, said in turns), f"{who}:"])
+
+
 def _cut(
     rng: Random, turns: list[tuple[str, str]], who: str, right: str, wrong: str, about: str
 ) -> Decision:
     """The turns, before `who` answers with the right value."""
     answer = rng.choice(_ANSWERS)
-    prompt = "\n".join([*(f"{name}: {said}" for name, said in turns), f"{who}:"])
     return Decision(
-        prompt, *(" " + answer.format(V=text.capital(v)) for v in (right, wrong)), about
+        _prompt(turns, who),
+        *(" " + answer.format(V=text.capital(v)) for v in (right, wrong)),
+        about,
     )
 
 
