@@ -24,7 +24,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "models").mkdir()
     (folder / "README.md").write_text("cards")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "SIZES", dict.fromkeys(build.WRITERS, (30, 12)))
+        sizes = {stem: (30, 12, 12)[: len(full)] for stem, full in build.SIZES.items()}
+        patch.setattr(build, "SIZES", sizes)
         for stem in build.WRITERS:
             (folder / f"{stem}.jsonl").write_text("".join(build.lines(stem)))
     return folder
