@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __getattr__ = modules_of(__name__)
-WORLD_VERSION = "2"  # recorded in checkpoints; raise it when any text of the world changes
+WORLD_VERSION = "3"  # recorded in checkpoints; raise it when any text of the world changes
 
 
 def dials() -> pd.DataFrame:

@@ -69,7 +69,7 @@ def test_a_plain_right_answer_is_a_good_reply(family: str):
 
 
 def unmet(rng: Random, instruction: Instruction) -> list[str]:
-    """Replies that miss the point: wrong, empty, off the point, an echo, unsafe, all said kindly."""
+    """Replies that miss the point: wrong, empty, an echo, unsafe, all said kindly."""
     family = FAMILIES[instruction.family]
     other = rng.choice([f for f in FAMILIES if f != instruction.family])
     elsewhere = rng.choice(asked(other))

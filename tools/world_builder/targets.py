@@ -175,7 +175,7 @@ class Run:
         folder = stage("grpo", profile=self.profile, seed=self.seed)
         policy, _ = load_policy(folder, device=pick_device())
         self.keep("grpo trained", began, {})
-        for split in ("train", "test"):
+        for split in ("train", "wordings", "test"):
             rows = problem_rows(PROBLEMS, split=split, seed=1000 + self.seed)
             for name, model in (("start", self.reference), ("grpo", policy)):
                 began = time.perf_counter()
