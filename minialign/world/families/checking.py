@@ -34,7 +34,8 @@ _LISTS = {
         "below_zero", "no_whole",
     ),
     "yes_no": (
-        "harmless", "yes", "no", "denial", "hedge", "verb", "lead", "short", "asked", "taken_back",
+        "harmless", "yes", "no", "denial", "hedge", "verb", "calls", "lead", "short", "asked",
+        "taken_back",
     ),
 }  # fmt: skip
 

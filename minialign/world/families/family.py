@@ -50,10 +50,11 @@ def varied(phrasings: tuple[str, ...]) -> tuple[str, ...]:
     return (*own, *(m for m in made if m not in phrasings), *held_out)
 
 
-_NAMES = tuple(dict.fromkeys(
+NAMES = tuple(dict.fromkeys(
     (*lexicon.PRONOUNS, *lexicon.ANIMALS, *lexicon.OBJECTS, *lexicon.DISHES,
      *(member for members in lexicon.CATEGORIES.values() for member in members))
 ))  # fmt: skip
+_VILLAGERS = (*lexicon.VILLAGERS, *lexicon.STRANGERS)
 _SPEAKER = re.compile(rf"\W*(?:{'|'.join(lexicon.PRONOUNS)})\s*:")
 _FOREIGN = 3  # so many things that nobody asked about show that a line is about something else
 
@@ -75,8 +76,8 @@ def runs_on(reply: str, known: str, *, names: bool, numbers: bool) -> bool:
             return True
         foreign: set[str | int | None] = set()
         if names:
-            named = set(occurrences(without_idioms(line), _NAMES))
-            foreign |= named - set(occurrences(known, _NAMES))
+            named = set(occurrences(without_idioms(line), NAMES))
+            foreign |= named - set(occurrences(known, NAMES))
         if numbers:
             foreign |= set(stated_numbers(line)) - set(stated_numbers(known))
         if len(foreign) >= _FOREIGN:
@@ -193,6 +194,10 @@ class Closed(Family):
             slots = self.candidate(rng)
             if split_of(self.key(slots)) == split:
                 return slots
+
+    def check(self, slots: Slots, reply: str) -> bool:
+        """As for every family; no question of this kind is about a villager."""
+        return super().check(slots, reply) and not occurrences(reply, _VILLAGERS)
 
     def key(self, slots: Slots) -> str:
         """What decides about the split."""

@@ -18,7 +18,7 @@ from minialign.world.families.checking import (
     without_echo,
     without_idioms,
 )
-from minialign.world.families.counting import states_only
+from minialign.world.families.counting import stated_numbers, states_only
 from minialign.world.families.family import Closed, Slots
 from minialign.world.lexicon import CATEGORIES, SINGULAR
 from minialign.world.text import a, capital, join, number_word, occurrences, sentences
@@ -73,6 +73,12 @@ def _list_slots(items: list[str], kind: str, answer: str | int) -> Slots:
             "category": kind, "answer": answer}  # fmt: skip
 
 
+def _counts(text: str) -> bool:
+    """Whether a text counts more than one: "Two of the words are toys." says of nothing that it is
+    a toy."""
+    return not set(stated_numbers(text)) <= {None, 1}
+
+
 class Classify(Closed):
     """Is a carrot a fruit or a vegetable?"""
 
@@ -107,9 +113,9 @@ class Classify(Closed):
     def judge(self, slots: Slots, clean: str) -> bool:
         options = [SINGULAR[slots["firsts"]], SINGULAR[slots["seconds"]]]
         clean = without_echo(clean, options, ordered=False)
-        mentioned = set(occurrences(without_idioms(clean), MEMBERS))
+        mentioned = set(occurrences(without_idioms(clean), _NAMED))
         expected = [SINGULAR[slots["answer"]]]
-        right_item = mentioned <= {slots["item"]}
+        right_item = mentioned <= {slots["item"]} and not _counts(clean)
         return right_item and answers_exactly(clean, expected, SINGULAR.values())
 
 
@@ -202,7 +208,7 @@ def _verdicts(sentence: str, slots: Slots) -> set[str]:
         said.add("bad")
     elif kinds and _calls_it(body) and all(_apart(slots["kinds"], kind) for kind in kinds):
         said.add("no")  # "It is a fruit" tells that it is no tool
-    if set(occurrences(without_idioms(body), MEMBERS)) - {slots["item"]}:
+    if set(occurrences(without_idioms(body), _NAMED)) - {slots["item"]} or _counts(body):
         said.add("bad")
     known = {slots["kinds"], *kinds_of(slots["item"])}
     if said and (says("yes_no.hedge", body) or not kinds <= known):
@@ -212,7 +218,7 @@ def _verdicts(sentence: str, slots: Slots) -> set[str]:
 
 def _calls_it(sentence: str) -> bool:
     """Whether a sentence says of something what kind it is: "It is a fruit."."""
-    verb = PATTERNS["yes_no.verb"].search(sentence)
+    verb = PATTERNS["yes_no.calls"].search(sentence)
     named = occurrences(sentence, SINGULAR.values())
     return verb is not None and occurrences(sentence[verb.start() :], named) == named[:1] == named
 

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from random import Random
 
 from minialign.rewards.equations import equations, true_equation
-from minialign.world.families.checking import PATTERNS, says, without_echo, without_recall
+from minialign.world.families.checking import (
+    PATTERNS,
+    says,
+    without_echo,
+    without_idioms,
+    without_recall,
+)
 from minialign.world.families.counting import (
     digits,
     numbers_asserted,
@@ -17,9 +23,9 @@ from minialign.world.families.counting import (
     sums_told,
     without_equations,
 )
-from minialign.world.families.family import Closed, Slots
+from minialign.world.families.family import NAMES, Closed, Slots
 from minialign.world.families.words import Sort
-from minialign.world.text import join, sentences
+from minialign.world.text import join, occurrences, sentences
 
 _JOINING = r"\+|-|and|plus|minus|(?:away )?from|take away|to|with"
 
@@ -37,6 +43,18 @@ def _leads_on(sums: Sequence[tuple[int, str, int, int]], answer: int) -> bool:
         if not true_equation(equation) or equation[3] not in used | {answer}:
             return False
     return True
+
+
+def _asked_for(sums: Sequence[tuple[int, str, int, int]], numbers: set[int]) -> bool:
+    """Whether sums work with the numbers of the question: a single one with no others, several with
+    one of them at least."""
+    used = {n for a, _, b, _ in sums for n in (a, b)}
+    return not sums or (used <= numbers if len(sums) == 1 else not used.isdisjoint(numbers))
+
+
+def _tells_of_things(text: str) -> bool:
+    """Whether a text names two people or things: "There are 2: saw and axe." adds nothing."""
+    return len(set(occurrences(without_idioms(text), NAMES))) > 1
 
 
 def _operands_paired(numbers: Sequence[int | None], slots: Slots) -> bool:
@@ -80,8 +98,13 @@ class Add(Closed):
 
     def judge(self, slots: Slots, clean: str) -> bool:
         a, b, answer = slots["a"], slots["b"], slots["answer"]
+        if _tells_of_things(clean):
+            return False
         clean = _without_contrast(sums_told(clean), answer)
-        if None in stated_numbers(clean) or not _leads_on(equations(clean), answer):
+        sums = equations(clean)
+        if None in stated_numbers(clean) or not _leads_on(sums, answer):
+            return False
+        if not _asked_for(sums, {a, b}):
             return False
         rest = without_equations(clean, answer)
         for x, y in ((a, b), (b, a)):
@@ -157,6 +180,8 @@ class Larger(Closed):
         holding = [s for s in sentences(rest) if answer in stated_numbers(s)]
         if not all_true or any(says("numbers.small", s) for s in holding):
             return False
+        if _tells_of_things(clean):
+            return False
         return states_only(rest, answer)
 
 
@@ -182,7 +207,9 @@ class Next(Closed):
     def judge(self, slots: Slots, clean: str) -> bool:
         items, answer, step = slots["items"], slots["answer"], slots["step"]
         clean = sums_told(clean)
-        if not _leads_on(equations(clean), answer):
+        if not _leads_on(equations(clean), answer) or _tells_of_things(clean):
+            return False
+        if not _asked_for(equations(clean), {*items, step}):
             return False
         rest = without_equations(clean, answer)
         steps = (

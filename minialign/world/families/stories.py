@@ -3,6 +3,7 @@ problem."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from random import Random
 
@@ -17,13 +18,14 @@ from minialign.world.families.counting import (
     sums_told,
     without_equations,
 )
-from minialign.world.families.family import Family, Slots
-from minialign.world.lexicon import ANIMALS, CHILDREN, OBJECTS
+from minialign.world.families.family import NAMES, Family, Slots
+from minialign.world.lexicon import ANIMALS, CATEGORIES, CHILDREN, OBJECTS, PRONOUNS
 from minialign.world.manners import is_remark
 from minialign.world.problems import problem, solution, wrong_solution
 from minialign.world.stories.slots import someone
 from minialign.world.text import a, ends_properly, occurrences, sentences, words
 
+_TO_USER = re.compile(r"\b(?:i|your)\b|^\W*(?:yes|no),|^\W*that is (?:not|right|true)\b", re.I)
 HEROES = (*CHILDREN, *ANIMALS)
 PROBLEM_LEVELS = (1, 1, 2)
 
@@ -34,11 +36,17 @@ def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
     Remarks of pure manner ("You are welcome.") do not count, and no prose holds a sum.
     """
     parts = [s.lower() for s in sentences(reply) if not is_remark(s)]
-    if not parts or not ends_properly(parts[-1]):
+    if not parts or not ends_properly(parts[-1]) or _addresses(reply):
         return False
     if len(reply.split()) > words_at_most or equations(reply):
         return False
     return least <= len(parts) <= most and len(set(parts)) == len(parts)
+
+
+def _addresses(reply: str) -> bool:
+    """Whether a text speaks to the user, remarks and what people in it say aside: no story does."""
+    told = sentences(re.sub(r'"[^"]*?([.!?]?)"', r"_\1", reply))
+    return any(_TO_USER.search(s) for s in told if not is_remark(s))
 
 
 def _repeats(sentence: str, text: str) -> bool:
@@ -125,8 +133,8 @@ class ContinueStory(Family):
                 return rest
 
     def judge(self, slots: Slots, clean: str) -> bool:
-        """At least two new sentences that stay with the hero or the thing, and bring in two other
-        characters and one other thing at most; by pronoun alone, one other and nothing new."""
+        """At least two new sentences that stay with the hero or the thing, and bring in one other
+        character and one other thing at most; by pronoun alone, no other thing."""
         if not _is_prose(clean, 2, 10, 110):
             return False
         if _repeats(clean, slots["start"]):
@@ -135,8 +143,8 @@ class ContinueStory(Family):
         others = set(occurrences(clean, HEROES)) - known
         new_things = set(occurrences(clean, OBJECTS)) - known
         named = bool(occurrences(clean, [slots["hero"], slots["thing"]]))
-        meant = len(others) <= 1 and not new_things and _meant(slots, clean, others)
-        return (named and len(others) <= 2 and len(new_things) <= 1) or meant
+        stays = named or (not new_things and _meant(slots, clean, others))
+        return stays and len(others) <= 1 and len(new_things) <= 1
 
 
 class Summarise(Family):
@@ -195,6 +203,12 @@ def _given(slots: Slots) -> list[int]:
     return [2, *(n for n in stated_numbers(slots.get("problem", "")) if n is not None)]
 
 
+def _foreign(text: str, problem: str) -> bool:
+    """Whether a text names things or kinds, people aside, that a problem does not."""
+    things = tuple(name for name in (*NAMES, *CATEGORIES) if name not in PRONOUNS)
+    return not set(occurrences(text, things)) <= set(occurrences(problem, things))
+
+
 def _concludes(slots: Slots, text: str) -> bool:
     """Whether a text ends on the answer in words of its own: "So 4 are left."
 
@@ -204,6 +218,8 @@ def _concludes(slots: Slots, text: str) -> bool:
     own = (s for s in sentences(rest) if not _repeats(s, slots.get("problem", "")))
     holding = [s for s in own if stated_numbers(s) and not is_question(s)]
     known = {answer, *_given(slots), *(n for a, _, b, c in equations(text) for n in (a, b, c))}
+    if not all(verify_steps(_given(slots), text)) or _foreign(text, slots.get("problem", "")):
+        return False
     if not holding or set(stated_numbers(holding[-1])) != {answer} or retracted(rest):
         return False
     if not (ends_properly(rest) or rest.endswith(holding[-1])):
