@@ -117,6 +117,8 @@ def _held_out() -> Iterator[Dial]:
     kept = [f.name for f in families("families")]
     problems = [t for level in LEVELS for t in templates(level, "test")]
     every = sum(map(len, LEVELS.values()))
+    reworded = [t for level in LEVELS for t in templates(level, "wordings")]
+    called = [f.name for f in FAMILIES.values() if f.calls_for_kindness]
     tuned = "Tuning never has them; question pages of the corpus do."
     for row in (
         ("phrasings", HELD_OUT_PHRASINGS, "a family",
@@ -125,6 +127,11 @@ def _held_out() -> Iterator[Dial]:
          f"Contents of questions with one answer. {tuned}"),
         ("families", len(kept), f"of {len(FAMILIES)} families",
          f"Kinds of task that no demonstration, comparison or stage asks for. {_named(kept)}"),
+        ("problem wordings", len(reworded), f"of {every} templates",
+         "Templates for training that further prompts tell anew, which neither tuning nor "
+         "the corpus uses."),
+        ("kind words", len(called), f"of {len(FAMILIES)} families",
+         f"Families in which a kind word is called for. {_named(called)}"),
         ("villagers", len(subjects("test")), f"of {len(VILLAGERS)} villagers",
          f"Villagers whom questions are about. {tuned}"),
         ("strangers", len(STRANGERS), "names",

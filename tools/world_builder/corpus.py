@@ -19,7 +19,7 @@ from tools.world_builder.lessons import dialogues, fact_pages, question_pages, r
 from tools.world_builder.lessons.sums import problem_document, sum_document
 
 TRAIN_SEED, HELD_OUT_SEED = 0, 1
-_DIALS = dial_values("corpus").only(("page_rate", "kinds"))
+_DIALS = dial_values("corpus").only(("page_rate", "chain_rate", "kinds"))
 # Of pages that hold two to four documents, as a crawl does: most texts go on.
 PAGE_RATE = _DIALS.number("page_rate", high=1)
 

@@ -18,6 +18,7 @@ from minialign.world.problems import (
     problem,
     solution,
 )
+from minialign.world.tables import dial_values
 
 
 def write_equation(a: int, op: str, b: int) -> str:
@@ -133,7 +134,7 @@ def sum_document(rng: Random) -> str:
     return rng.choice((" ", " ", "\n")).join(lines)
 
 
-SHARE_OF_CHAINS = 0.3  # of the problems of the corpus
+CHAIN_RATE = dial_values("corpus").number("chain_rate", high=1)
 _LAYOUTS = (
     "Problem: {prompt} Solution: {solution}",
     "Problem: {prompt} Solution: {solution}",
@@ -179,6 +180,6 @@ def chain_problem(rng: Random) -> Problem:
 
 def problem_document(rng: Random, level: int | None = None) -> str:
     """A training problem and its solution as a plain document of the corpus."""
-    chain = level is None and rng.random() < SHARE_OF_CHAINS
+    chain = level is None and rng.random() < CHAIN_RATE
     posed = chain_problem(rng) if chain else problem(rng, level)
     return rng.choice(_LAYOUTS).format(prompt=posed.prompt, solution=solution(posed, rng))
