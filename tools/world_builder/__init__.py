@@ -21,6 +21,7 @@ data/world/*.toml), since the course draws them as well. Here is what only the b
     pretrain    trains the base model on the corpus, and goes on where it was stopped
     ngram       count-based models to compare the base model with
     measure     perplexity, behaviour and knowledge of the base model, agreement of annotators
+    eye         holds the checkers against a reader's verdicts, and draws replies to be read
 
 The package must never import anything from here.
 """

@@ -28,7 +28,7 @@ _LISTS = {
     "answers": ("negation", "harmless", "retraction", "not_known", "recall", "aside",
                 "revision", "exchange"),
     "claims": ("agrees", "disagrees"),
-    "lists": ("between", "more_before", "more_after", "left_out"),
+    "lists": ("between", "more_before", "more_after", "places", "left_out"),
     "numbers": (
         "sum_in_words", "comparison", "small", "of_words", "pronoun_before", "pronoun_after",
         "below_zero", "no_whole",

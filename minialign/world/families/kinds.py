@@ -138,6 +138,8 @@ class OddOneOut(Closed):
         return {"answer": answer if answer in _NO_ARTICLE else f"the {answer}"}
 
     def judge(self, slots: Slots, clean: str) -> bool:
+        if says("lists.places", clean):
+            return False
         clean = PATTERNS["lists.left_out"].sub("_", clean)
         clean = without_echo(clean, slots["items"], ordered=False)
         allowed = {slots["category"], *kinds_of(slots["answer"])}

@@ -49,9 +49,10 @@ def _addresses(reply: str) -> bool:
     return any(_TO_USER.search(s) for s in told if not is_remark(s))
 
 
-def _repeats(sentence: str, text: str) -> bool:
-    """Whether a sentence holds one of a text, word for word."""
-    return any(one.lower().rstrip(".!?") in sentence.lower() for one in sentences(text))
+def _repeats(sentence: str, text: str, least: int = 1) -> bool:
+    """Whether a sentence holds one of a text, of at least so many words, word for word."""
+    held = [s.lower().rstrip(".!?") for s in sentences(text) if len(s.split()) >= least]
+    return any(one in sentence.lower() for one in held)
 
 
 def _names(reply: str, slots: Slots) -> bool:
@@ -186,7 +187,7 @@ class Summarise(Family):
         telling = [s for s in sentences(clean) if occurrences(s, [slots["hero"], slots["thing"]])]
         if len(telling) != 1 or not _names(telling[0], slots):
             return False
-        if _repeats(telling[0], slots["text"]) or len(telling[0].split()) > 30:
+        if _repeats(telling[0], slots["text"], least=6) or len(telling[0].split()) > 30:
             return False
         used = self._content(telling[0], slots["hero"].lower(), slots["thing"])
         retold = used & set(slots["about"])
