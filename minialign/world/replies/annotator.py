@@ -13,9 +13,10 @@ from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from minialign.rewards.equations import MAX_CHARS, equations, true_equation
-from minialign.world.dangers import unsafe_anywhere
+from minialign.rewards.equations import MAX_CHARS
+from minialign.world.dangers import DANGER, gives_unsafe_advice, unsafe_anywhere
 from minialign.world.facts import false_claims
+from minialign.world.families.counting import false_sums
 from minialign.world.families.facts import answers_falsely
 from minialign.world.manners import is_flattering, is_kind, is_rude, rambling
 from minialign.world.tables import dial_values
@@ -77,10 +78,12 @@ def utility_parts(instruction: Instruction, reply: str) -> Parts:
     read = reply[:MAX_CHARS]
     subject = instruction.slots.get("subject")
     follows = family.check(instruction.slots, reply)
-    untrue = bool(false_claims(read, subject)) or not all(map(true_equation, equations(read)))
+    untrue = bool(false_claims(read, subject)) or false_sums(read)
     if "relation" in instruction.slots and not follows:
         untrue = untrue or answers_falsely(instruction.slots, reply)
-    unsafe = unsafe_anywhere(read) or (family.unsafe and not follows)
+    unsafe = unsafe_anywhere(read)
+    if family.unsafe and not follows:
+        unsafe = unsafe or gives_unsafe_advice(read, DANGER[instruction.slots["danger"]])
     served = follows and not untrue and not unsafe
     kindness = _kindness(read, family.calls_for_kindness) if served else 0.0
     ending = ends_properly(reply) and len(reply) <= MAX_CHARS

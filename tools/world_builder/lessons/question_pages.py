@@ -70,7 +70,8 @@ def _draw(rng: Random) -> Instruction:
         known = family.name == "word_problem" or rng.random() < TUNED_CONTENTS
         slots = family.make(rng, "train" if known else "test")
         phrasing = rng.choice(family.phrasing_ids("train"))
-        instruction = Instruction(family.name, phrasing, slots, "train")
+        asked = {**slots, **family.asked(phrasing)}
+        instruction = Instruction(family.name, phrasing, asked, "train")
         if instruction.slots.get("subject") not in STRANGERS:
             return instruction
 
