@@ -7,6 +7,7 @@ interrupted.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -108,8 +109,22 @@ def settings_of(name: str, profile: Profile, seed: int) -> dict[str, Any]:
 
 def _weights(model: str) -> str:
     """A digest of a local model's weights; a model of the hub is known by its name."""
-    weights = Path(model_path(model)) / "model.safetensors"
+    folder = Path(model_path(model))
+    _refuse_other_world(folder)
+    weights = folder / "model.safetensors"
     return fingerprint(weights) if weights.exists() else model
+
+
+def _refuse_other_world(folder: Path) -> None:
+    """Refuse a base model that has read another version of the world, whose words are others."""
+    written = folder / "training.json"
+    version = json.loads(written.read_text())["world_version"] if written.exists() else None
+    if version not in (None, WORLD_VERSION):
+        raise ValueError(
+            f"{folder.name} was trained on version {version} of the world, and this is version "
+            f"{WORLD_VERSION}: take data/models of this version, or train it anew with `python -m "
+            "tools.world_builder.pretrain`"
+        )
 
 
 def policy_and_scorer(

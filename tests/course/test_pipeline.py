@@ -128,6 +128,13 @@ def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys, monke
     assert capsys.readouterr().out.count("training stage") == 1
 
 
+def test_a_base_model_of_another_version_of_the_world_is_refused(tmp_path: Path):
+    (tmp_path / "training.json").write_text('{"world_version": "2"}')
+    profile = profiles.override(profiles.get("smoke"), model=str(tmp_path))
+    with pytest.raises(ValueError, match="version 2 of the world, and this is version 3"):
+        pipeline.settings_of("sft", profile, 0)
+
+
 def test_an_unknown_stage_is_refused():
     with pytest.raises(ValueError, match="stage 'x' is unknown; use one of sft, reward, ppo, dpo"):
         pipeline.stage("x")
