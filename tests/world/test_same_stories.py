@@ -58,9 +58,9 @@ def exchanges(family: Family, split: str) -> Iterator[tuple[object, ...]]:
 
 EXCHANGES = {
     "story": ("7219116d1c5ce6bd", "0c3f466eb7101c74"),
-    "continue_story": ("fffd827ecd37063d", "02085221a2c868ff"),
+    "continue_story": ("6519d59420447181", "02085221a2c868ff"),
     "summarise": ("a4482c2d803a9fc3", "ec0386406fb31b33"),
-    "word_problem": ("191eb0133401cb54", "16bf10b40315d0c1"),
+    "word_problem": ("e7b2fe26bdeb5a9e", "16bf10b40315d0c1"),
 }
 
 

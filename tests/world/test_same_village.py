@@ -80,10 +80,10 @@ def knowledge() -> Iterator[object]:
 
 
 DIGESTS: dict[Callable[[], Iterator[object]], str] = {
-    problems: "9a1e7250df7f416e629a33516a65e6d9fbfffc7cc39a54f25794365b75545138",
-    verdicts: "ee78fb90fb1fa0ba0a792eab167affa9a7e6d72a395edb038c3beeac8d74c801",
-    replies: "0d71d8516d7a4c692a30e753f2bba502d4cc761dd7f370667601130e45815747",
-    choices: "1f53b87821c9aa12ee0355f12ee1320ffdee667ba41c70d7456a80869e1c33a7",
+    problems: "59fea8f93be3a58e7858ecd55d6b64b31edbb8bae9a0a1a8d2264968e5f62776",
+    verdicts: "a9f0e50fd2be9cbcbb9080ec244bd4c42942014cb2306c66d6431b04c960c8fb",
+    replies: "9f0e0146ef8b76356c27f3a38eee5a43ccd158bdad5c64b258880f3603205a1e",
+    choices: "c6b380a507f41bed2831089ba25ac2d14a97949359cc11dd48e9a820e049ce2e",
     knowledge: "5683282983d7f80c01fee3091d944991a1f1c4f2115b48a639098a6dc5baaa29",
 }
 

@@ -52,7 +52,7 @@ class PretrainConfig:
     layers: int = 6
     heads: int = 6
     mlp: int = 640  # width of the gated MLP
-    chunks: int = 400  # parts of the corpus, each seen once
+    chunks: int = 209  # parts of the corpus, each seen once
     chunk_documents: int = 4096
     batch_tokens: int = 16384  # padded tokens of an update, before its width is rounded up
     matrix_rate: float = 0.028  # peak rate of Muon, for the matrices inside the layers
