@@ -117,18 +117,23 @@ class Run:
         ]  # fmt: skip
         return (scores[0] - scores[1]).tolist()
 
-    def ppo(self, beta: float | None = None) -> None:
-        """PPO as the stage has it, or with another leash and nothing else changed."""
+    def ppo(self) -> None:
+        """PPO, as the stage has it."""
+        began = time.perf_counter()
+        folder = stage("ppo", profile=self.profile, seed=self.seed)
+        self._compare("ppo", began, load_policy(folder, device=pick_device())[0])
+
+    def leashed(self, beta: float) -> None:
+        """PPO with another leash and nothing else changed."""
         policy, tokenizer, scorer = policy_and_scorer(self.profile, self.seed)
-        config = presets.ppo_config(self.profile, self.seed)
-        config = config if beta is None else replace(config, beta=beta)
+        config = replace(presets.ppo_config(self.profile, self.seed), beta=beta)
         rows = [{"prompt": i.prompt} for i in ppo_prompts(self.profile, self.seed)]
         began = time.perf_counter()
         train_ppo(
             policy, tokenizer, rows, reward_model_score(scorer, tokenizer), config,
             value_model=ValueModel.from_reward_model(scorer),
         )  # fmt: skip
-        self._compare("ppo" if beta is None else f"ppo, beta {beta:g}", began, policy)
+        self._compare(f"ppo, beta {beta:g}", began, policy)
 
     def dpo(self) -> None:
         """DPO on own replies, as the stage has it, and on written comparisons."""
@@ -151,7 +156,8 @@ class Run:
         found |= {"kl": after.kl.mean(), "tokens": after.tokens.mean()}
         for measure in ("utility", "follows", "any"):
             gain = mean(list(after[measure].astype(float) - self.start[measure].astype(float)))
-            found[f"{measure} gain"], found[f"{measure} half"] = gain.value, gain.high - gain.value
+            found[f"{measure} gain"] = gain.mean
+            found[f"{measure} half"] = gain.interval[1] - gain.mean
         found["gain in SD"] = found["utility gain"] / self.start.utility.std()
         found["proxy gain"] = self._proxy(policy) - self._proxy(self.reference)
         self.keep(name, time.perf_counter() - seconds, found)
@@ -186,9 +192,9 @@ class Run:
 
 PARTS: dict[str, Callable[[Run], None]] = {
     "ppo": Run.ppo,
-    "unleashed": partial(Run.ppo, beta=0.0),
-    "shorter leash": partial(Run.ppo, beta=0.2),
-    "longer leash": partial(Run.ppo, beta=0.05),
+    "unleashed": partial(Run.leashed, beta=0.0),
+    "shorter leash": partial(Run.leashed, beta=0.2),
+    "longer leash": partial(Run.leashed, beta=0.05),
     "dpo": Run.dpo,
     "grpo": Run.grpo,
 }
