@@ -20,7 +20,7 @@ from transformers import (
 
 from minialign.core.logprobs import token_logprobs
 from minialign.core.models.architecture import disable_dropout
-from tools.world_builder.tokenizer import train_tokenizer
+from tools.world_builder.training.tokenizer import train_tokenizer
 
 torch.set_num_threads(1)  # tensors this small are slower on several, much slower on a busy machine
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from minialign.world.tasks import Instruction
-from tools.world_builder import eye
+from tools.world_builder.measuring import eye
 
 AGREEMENT = 0.98
 

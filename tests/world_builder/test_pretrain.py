@@ -25,9 +25,9 @@ from transformers import AutoTokenizer
 from minialign.core import checkpoint
 from minialign.core.optim import NonFiniteStep
 from tools.world_builder import pretrain
-from tools.world_builder.batches import chunks, make_chunk
 from tools.world_builder.corpus import corpus
-from tools.world_builder.optimizers import StackedMuon
+from tools.world_builder.training.batches import chunks, make_chunk
+from tools.world_builder.training.optimizers import StackedMuon
 
 SMALL = pretrain.PretrainConfig(
     hidden=32, layers=1, heads=2, mlp=32, chunks=3, chunk_documents=24, batch_tokens=512, warmup=2
@@ -97,7 +97,7 @@ def test_workers_make_the_same_chunks_in_the_same_order():
 def test_workers_end_with_a_run_that_is_killed():
     code = (
         "import multiprocessing, time\n"
-        "from tools.world_builder.batches import Plan, chunks\n"
+        "from tools.world_builder.training.batches import Plan, chunks\n"
         "if __name__ == '__main__':\n"
         f"    plan = Plan(open({str(pretrain.MODEL_FOLDER / 'tokenizer.json')!r}).read(), "
         "0, 1, 2, documents=9, batch_tokens=512, max_tokens=64, seed=0)\n"

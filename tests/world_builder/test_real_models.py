@@ -12,8 +12,8 @@ from minialign.world import tasks
 from minialign.world.facts import knowledge_base
 from minialign.world.tasks import FAMILIES, Instruction
 from tests.tiny_models import small_tokenizer, tiny_llama
-from tools.world_builder import real_models
-from tools.world_builder.real_models import GROUPS, OUTCOMES, WAYS, outcome, understood
+from tools.world_builder.measuring import real_models
+from tools.world_builder.measuring.real_models import GROUPS, OUTCOMES, WAYS, outcome, understood
 
 HOME = knowledge_base()["Agnes", "home"].value
 # family, slots, reply, outcome

@@ -11,11 +11,12 @@ import torch
 from transformers import AutoTokenizer
 
 from minialign.world.tasks import FAMILIES, families
-from tools.world_builder import corpus, skills
+from tools.world_builder import corpus
 from tools.world_builder.documents import judgements, views
 from tools.world_builder.documents.sources import TRUSTED, conflict
 from tools.world_builder.documents.wording import Decision
 from tools.world_builder.lessons import question_pages, recall, stack
+from tools.world_builder.measuring import skills
 from tools.world_builder.pretrain import MODEL_FOLDER, PretrainConfig, build_model
 
 ROWS = {f"{skill.group}: {skill.name}": skill for skill in skills.SKILLS}

@@ -14,7 +14,7 @@ from minialign.world import WORLD_VERSION
 from tools.world_builder.corpus import HELD_OUT_SEED, corpus
 from tools.world_builder.measure import Base
 from tools.world_builder.pretrain import MODEL_FOLDER
-from tools.world_builder.tokenizer import (
+from tools.world_builder.training.tokenizer import (
     ASSISTANT,
     BOS,
     EOS,

@@ -15,13 +15,14 @@ data/world/*.toml), since the course draws them as well. Here is what only the b
     lessons/    the documents with a lesson: facts of the village, questions and answers, dialogues,
                 sums and solved problems, programs of a stack language
     documents/  all other documents: nature, lists, reviews, letters, quizzes, judgements, opinions
-    tokenizer   trains the tokenizer on the corpus
-    batches     cuts the corpus into batches of token ids, in worker processes if asked to
-    optimizers  Muon, for all matrices of one shape at once, and AdamW
+    events      small happenings that several kinds of documents tell of
+    training/   the tokenizer, batches of the corpus (in worker processes if asked to), and Muon for
+                all matrices of one shape at once, with AdamW
     pretrain    trains the base model on the corpus, and goes on where it was stopped
-    ngram       count-based models to compare the base model with
     measure     perplexity, behaviour and knowledge of the base model, agreement of annotators
-    eye         holds the checkers against a reader's verdicts, and draws replies to be read
+    measuring/  `skills`, each against chance; `targets` of the course's stages; `eye`, a reader
+                against the checkers; `real_models`, the same instructions asked of a real model;
+                `ngram`, count-based models to compare the base model with
 
 The package must never import anything from here.
 """

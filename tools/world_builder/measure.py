@@ -20,7 +20,7 @@ from minialign.world.replies import annotator
 from minialign.world.replies.preferences import CROWD, comparisons
 from tools.world_builder import corpus
 from tools.world_builder.lessons.dialogues import exchange
-from tools.world_builder.ngram import NGram
+from tools.world_builder.measuring.ngram import NGram
 from tools.world_builder.pretrain import MODEL_FOLDER, PretrainConfig, next_token_loss
 
 OPENINGS = (

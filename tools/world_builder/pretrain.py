@@ -31,10 +31,10 @@ from minialign.core.checkpoint import has_checkpoint, load_checkpoint, save_chec
 from minialign.core.models import fast_matmul
 from minialign.core.optim import NonFiniteStep
 from minialign.world import WORLD_VERSION
-from tools.world_builder.batches import Chunk, Plan, chunks
 from tools.world_builder.corpus import corpus
-from tools.world_builder.optimizers import Optimizers, make_optimizers
-from tools.world_builder.tokenizer import MAX_LENGTH, VOCAB_SIZE, train_tokenizer
+from tools.world_builder.training.batches import Chunk, Plan, chunks
+from tools.world_builder.training.optimizers import Optimizers, make_optimizers
+from tools.world_builder.training.tokenizer import MAX_LENGTH, VOCAB_SIZE, train_tokenizer
 
 MODEL_FOLDER = Path(__file__).resolve().parents[2] / "data" / "models" / "tiny-base"
 TOKENIZER_DOCUMENTS = 40_000

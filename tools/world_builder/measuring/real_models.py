@@ -1,4 +1,4 @@
-"""Ask a real model the world's instructions: `python -m tools.world_builder.real_models`.
+"""Ask a real model the instructions: `python -m tools.world_builder.measuring.real_models`.
 
 The checkers of the world are strict: exact for models that were trained in the village, they refuse
 a right answer inside a long talk. So a low share of followed instructions says little about a real

@@ -1,4 +1,4 @@
-"""The skills that later lessons build on: `python -m tools.world_builder.skills`.
+"""The skills that later lessons build on: `python -m tools.world_builder.measuring.skills`.
 
 Each is measured against chance. Every case is a document of the corpus' own writers, drawn with a
 seed that training never uses and cut where it must be decided how it goes on. It is asked alone,

@@ -1,4 +1,4 @@
-"""Hold the exact checkers against a reader's eye: `python -m tools.world_builder.eye`.
+"""Hold the exact checkers against a reader's eye: `python -m tools.world_builder.measuring.eye`.
 
 data/checked_replies.jsonl holds replies of three policies, each with the verdict of a reader who
 did not know the checker's. The command prints how often the two agree, and where they do not.

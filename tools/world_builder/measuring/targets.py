@@ -1,4 +1,4 @@
-"""What each stage of the course must make visible: `python -m tools.world_builder.targets`.
+"""What each stage must make visible: `python -m tools.world_builder.measuring.targets`.
 
 The stages are those of `minialign.course.pipeline`, trained if need be, in the default profile; all
 are measured on held-out prompts that no setting was chosen by. `--seed` runs one seed and writes a

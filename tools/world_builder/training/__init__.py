@@ -1,0 +1,1 @@
+"""What pretraining stands on: the tokenizer, batches of the corpus, optimizers."""
