@@ -21,6 +21,8 @@ from minialign.world.lexicon import ANIMALS, CHILDREN, GOODS, PLACES
 from minialign.world.tables import Table, entries, of_split, read
 
 LEVEL_NUMBERS = range(1, 6)
+# Posed to be learnt from, in turn: a tuned policy solves a third of them at its first try.
+POSED = (2, 3, 4, 4, 5)
 SPLITS = ("train", "wordings", "test")
 MIN_NUMBER, MAX_NUMBER = 2, 99  # everything that the world writes stays within 0..99
 IT = ("it", "it", "its")
@@ -306,7 +308,7 @@ def distinct_problems(
 
 
 def problem_rows(
-    n: int, levels: tuple[int, ...] = (2, 3, 4), split: str = "train", seed: int = 0
+    n: int, levels: tuple[int, ...] = POSED, split: str = "train", seed: int = 0
 ) -> list[dict[str, object]]:
     """`n` different problems of some levels in turn, as rows for rewards: prompt, answer, numbers.
 

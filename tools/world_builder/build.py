@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from minialign.world import tasks
-from minialign.world.problems import SPLITS, distinct_problems, solution
+from minialign.world.problems import POSED, SPLITS, distinct_problems, solution
 from minialign.world.replies.demonstrations import demonstrations, reply_in
 from minialign.world.replies.preferences import comparisons
 from tools.world_builder import corpus
@@ -18,14 +18,13 @@ from tools.world_builder.pretrain import MODEL_FOLDER
 
 DATA_FOLDER = MODEL_FOLDER.parents[1]
 Row = dict[str, str | int | tuple[int, ...]]
-LEVELS = (2, 3, 4)  # of problems, in turn
 
 # File stem -> rows of (train, test), of problems (train, wordings, test), of documents (train,
 # facts); data/README.md has the rest.
 SIZES = {
     "instructions": (1760, 352),
     "preferences": (1500, 300),
-    "problems": (2000, 250, 500),
+    "problems": (1800, 250, 450),
     "documents": (400, 400),
 }
 
@@ -60,7 +59,7 @@ def preference_rows() -> Iterator[Row]:
 def problem_rows() -> Iterator[Row]:
     """The problems that `world.problems.problem_rows` draws for seed 0, their templates named."""
     for split, n in zip(SPLITS, SIZES["problems"], strict=True):
-        for posed in distinct_problems(n, LEVELS, split):
+        for posed in distinct_problems(n, POSED, split):
             yield {
                 "split": split,
                 "prompt": posed.prompt,

@@ -34,7 +34,6 @@ from minialign.variants.group_advantages import group_centred
 from minialign.variants.loops import policy_loop
 from minialign.world.problems import problem_rows
 
-LEVELS = (2, 3, 4)  # of the problems, unless a study is about them
 DRAWS = 8  # solutions of each held-out problem
 ROUNDING = 1e-6  # between rewards of a group that should be equal
 CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
@@ -48,7 +47,7 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     of right and of wrong solutions; KL in nats per solution; the share of instructions followed.
     """
     prompts = max(6, start.profile.eval_prompts // 3)
-    known, new = (problem_rows(prompts, LEVELS, split, seed=99) for split in ("train", "test"))
+    known, new = (problem_rows(prompts, split=split, seed=99) for split in ("train", "test"))
     limits = {"group_size": DRAWS, "max_new_tokens": start.profile.max_new_tokens, "seed": 1}
     solved = solve(start.policy, start.tokenizer, known, reference=reference, **limits)
     solved_new = solve(start.policy, start.tokenizer, new, **limits)
@@ -159,7 +158,7 @@ def leash(profile: Profile, seed: int, beta: float) -> dict[str, float]:
 
 # What a run is asked: levels, one part of the run after another.
 DIFFICULTY: dict[str, tuple[tuple[int, ...], ...]] = {
-    "2": ((2,),), "3": ((3,),), "4": ((4,),), "mixed": (LEVELS,),
+    "2": ((2,),), "3": ((3,),), "4": ((4,),), "mixed": ((2, 3, 4),),
     "2, then 3, then 4": ((2,), (3,), (4,)),
 }  # fmt: skip
 

@@ -214,6 +214,7 @@ def measure(profile: profiles.Profile, seed: int, out: Path, parts: list[str]) -
         path.write_text(json.dumps(found, indent=1, default=float) + "\n")
 
     run = Run(profile, seed, save)
+    run.found = json.loads(path.read_text()) if path.exists() else {}  # of parts run before
     run.tuned()
     if parts != ["grpo"]:
         run.judged()
