@@ -42,7 +42,8 @@ from minialign.system.offline_models import WHEELS, cache_folder
 from minialign.world import dangers, lexicon, manners, tasks
 from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.families import checking
-from minialign.world.families.checking import stated_numbers, without_echo
+from minialign.world.families.checking import without_echo
+from minialign.world.families.counting import stated_numbers
 from minialign.world.families.family import Slots
 from minialign.world.problems import LEVELS, problem_rows
 from minialign.world.tasks import FAMILIES, Instruction
