@@ -56,7 +56,7 @@ WORDS = ("a", "is", "red")  # one token of tiny-base each, wherever they stand
 
 @dataclass(frozen=True)
 class Size:
-    """Of a model like tiny-base, which has width 192 and 5 layers."""
+    """Of a model like tiny-base, whose second version had width 192 and 5 layers."""
 
     width: int
     layers: int

@@ -63,7 +63,7 @@ SHIPPED = Spec("tiny-base")
 TINY = Spec(
     "tiny-base",
     {
-        "hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 5,
+        "hidden_size": 192, "intermediate_size": 640, "num_hidden_layers": 6,
         "num_attention_heads": 6, "num_key_value_heads": 6, "vocab_size": 2560,
         "tie_word_embeddings": True, "max_position_embeddings": 512, "rms_norm_eps": 1e-6,
     },

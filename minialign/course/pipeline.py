@@ -26,6 +26,7 @@ from minialign.course.stages import presets, recipes
 from minialign.course.stages.stage_cache import cached, fingerprint
 from minialign.data.shipped import shipped_file
 from minialign.world import WORLD_VERSION
+from minialign.world.problems import POSED
 from minialign.world.tables import dial_values
 
 
@@ -40,6 +41,7 @@ class Stage:
     shipped: str | None = None  # the file that holds its first rows
     loss: Callable | None = None  # where it is no part of the settings
     dials: tuple[str, ...] = ()  # the sections of data/world/dials.toml that its rows rest on
+    levels: tuple[int, ...] = ()  # of the problems that it is asked
 
 
 STAGES: dict[str, Stage] = {
@@ -53,7 +55,9 @@ STAGES: dict[str, Stage] = {
     ),
     "ppo": Stage(recipes.ppo, presets.ppo_config, "comparisons", "reward"),
     "dpo": Stage(recipes.dpo, presets.own_config, "comparisons", "reward", loss=presets.OWN_LOSS),
-    "grpo": Stage(recipes.grpo, presets.grpo_config, "comparisons", "sft", "problems"),
+    "grpo": Stage(
+        recipes.grpo, presets.grpo_config, "comparisons", "sft", "problems", levels=POSED
+    ),
 }  # fmt: skip
 
 
@@ -100,6 +104,8 @@ def settings_of(name: str, profile: Profile, seed: int) -> dict[str, Any]:
         settings["loss"] = identity(this.loss)
     if this.dials:
         settings["dials"] = {section: dial_values(section) for section in this.dials}
+    if this.levels:
+        settings["levels"] = this.levels
     if this.shipped and seed == recipes.SHIPPED_SEED:  # an edited file trains the stage again
         settings["file"] = fingerprint(shipped_file(this.shipped))
     if this.after:

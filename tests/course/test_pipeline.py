@@ -129,6 +129,7 @@ def test_the_reward_stage_starts_from_the_tuned_policy(runs: Path, capsys, monke
 
 
 def test_a_base_model_of_another_version_of_the_world_is_refused(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
     (tmp_path / "training.json").write_text('{"world_version": "2"}')
     profile = profiles.override(profiles.get("smoke"), model=str(tmp_path))
     with pytest.raises(ValueError, match="version 2 of the world, and this is version 3"):

@@ -25,6 +25,7 @@ from minialign.variants.loops.rounds import (
 from minialign.variants.methods import method, table
 from minialign.variants.preference import ipo_loss
 from minialign.world.replies.annotator import Annotator, gold_utility, preference_probability
+from minialign.world.replies.demonstrations import reply_in
 from minialign.world.replies.preferences import CROWD, by_annotators, noisy_utility
 
 settings = partial(small, PreferenceConfig)
@@ -129,7 +130,7 @@ def test_what_is_alike_or_nearly_as_good_is_left_out():
 def test_noisy_utilities_choose_as_bradley_and_terry_have_it():
     """The share of choices of the better reply is sigmoid(gap / temperature)."""
     instruction, rng = ASKED[0], Random(0)
-    good, bad = "You are always welcome here.", "You fool."
+    good, bad = (reply_in(Random(0), instruction, quality) for quality in ("careful", "rude"))
     gap = gold_utility(instruction, good) - gold_utility(instruction, bad)
     crowd = Annotator(temperature=gap)  # so that it is sigmoid(1) = 0.73
     n, values = (
