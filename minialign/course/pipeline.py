@@ -124,7 +124,7 @@ def _weights(model: str) -> str:
 def _refuse_other_world(folder: Path) -> None:
     """Refuse a base model that has read another version of the world, whose words are others."""
     written = folder / "training.json"
-    version = json.loads(written.read_text())["world_version"] if written.exists() else None
+    version = json.loads(written.read_text()).get("world_version") if written.exists() else None
     if version not in (None, WORLD_VERSION):
         raise ValueError(
             f"{folder.name} was trained on version {version} of the world, and this is version "

@@ -7,7 +7,7 @@ the ground up:
 - `facts`, `problems`, `stories/`: what is true, what can be worked out, what can be told
 - `manners`, `dangers`: writers of kind, rude or unsafe remarks, and the detectors of each
 - `families/`: the kinds of instruction; the checker of one is the `judge` (or `check`) of its
-  class, and what checkers share is in `families.checking`
+  class, and what checkers share is in `families.checking` and, for numbers, `families.counting`
 - `tasks`: the table of all families, and instructions drawn by split
 - `replies/`: `demonstrations` of mixed quality; `annotator` with the gold utility and its
   `WEIGHTS`; `preferences` with comparisons and rankings

@@ -134,6 +134,8 @@ def test_a_base_model_of_another_version_of_the_world_is_refused(tmp_path: Path)
     profile = profiles.override(profiles.get("smoke"), model=str(tmp_path))
     with pytest.raises(ValueError, match="version 2 of the world, and this is version 3"):
         pipeline.settings_of("sft", profile, 0)
+    (tmp_path / "training.json").write_text('{"epochs": 3}')  # of a model from elsewhere
+    assert pipeline.settings_of("sft", profile, 0)
 
 
 def test_an_unknown_stage_is_refused():

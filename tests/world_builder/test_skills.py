@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from minialign.world import text
 from minialign.world.tasks import FAMILIES, families
 from tools.world_builder import corpus
 from tools.world_builder.documents import judgements, views
@@ -68,7 +69,11 @@ def test_the_two_answers_are_as_likely_without_the_context():
 def test_the_trusted_source_is_the_one_that_is_believed():
     for seed in range(100):
         decision = skills.drawn(conflict, ("believed",))(Random(seed), 0).decision
-        assert any(source.name.lower() in decision.prompt.lower() for source in TRUSTED)
+        quotes = re.split(r"(?<=\.) ", decision.prompt.lower())[:2]
+        (trusted,) = (q for q in quotes if any(s.name.lower() in q for s in TRUSTED))
+        right, wrong = (set(text.words(end)) for end in (decision.answer, decision.wrong))
+        assert right - wrong <= set(text.words(trusted)) and right - wrong
+        assert not wrong - right <= set(text.words(trusted))
 
 
 def test_the_wrong_verdict_is_the_right_one_with_the_names_changed():

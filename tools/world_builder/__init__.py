@@ -5,7 +5,8 @@ To make everything again, run from the clone's root, in this order:
     python -m tools.world_builder.build      data/*.jsonl, the same bytes on every machine
     python -m tools.world_builder.pretrain   data/models/tiny-base: minutes on a graphics card,
                                              hours on two CPU cores
-    python -m tools.world_builder.measure    every number of data/README.md, in about two minutes
+    python -m tools.world_builder.measure    what data/README.md says of the base model's language,
+                                             manners, sums and facts, in minutes
 
 The tasks, replies, annotators and problems are the package's own (`minialign.world`, worded in
 data/world/*.toml), since the course draws them as well. Here is what only the base model reads:

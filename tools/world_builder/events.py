@@ -63,8 +63,8 @@ def _mutual(wordings: Sequence[str]) -> bool:
 def restated(rng: Random) -> tuple[str, str, str, str]:
     """Two wordings of one event, a sentence that is none, and in what it differs.
 
-    The third has the same words: either somebody else does it ("roles"), or something else happens
-    to the same ones ("event").
+    In the third either somebody else does it ("roles"), or something else happens to the same ones
+    ("event").
 
     >>> one, two, other, about = restated(Random(1))
     >>> two != other and about in ("roles", "event")

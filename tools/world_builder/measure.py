@@ -1,6 +1,8 @@
 """Measure the world and its base model: `python -m tools.world_builder.measure`.
 
-Every number of data/README.md is printed here. Sampling is seeded; `--quick` takes fewer samples.
+Perplexity, manners, sums and facts of the base model, and the agreement of annotators; what later
+lessons need of it is measured by `measuring.skills`. Sampling is seeded; `--quick` takes fewer
+samples.
 """
 
 from __future__ import annotations

@@ -42,7 +42,6 @@ from minialign.system.offline_models import WHEELS, cache_folder
 from minialign.world import dangers, lexicon, manners, tasks
 from minialign.world.facts import ANIMAL_TABLE
 from minialign.world.families import checking
-from minialign.world.families.checking import without_echo
 from minialign.world.families.counting import stated_numbers
 from minialign.world.families.family import Slots
 from minialign.world.problems import LEVELS, problem_rows
@@ -80,7 +79,7 @@ def _word_reading(name: str, slots: Slots, reply: str) -> Reading:
     """Of families whose answer is a word; a list of all options only repeats the question."""
     if name == "classify":
         answer, other = (lexicon.SINGULAR[slots[key]] for key in ("answer", "other"))
-        reply = without_echo(reply, [answer, other], ordered=False)
+        reply = checking.without_echo(reply, [answer, other], ordered=False)
         reply = re.sub(rf"\ban? {other} is\b[^.]*", "_", reply)  # speaks of another thing
         right, wrong = {answer}, {other}
     elif name == "opposite":
@@ -91,7 +90,7 @@ def _word_reading(name: str, slots: Slots, reply: str) -> Reading:
         wrong = {getattr(animal, slots["relation"]) for animal in ANIMAL_TABLE.values()}
     else:  # odd_one_out, position
         right, wrong = {slots["answer"]}, set(slots["items"])
-        reply = without_echo(reply, slots["items"], ordered=False)
+        reply = checking.without_echo(reply, slots["items"], ordered=False)
     every = sorted(right | wrong)
     reply = checking.without_contrast(reply, every, right)  # ", not a bird" of what is none
     denied = " ".join(checking.PATTERNS["answers.aside"].findall(reply))
@@ -102,7 +101,7 @@ def _number_reading(name: str, slots: Slots, reply: str) -> Reading:
     """Of families whose answer is a number; any that the question does not give is an answer."""
     reply = re.sub(r"(?m)^\s*[0-9][.)]\s", "", reply)  # the marks of a list
     if name == "larger_number":
-        reply = without_echo(reply, [str(n) for n in slots["items"]], ordered=False)
+        reply = checking.without_echo(reply, [str(n) for n in slots["items"]], ordered=False)
         return {slots["answer"]}, set(stated_numbers(reply)) & set(slots["items"])
     if name == "word_problem":
         return {slots["answer"]}, set(stated_numbers(reply)[-1:])

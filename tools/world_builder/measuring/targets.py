@@ -81,6 +81,7 @@ class Run:
             began = time.perf_counter()
             greedy = ask(asked, temperature=0.0)
             self.keep(f"sft {name}, greedy", began, _shares(greedy, ("follows", "stops")))
+        began = time.perf_counter()
         self.start = ask(self.prompts)
         self.keep("sft test, sampled", began, _shares(self.start, ("follows", "stops", *FLAWS)))
 
