@@ -69,10 +69,16 @@ TABLE: list[tuple[str, Slots, tuple[str, ...], tuple[str, ...]]] = [
       "The answer is 4, because 30 - 6 = 24 and 24 - 20 = 4.",
      ), (
       "The answer is 4.", "4.", "4 flowers are left.", "4 + 0 = 4. The answer is 4.",
-      "1 + 3 = 4. The answer is 4.", "30 - 6 = 24. The answer is 4.",
+      "1 + 3 = 4. The answer is 4.", "2 + 2 = 4. The answer is 4.",
+      "30 - 6 = 24. The answer is 4.",
       "I worked it out step by step. The answer is 4.",
       "30 - 6 = 23. 24 - 20 = 4. The answer is 4.", "30 - 26 = 4. The answer is 4.",
      )),
+    ("word_problem",
+     {"problem": "Tom has 5 figs, and Mira has twice as many. How many figs does Mira have?",
+      "answer": 10, "asks": ["work"]},
+     ("5 x 2 = 10. The answer is 10.", "5 + 5 = 10. The answer is 10."),
+     ("The answer is 10.", "3 + 7 = 10. The answer is 10.")),
     ("fact",
      {"subject": "Agnes", "relation": "pet", "value": "goat"},
      (
@@ -137,7 +143,7 @@ TABLE: list[tuple[str, Slots, tuple[str, ...], tuple[str, ...]]] = [
      ), (
       "That is right. Helga's favourite colour is yellow.",
       "Right. Helga's favourite colour is yellow.", "Yes.", "Wrong.",
-      "Helga's favourite colour is red.", "Red, and not yellow.",
+      "Helga's favourite colour is red.", "Red, and not yellow.", "No. Yellow? No.",
      )),
     ("yes_no_category",
      {"item": "peach", "kinds": "instruments", "answer": "no"},

@@ -253,7 +253,8 @@ class Confirm(Family):
             return own and named == {slots["value"]}
         if slots["said"] == slots["value"]:
             return agrees and named <= {slots["value"]}
-        return disagrees and slots["value"] in named <= {slots["value"], slots["said"]}
+        corrected = disagrees and bool(occurrences(told, [slots["value"]]))
+        return corrected and named <= {slots["value"], slots["said"]}
 
     def bare(self, rng: Random, slots: Slots) -> str:
         return "Yes." if slots["said"] == slots["value"] else f"No, {slots['value']}."

@@ -200,8 +200,10 @@ class Summarise(Family):
 
 
 def _given(slots: Slots) -> list[int]:
-    """The numbers of a problem, and the 2 of "twice as many"."""
-    return [2, *(n for n in stated_numbers(slots.get("problem", "")) if n is not None)]
+    """The numbers of a problem, and the 2 of "twice as many" where it says so."""
+    asked = slots.get("problem", "")
+    twice = [2] if "twice" in words(asked) else []
+    return [*twice, *(n for n in stated_numbers(asked) if n is not None)]
 
 
 def _foreign(text: str, problem: str) -> bool:
