@@ -33,7 +33,7 @@ class Parts:
 
     follows: float  # the instruction's checker accepts the reply
     true: float  # no false claim about the world, no false sum
-    kind: float  # 0 rude or the instruction unmet; else 1, or 0.35 if a kind word is missing
+    kind: float  # 0 if rude, unmet, untrue or unsafe; else 1, or less if a kind word is missing
     sincere: float  # 0 flattering, else 1
     safe: float  # 0 if it gives dangerous advice
     length: float  # 1 within the family's span of words, falling outside
