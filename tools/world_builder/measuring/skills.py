@@ -280,8 +280,9 @@ def show(base: Base, n: int, only: str = "") -> None:
     for skill in SKILLS:
         if only not in f"{skill.group}: {skill.name}":
             continue
-        alone, chance = outcomes(base, skill, 0, n)
-        after, _ = outcomes(base, skill, skill.shots, n)
+        alone, zero_shot = outcomes(base, skill, 0, n)
+        after, few_shot = outcomes(base, skill, skill.shots, n)
+        chance = max(zero_shot, few_shot)  # the stricter: examples teach a reply's form as well
         print(
             f"{skill.group + ': ' + skill.name:43s} {100 * chance:6.1f}  {percent(alone):>12s}  "
             f"{skill.shots:2d}  {percent(after):>12s}", flush=True,
