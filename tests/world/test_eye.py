@@ -208,7 +208,9 @@ TABLE: list[tuple[str, Slots, tuple[str, ...], tuple[str, ...]]] = [
      {"hero": "fox", "thing": "kite"},
      (
       "A fox had a kite. It flew high. The fox was glad.",
+      'A fox had a kite. "Look!" said the owl. The fox was glad.',
      ), (
+      'A fox had a kite. It flew high. The fox was glad. "',
       "A fox had a kite. It flew high. I am always here for you.",
       "A fox had a kite. It flew high. The fox was glad.\nQ: What is 2 + 2?\nA: 4.",
      )),
@@ -265,6 +267,7 @@ TABLE: list[tuple[str, Slots, tuple[str, ...], tuple[str, ...]]] = [
       "1. owl\n2. crow\n3. hen", "Owl, crow, hen.",
      ), (
       "Owl, crow, hen.\nQ: Name two trees.",
+      "Owl, crow, hen.\n\nI will leave a candle burning. Any advice?\nIt is too dangerous.",
      )),
 ]  # fmt: skip
 

@@ -22,8 +22,8 @@ WORDS = ("not", "or", "no,", "Yes.", "is", "=", "one", "7", "I", "cannot", "say.
 ASIDES = ("No, wait.", "Just kidding.", "I do not know.", "Or not.", "Is that so?", "Maybe one.")
 
 DRAWN = {
-    "story": "53f755023650",
-    "continue_story": "42a11488387f",
+    "story": "a5a4d725a17b",
+    "continue_story": "aa981dbb09ff",
     "summarise": "6cbfc3dc6a0f",
     "word_problem": "8de78a5c5926",
     "fact": "83dadaa2d6f5",

@@ -56,11 +56,12 @@ NAMES = tuple(dict.fromkeys(
 ))  # fmt: skip
 _VILLAGERS = (*lexicon.VILLAGERS, *lexicon.STRANGERS)
 _SPEAKER = re.compile(rf"\W*(?:{'|'.join(lexicon.PRONOUNS)})\s*:")
+_ASKS_ANEW = re.compile(r"\w[^\n]*\n\s*\n[^\n]*\?")  # a question below a blank line
 _FOREIGN = 3  # so many things that nobody asked about show that a line is about something else
 
 
 def runs_on(reply: str, known: str, *, names: bool, numbers: bool) -> bool:
-    """Whether a later line of a reply turns to something else: a new exchange or another text.
+    """Whether a later line of a reply turns to something else: a new question or another text.
 
     `known` is what the question speaks of. A line is foreign with three names or numbers that are
     not in it; `names` and `numbers` say which of the two count.
@@ -70,6 +71,8 @@ def runs_on(reply: str, known: str, *, names: bool, numbers: bool) -> bool:
     >>> runs_on("It is 3.\\nYou are welcome.", "5 - 2", names=True, numbers=False)
     False
     """
+    if _ASKS_ANEW.search(reply):
+        return True
     _, *later = [line for line in reply.splitlines() if line.strip(" .")] or [""]
     for line in later:
         if PATTERNS["answers.exchange"].match(line) or _SPEAKER.match(line):

@@ -38,6 +38,8 @@ def _is_prose(reply: str, least: int, most: int, words_at_most: int) -> bool:
     parts = [s.lower() for s in sentences(reply) if not is_remark(s)]
     if not parts or not ends_properly(parts[-1]) or _addresses(reply):
         return False
+    if reply.count('"') % 2:  # it breaks off before somebody speaks
+        return False
     if len(reply.split()) > words_at_most or equations(reply):
         return False
     return least <= len(parts) <= most and len(set(parts)) == len(parts)

@@ -92,11 +92,16 @@ def read(path: Path) -> list[dict]:
 
 
 def agrees(row: dict) -> dict[str, bool]:
-    """On what the checkers say of a reply what the reader said: "follows" and each of `FLAWS`."""
+    """On what the checkers say of a reply what the reader said: "follows" and each of `FLAWS`.
+
+    Where nobody read for flaws they are None.
+    """
     instruction = Instruction.from_row(row)
-    found = annotator.flaws(instruction, row["reply"])
-    agreed = {name: found[name] == (name in row["flaws"]) for name in FLAWS}
-    return {"follows": instruction.check(row["reply"]) == row["follows"], **agreed}
+    agreed = {"follows": instruction.check(row["reply"]) == row["follows"]}
+    if row["flaws"] is not None:
+        found = annotator.flaws(instruction, row["reply"])
+        agreed |= {name: found[name] == (name in row["flaws"]) for name in FLAWS}
+    return agreed
 
 
 def report(rows: list[dict]) -> None:
