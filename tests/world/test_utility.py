@@ -18,7 +18,7 @@ from minialign.world import dangers, manners
 from minialign.world.replies import annotator as an
 from minialign.world.tasks import FAMILIES, Instruction, draw_instruction
 
-DRAWS = 12  # instructions of each family
+DRAWS = 6  # instructions of each family
 LEAST = 1.0  # units of utility between the two
 
 
