@@ -26,7 +26,7 @@ from minialign.course.stages import recipes
 from minialign.course.studies.reward_modeling import best_of_n, paid
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.system import folders
-from minialign.world import tables
+from minialign.world import WORLD_VERSION, tables
 from minialign.world.replies.annotator import agrees
 from minialign.world.replies.preferences import comparisons
 
@@ -210,6 +210,11 @@ def test_a_table_by_seed():
         "by seed": ["1.00 2.00", "5.00"],
         "kl": [1.5, 1.0],
     }
+
+
+def test_rows_of_another_world_are_not_compared_with():
+    rows = pd.DataFrame({"world_version": [2, WORLD_VERSION, "3.5"], "seed": [0, 1, 2]})
+    assert studies.of_this_world(rows)["seed"].tolist() == [1]
 
 
 def test_best_of_n_by_hand():

@@ -186,6 +186,11 @@ def recorded(name: str) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+def of_this_world(rows: pd.DataFrame) -> pd.DataFrame:
+    """The recorded rows of this version of the world, which a live run can be compared with."""
+    return rows[rows["world_version"].astype(str) == WORLD_VERSION]
+
+
 def over_seeds(rows: pd.DataFrame, by: str | Sequence[str], value: str) -> pd.DataFrame:
     """Mean, lowest, highest and number of a value over the seeds of each setting."""
     return rows.groupby(by, sort=False)[value].agg(["mean", "min", "max", "count"])
