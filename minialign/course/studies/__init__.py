@@ -1,7 +1,8 @@
 """Studies: sweeps over seeds and settings that are too long for a notebook.
 
 `python -m minialign study NAME` runs every point of a study that data/runs/NAME.csv does not hold
-yet and writes a row per point: its settings, what was measured, versions, hardware and minutes. The
+yet for this version of the world, and writes a row per point: its settings, what was measured,
+versions, hardware and minutes. A row of an older world stays until its point has been run again. The
 file is rewritten after each point, so an interrupted study loses one point at most. Notebooks plot
 the file, labelled as recorded, and run one point live.
 
@@ -115,10 +116,12 @@ def run(
     path = (data_folder() / "runs" if out is None else Path(out)) / f"{name}.csv"
     points = this.points(sizes, seeds or sizes.seeds)
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    missing = [point for point in points if not any(_is_of(row, point, sizes) for row in rows)]
+    done = [row for row in rows if str(row.get("world_version")) == WORLD_VERSION]
+    missing = [point for point in points if not any(_is_of(row, point, sizes) for row in done)]
     print(f"{name}: {this.question} {len(missing)} of {len(points)} points to run")
     for row in tqdm(_rows(name, sizes, missing, jobs), name, total=len(missing)):
-        rows.append(row)
+        point = next(point for point in missing if _is_of(row, point, sizes))
+        rows = [old for old in rows if not _is_of(old, point, sizes)] + [row]
         places = [[_is_of(one, point, sizes) for point in points] + [True] for one in rows]
         order = sorted(range(len(rows)), key=lambda k: places[k].index(True))  # others come last
         _write([rows[k] for k in order], path)

@@ -42,7 +42,8 @@ def assess(
 ) -> dict[str, float]:
     """Following and stopping, greedy, on held-out phrasings and held-out families; flaws, sampled.
 
-    Columns are those of `ASSESSED`, prefixed.
+    Columns are those of `ASSESSED`, prefixed, and families_follows_NAME for each held-out family:
+    pretraining has read questions of two of them and none of the third.
     """
     means: dict[str, float] = {}
     for name, (split, temperature, columns) in ASSESSED.items():
@@ -51,6 +52,9 @@ def assess(
             max_new_tokens=profile.max_new_tokens, temperature=temperature, seed=seed,
         )  # fmt: skip
         means |= {f"{name}_{column}": float(judged[column].mean()) for column in columns}
+        if split == "families":
+            each = judged.groupby("family")["follows"].mean()
+            means |= {f"{name}_follows_{family}": float(share) for family, share in each.items()}
     return means
 
 
