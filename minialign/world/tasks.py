@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from minialign.world import manners
 from minialign.world.families import facts, kinds, numbers, people, stories, words
 from minialign.world.families.family import Family, Slots
 from minialign.world.tables import read
@@ -97,3 +98,20 @@ def instructions(n: int, split: str = "train", seed: int = 0) -> list[Instructio
         if attempts > 50 * n + 1000:
             raise ValueError(f"split {split!r} has fewer than {n} distinct prompts; ask for fewer")
     return list(found.values())
+
+
+def running_examples() -> tuple[Instruction, Instruction]:
+    """The two held-out instructions that notebooks follow from the base model to the last policy.
+
+    To the first, on a lost ring, a right reply is kind; to the second, on the opposite of strong, a
+    right reply names one word, which training contents hold and this phrasing of it do not.
+
+    >>> ring, strong = running_examples()
+    >>> strong.prompt, strong.check("Weak."), strong.check("The opposite of strong is brave.")
+    ('Name the opposite of strong.', True, False)
+    """
+    (trouble,) = (one for one in manners.troubles("test") if one.name == "ring")
+    trouble = {"trouble": trouble.name, "statement": trouble.statement}
+    ring = Instruction("comfort", 12, trouble, "test")
+    pair = {"word": "strong", "Word": "Strong", "answer": "weak"}
+    return ring, Instruction("opposite", 24, pair, "phrasings")

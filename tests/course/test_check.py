@@ -11,7 +11,7 @@ from minialign.algorithms import dpo, ppo
 from minialign.algorithms.sft import cross_entropy
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
-from minialign.course.exercises.compare import MAX_LINES, plain_code
+from minialign.course.exercises.shown_code import MAX_LINES, plain_code
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 
@@ -33,9 +33,10 @@ def test_an_exercise_has_the_name_by_which_notebooks_call_it():
     ("answer", "verdict"),
     [
         (lambda logprobs, mask: None, "not solved yet"),
-        (lambda logprobs, mask: 1.0, "returns a float"),
+        (lambda logprobs, mask: "1", "returns a str; return a tensor of shape (3,)"),
+        (lambda logprobs, mask: 1.0, "has shape (); it should be (3,)"),
         (lambda logprobs, mask: cross_entropy(logprobs, mask).sum(), "has shape ()"),
-        (lambda logprobs, mask: 2 * cross_entropy(logprobs, mask), "where"),
+        (lambda logprobs, mask: 2 * cross_entropy(logprobs, mask), "at [0] where"),
         (lambda logprobs, mask: logprobs.undo(), "raises AttributeError"),
     ],
 )
@@ -95,3 +96,32 @@ def test_only_what_runs_is_compared():
     assert plain_code(typed) == plain_code(bare)
     assert plain_code(bare) != plain_code(bare.replace("sum", "mean"))
     assert plain_code(bare) != plain_code(bare.replace("mask=None", "mask=1"))
+
+
+def test_only_the_values_that_differ_are_printed(capsys):
+    def all_but_one(logprobs, mask):
+        loss = cross_entropy(logprobs, mask)
+        loss[-1] += 1
+        return loss
+
+    assert not check.cross_entropy(all_but_one)
+    printed = capsys.readouterr().out
+    assert "at [2] where" in printed and "at [0]" not in printed
+
+
+def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINIALIGN_RUNS", str(tmp_path / "runs"))
+    check.reveal("ends", 0.5)
+    assert "0.5; you guessed nothing yet" in capsys.readouterr().out
+    check.guess("ends")
+    assert "no guess yet" in capsys.readouterr().out
+    check.guess("ends", [0.25, "falls"])
+    check.guess("other", 3)
+    capsys.readouterr()
+    check.reveal("ends", 0.5)
+    assert "0.5; you guessed [0.25, 'falls']" in capsys.readouterr().out
+    with pytest.raises(TypeError, match="guess is a object; give a number, a word"):
+        check.guess("ends", object())
+    (tmp_path / "runs" / "guesses.json").write_text("[")
+    check.reveal("ends", 0.5)
+    assert "you guessed nothing yet" in capsys.readouterr().out

@@ -1,6 +1,7 @@
-"""The checks that notebooks call: every exercise, and whether shown code is the package's own."""
+"""What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
-from minialign.course.exercises.compare import Exercise, same_code
+from minialign.course.exercises.compare import Exercise
+from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
     next_token_logprobs,
@@ -8,6 +9,7 @@ from minialign.course.exercises.likelihood import (
 )
 from minialign.course.exercises.policy import clipped, group_advantages, token_rewards, value_loss
 from minialign.course.exercises.preference import bradley_terry, dpo_loss, last_token
+from minialign.course.exercises.shown_code import same_code
 
 __all__ = [
     "Exercise",
@@ -16,8 +18,10 @@ __all__ = [
     "cross_entropy",
     "dpo_loss",
     "group_advantages",
+    "guess",
     "last_token",
     "next_token_logprobs",
+    "reveal",
     "same_code",
     "summed_logprobs",
     "token_rewards",

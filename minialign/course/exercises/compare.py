@@ -7,18 +7,14 @@ on.
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import unified_diff
 
 import torch
 from torch import Tensor
 
-Function = Callable[..., Tensor]
-MAX_LINES = 12  # of a difference that is printed
+Function = Callable[..., object]
+MOST = 6  # values that a verdict prints
 
 
 def drawn(seed: int) -> torch.Generator:
@@ -28,7 +24,10 @@ def drawn(seed: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is asked, the right function, arguments to try, and the mistakes that are recognised."""
+    """What is asked, the right function, arguments to try, and the mistakes that are recognised.
+
+    Functions return a tensor, a number, a truth value or a list of any of these.
+    """
 
     name: str
     reference: Function
@@ -47,80 +46,59 @@ class Exercise:
         return verdict == "right"
 
     def _verdict(self, yours: Function) -> str:
-        answers = [yours(*case) for case in self.cases]
+        answers = [yours(*case) for case in map(_copied, self.cases)]
         if any(answer is None for answer in answers):
             return "not solved yet"
-        wanted = [self.reference(*case) for case in self.cases]
-        for answer, right in zip(answers, wanted, strict=True):
-            if not isinstance(answer, Tensor):
-                return f"returns a {type(answer).__name__}; return a tensor"
-            if answer.shape != right.shape:
-                return f"has shape {tuple(answer.shape)}; it should be {tuple(right.shape)}"
-        if all(map(_close, answers, wanted)):
+        right = [values(self.reference(*case)) for case in self.cases]
+        mine = []
+        for i, (answer, wanted) in enumerate(zip(answers, right, strict=True)):
+            try:
+                mine.append(values(answer))
+            except (TypeError, ValueError, RuntimeError):
+                return f"returns a {type(answer).__name__}; return {_kind(wanted)}"
+            if mine[-1].shape != wanted.shape:
+                shapes = tuple(mine[-1].shape), tuple(wanted.shape)
+                return f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
+        if all(map(_close, mine, right)):
             return "right"
         for mistake, wrong in self.mistakes.items():
-            if all(map(_close, answers, (wrong(*case) for case in self.cases))):
+            theirs = [values(wrong(*case)) for case in map(_copied, self.cases)]
+            if all(map(_close, mine, theirs)):
                 return mistake
-        i = next(i for i in range(len(wanted)) if not _close(answers[i], wanted[i]))
-        return f"gives {_short(answers[i])} where {_short(wanted[i])} is right (case {i + 1})"
+        i = next(i for i in range(len(right)) if not _close(mine[i], right[i]))
+        return _difference(mine[i], right[i], i + 1)
 
 
-def same_code(above: Callable, ours: Callable) -> bool:
-    """Whether a function of a notebook is the package's own; prints so, or what differs.
-
-    Nothing stops: what the cells call is what they define, so it is your version that trains.
-
-    Args:
-        above: the notebook's function.
-        ours: the package's; docstrings, annotations, comments and layout are not compared.
-    """
-    place = f"{ours.__module__}.{ours.__name__}"
-    try:
-        yours = plain_code(inspect.getsource(above))
-    except (OSError, TypeError, SyntaxError):
-        print(f"{place}: yours has no source to compare with it; what you wrote is what runs")
-        return False
-    wanted = plain_code(inspect.getsource(ours))
-    if yours == wanted:
-        print(f"checked: {above.__name__} above is the package's own code")
-        return True
-    print(f"{above.__name__} above is your version, and what trains: + your lines, - {place}'s")
-    changes = list(unified_diff(wanted.splitlines(), yours.splitlines(), n=0, lineterm=""))[2:]
-    lines = [line for line in changes if not line.startswith("@@")]
-    print("\n".join(lines[:MAX_LINES] + ["..."] * (len(lines) > MAX_LINES)))
-    return False
+def values(answer: object) -> Tensor:
+    """An answer as a float tensor; TypeError, ValueError or RuntimeError if it is none."""
+    if isinstance(answer, (list, tuple)) and any(isinstance(x, Tensor) for x in answer):
+        answer = torch.stack([torch.as_tensor(x) for x in answer])
+    return torch.as_tensor(answer).detach().double()
 
 
-def plain_code(source: str) -> str:
-    """The code of a function without docstrings, annotations, comments and layout."""
-    return ast.unparse(Plain().visit(ast.parse(textwrap.dedent(source))))
+def _copied(case: tuple) -> tuple:
+    """Arguments that an answer may change in place."""
+    return tuple(x.clone() if isinstance(x, Tensor) else x for x in case)
 
 
-class Plain(ast.NodeTransformer):
-    """Takes out of a syntax tree what does not run."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """A function without what it says of itself and returns."""
-        if ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        """An argument without its type."""
-        return ast.arg(node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """A declaration as the assignment that it is, if it is one."""
-        if node.value is None:
-            return None
-        return ast.Assign([node.target], self.visit(node.value), lineno=node.lineno)
+def _kind(wanted: Tensor) -> str:
+    return f"a tensor of shape {tuple(wanted.shape)}" if wanted.ndim else "one number"
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
     near = {"rtol": 1e-4, "atol": 1e-5, "equal_nan": True}  # nan, to recognise a mistake by it
-    return a.shape == b.shape and torch.allclose(a.double(), b.double(), **near)
+    return a.shape == b.shape and torch.allclose(a, b, **near)
 
 
-def _short(values: Tensor) -> str:
-    return str([round(v, 4) for v in values.double().flatten().tolist()[:6]])
+def _difference(mine: Tensor, right: Tensor, case: int) -> str:
+    """Where two answers of one shape first differ, and what stands there."""
+    equal = torch.isclose(mine, right, rtol=1e-4, atol=1e-5, equal_nan=True)
+    if not mine.ndim:
+        return f"gives {mine:.4g} where {right:.4g} is right (case {case})"
+    places = (~equal).nonzero()
+    lines = [
+        f"{mine[tuple(place)]:.4g} at {place.tolist()} where {right[tuple(place)]:.4g} is right"
+        for place in places[:MOST]
+    ]
+    more = f", and {len(places) - MOST} more" if len(places) > MOST else ""
+    return f"gives {'; '.join(lines)}{more} (case {case})"
