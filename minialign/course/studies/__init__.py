@@ -2,9 +2,9 @@
 
 `python -m minialign study NAME` runs every point of a study that data/runs/NAME.csv does not hold
 yet for this version of the world, and writes a row per point: its settings, what was measured,
-versions, hardware and minutes. A row of an older world stays until its point has been run again. The
-file is rewritten after each point, so an interrupted study loses one point at most. Notebooks plot
-the file, labelled as recorded, and run one point live.
+versions, hardware and minutes. A row of an older world stays until its point has been run again.
+The file is rewritten after each point, so an interrupted study loses one point at most. Notebooks
+plot the file, labelled as recorded, and run one point live.
 
 A study is a function that measures one point, declared with `study`: a question, and what varies.
 """
