@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from minialign.show import describing
+
 COLOURS = {
     "policy": "#0072B2",
     "reference": "#7F7F7F",
@@ -30,8 +32,12 @@ DASHES = ("-", "--", ":", "-.")  # of groups, in turn
 
 
 def style() -> None:
-    """Set matplotlib's defaults for the course: call it once, in a notebook's first code cell."""
+    """Set matplotlib's defaults for the course, and let a notebook show figures with a description.
+
+    Call it once, in a notebook's set-up cell.
+    """
     plt.style.use(STYLE)
+    describing.in_notebooks()
 
 
 def role(name: str) -> str:

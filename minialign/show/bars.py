@@ -105,7 +105,7 @@ def compare(
         means, ends = _intervals(labels, values, (errors or {}).get(name))
         places = np.arange(len(labels)) + (i - (len(groups) - 1) / 2) * thick
         fill = [fills[name]] * len(labels)
-        texts = _draw_bars(ax, places, means, ends, fill, 0.9 * thick, form)
+        texts = _draw_bars(ax, places, means, ends, fill, 0.9 * thick, form, name)
         if texts:
             texts[0].set_text(f"{texts[0].get_text()}  {name}")  # the legend, at the first row
             texts[0].set(color=fills[name], fontweight="bold")
@@ -139,9 +139,10 @@ def _draw_bars(
     fills: Sequence[str],
     thick: float,
     form: str,
+    name: str = "_bars",
 ) -> list[Text]:
     """Bars, their intervals, and the values beyond both; returns the written values."""
-    ax.barh(places, means, thick, color=fills, alpha=0.88, zorder=2)
+    ax.barh(places, means, thick, color=fills, alpha=0.88, zorder=2, label=name)
     texts = []
     for place, mean, low, high in zip(places, means, *ends, strict=True):
         if np.isfinite([low, high]).all():

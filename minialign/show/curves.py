@@ -41,6 +41,8 @@ __all__ = [
 ]  # fmt: skip
 
 LINES = {"reference": "--", "kl": ":"}  # dashed and dotted, so that they differ without colour too
+SCHEDULES = ("learning_rate", "beta")  # set, not measured: never smoothed
+SETTLING = 3  # first steps, whose spike does not set the scale
 Runs = History | Sequence[History]
 PerPanel = str | float | Sequence | Mapping | None
 
@@ -57,6 +59,9 @@ def curves(
     title: str | None = None,
 ) -> tuple[Figure, np.ndarray]:
     """Training curves, one panel per metric: a thin raw line and a thick smoothed one.
+
+    A schedule is drawn as it is. Where the first steps lie far beyond all others, the scale is that
+    of the others, and their extreme is written at the edge.
 
     Args:
         histories: of one run; a list of seeds, drawn as their mean with a band from the lowest to
@@ -100,8 +105,9 @@ def curves(
     for ax, metrics, (finding, unit, level) in zip(axes, panels, texts, strict=True):
         ends = _draw_lines(ax, groups, metrics, smooth, colours or {})
         if level is not None:
-            dashed_line(ax, level, zorder=1.5)
+            dashed_line(ax, level, zorder=1.5, label=baseline_label)
             ends.append((float(level), baseline_label, FAINT))
+        _without_spike(ax, [run for runs in groups.values() for run in runs], metrics, level)
         _label_panel(ax, metrics, finding, unit)
         _label_ends(ax, ends)
     seeds = max(map(len, groups.values()))
@@ -141,10 +147,12 @@ def _draw_lines(
             colour = colour_of(colours.get(key, fills[key]))
             own = i == 0 or by_group
             dashes = LINES.get(role(key), "-") if own else DASHES[i % len(DASHES)]
-            height = _draw_line(ax, runs, metric, colour, dashes, smooth)
             parts = [group] * (len(groups) > 1) + [spoken(metric)] * (len(metrics) > 1)
+            name = ", ".join(parts) or spoken(metric)
+            window = 1 if metric in SCHEDULES else smooth
+            height = _draw_line(ax, runs, metric, colour, dashes, window, name)
             if parts and height is not None:
-                ends.append((height, ", ".join(parts), colour))
+                ends.append((height, name, colour))
     ax.margins(x=0)
     return ends
 
@@ -156,6 +164,7 @@ def _draw_line(
     colour: str,
     dashes: str,
     smooth: int | None,
+    name: str,
 ) -> float | None:
     """Draw one metric of one run or of several seeds; returns the height at which it ends."""
     raw = pd.concat([pd.Series(run[metric], run.steps(metric)) for run in runs], axis=1)
@@ -169,9 +178,36 @@ def _draw_line(
         ax.fill_between(raw.index, low, high, color=colour, alpha=0.18, linewidth=0)
     mean = smoothed.mean(axis=1)
     marker = "o" if len(raw) == 1 else None
-    ax.plot(mean.index, mean, color=colour, linestyle=dashes, marker=marker, linewidth=2)
+    style = {"linestyle": dashes, "marker": marker, "linewidth": 2, "label": name}
+    ax.plot(mean.index, mean, color=colour, **style)
     known = mean.dropna()
     return float(known.iloc[-1]) if len(known) else None
+
+
+def _without_spike(
+    ax: Axes, runs: Sequence[History], metrics: Sequence[str], level: float | None
+) -> None:
+    """Scale a panel by what follows the first steps, if those more than double its height."""
+    series = [pd.Series(run[name], run.steps(name)) for run in runs for name in metrics]
+    series = [one.replace([np.inf, -np.inf], np.nan).dropna() for one in series]
+    series = [one for one in series if len(one) > 4 * SETTLING]
+    if not series or any(name in SCHEDULES for name in metrics):
+        return
+    later = pd.concat([one.iloc[SETTLING:] for one in series])
+    first = pd.concat([one.iloc[:SETTLING] for one in series])
+    low, high = later.min(), later.max()
+    if level is not None:
+        low, high = min(low, level), max(high, level)
+    height = high - low
+    if not height or max(first.max() - high, low - first.min()) < height:
+        return
+    ax.set_ylim(low - 0.05 * height, high + 0.12 * height)
+    upwards = first.max() - high > low - first.min()
+    extreme, step = (first.max(), first.idxmax()) if upwards else (first.min(), first.idxmin())
+    place = {"xytext": (4, -2 if upwards else 2), "va": "top" if upwards else "bottom"}
+    text = f"{'↑' if upwards else '↓'} {extreme:.3g} at step {step:g}"
+    edge = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 8}
+    ax.annotate(text, (0, 1 if upwards else 0), color=FAINT, **edge, **place)
 
 
 def _label_panel(ax: Axes, metrics: Sequence[str], title: str | None, unit: str | None) -> None:

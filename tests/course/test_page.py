@@ -182,12 +182,20 @@ def test_a_kernel_that_dies_leaves_a_page(tmp_path, capsys):
 
 
 def test_without_a_tag_the_last_figure_is_shown(tmp_path):
-    outputs = [
-        nbformat.v4.new_output("display_data", {"image/png": data})
-        for data in (png(1), png(2), "bm90IGEgcG5n", '"><script>')
-    ]
-    folder = write(tmp_path / "n", n01=[new_code_cell("", outputs=outputs)])
-    shown = highlights(folder / "01.ipynb")
-    assert (shown.title, shown.figure, shown.headlines) == ("01", png(2), "")
+    bad = ("bm90IGEgcG5n", '"><script>', "x" * 5)
+    kinds = {
+        "image/png": "{}",
+        "text/html": '<img alt="a line" style="x" src="data:image/png;base64,{}">',
+    }
+    for kind, form in kinds.items():
+        outputs = [
+            nbformat.v4.new_output(
+                "display_data", {kind: form.format(data), "text/plain": "<Figure>"}
+            )
+            for data in (png(1), png(2), *bad)
+        ]
+        folder = write(tmp_path / "n", n01=[new_code_cell("", outputs=outputs)])
+        shown = highlights(folder / "01.ipynb")
+        assert (shown.title, shown.figure, shown.headlines) == ("01", png(2), "")
     (folder / "02.ipynb").write_text("{")
     assert highlights(folder / "02.ipynb").title == "02"

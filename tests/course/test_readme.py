@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 import minialign
 from minialign.core.models.memory import GIB, Shape
 from minialign.course import profiles
+from minialign.course.execution.notebooks import pictures
 from minialign.course.pipeline import STAGES
 from tools.memory_needs import stage_bytes
 
@@ -33,11 +33,11 @@ def test_the_figure_was_drawn_by_the_course():
     (name,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README.read_text())
     notebook = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", as_version=4)
     drawn = [
-        base64.b64decode(output.data["image/png"])
+        picture
         for cell in notebook.cells
         if "key-figure" in cell.metadata.get("tags", [])
         for output in cell.outputs
-        if "image/png" in output.get("data", {})
+        for picture in pictures(output)
     ]
     assert drawn == [(ROOT / name).read_bytes()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -141,9 +142,42 @@ def test_labels_do_not_overlap():
     groups = {f"run {i}": run(0) for i in range(5)}
     figure, (ax,) = curves.curves(groups, "loss")
     figure.canvas.draw()
-    boxes = sorted((t.get_window_extent() for t in ax.texts), key=lambda box: box.y0)
+    names = [text for text in ax.texts if text.get_text() in groups]
+    boxes = sorted((name.get_window_extent() for name in names), key=lambda box: box.y0)
     assert len(boxes) == 5
     assert all(a.y1 <= b.y0 + 3 for a, b in pairwise(boxes))
+
+
+def test_a_schedule_is_drawn_as_it_is_set():
+    history = History()
+    for step in range(200):
+        history.log(step, learning_rate=min(1.0, (step + 1) / 10), loss=float(step % 2))
+    _, (rate, loss) = curves.curves(history, "learning_rate", "loss")
+    assert len(rate.lines) == 1 and rate.lines[0].get_ydata()[0] == 0.1
+    assert rate.lines[0].get_ydata().argmax() == 9
+    assert len(loss.lines) == 2 and set(loss.lines[1].get_ydata()[50:150]) != {0.0, 1.0}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_spike_of_the_first_steps_does_not_set_the_scale(sign):
+    history = History()
+    for step in range(100):
+        history.log(step, loss=sign * (40.0 if step == 1 else 1 + 0.5 * math.sin(step)))
+    _, (ax,) = curves.curves(history, "loss")
+    low, high = ax.get_ylim()
+    assert max(abs(low), abs(high)) < 2
+    assert [t for t in ax.texts if f"{sign * 40} at step 1" in t.get_text()]
+    _, (ax,) = curves.curves(history, "loss", baseline=60)
+    assert ax.get_ylim()[1] > 60
+
+
+def test_later_spikes_keep_their_scale():
+    history = History()
+    for step in range(100):
+        history.log(step, loss=40.0 if step == 50 else 1.0)
+    _, (ax,) = curves.curves(history, "loss")
+    assert ax.get_ylim()[1] > 40 or ax.get_autoscaley_on()
+    assert not ax.texts
 
 
 def test_a_run_that_diverges_is_drawn():

@@ -6,8 +6,10 @@ trusted; elsewhere a bar that is long done says 0%. `stilled` keeps what they sa
 
 from __future__ import annotations
 
+import base64
 import html
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +21,8 @@ STATE = "application/vnd.jupyter.widget-state+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 DONE = ("success", "danger")  # styles of a bar that has come to its end, or was cut short
 LIVE = "live after you run this cell"
+PNG = b"\x89PNG\r\n\x1a\n"
+INLINE = re.compile(r'<img [^>]*src="data:image/png;base64,([^"]*)"')  # a figure of `show`
 INJECTED = "injected-parameters"  # papermill's tag of the cell that it adds
 
 
@@ -47,6 +51,19 @@ def write_whole(text: str, path: Path) -> None:
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text, encoding="utf-8", newline="\n")
     os.replace(fresh, path)
+
+
+def pictures(output: NotebookNode) -> list[bytes]:
+    """The PNG files of one output, whether it holds them as images or in HTML."""
+    data = output.get("data", {})
+    texts = [data.get("image/png", ""), *INLINE.findall(str(data.get("text/html", "")))]
+    found = []
+    for text in texts:
+        try:
+            found.append(base64.b64decode(text))
+        except (TypeError, ValueError):
+            continue  # no picture then
+    return [file for file in found if file.startswith(PNG)]
 
 
 def stilled(notebook: NotebookNode, *, cut_short: bool = False) -> NotebookNode:

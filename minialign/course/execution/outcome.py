@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import subprocess
 import time
@@ -18,7 +17,6 @@ from minialign.course.execution import notebooks as files
 from minialign.system.terminal import one_line, text_of
 
 ADDED = {files.INJECTED, "papermill-error-cell-tag"}  # tags of papermill's own cells
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass
@@ -110,15 +108,9 @@ def highlights(path: Path) -> Highlights:
 
 def _pictures(cells: Sequence[NotebookNode]) -> list[str]:
     """The PNG pictures of some cells, in order, each encoded anew."""
-    pictures = []
-    for output in (output for cell in cells for output in cell.get("outputs", [])):
-        try:
-            raw = base64.b64decode(output.get("data", {}).get("image/png", ""))
-        except (binascii.Error, TypeError, ValueError):
-            continue  # no picture then
-        if raw.startswith(PNG):
-            pictures.append(base64.b64encode(raw).decode("ascii"))
-    return pictures
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    found = (data for output in outputs for data in files.pictures(output))
+    return [base64.b64encode(data).decode("ascii") for data in found]
 
 
 def _text(cell: NotebookNode) -> str:
@@ -127,7 +119,7 @@ def _text(cell: NotebookNode) -> str:
     for output in cell.get("outputs", []):
         if output.output_type == "stream" and output.name == "stdout":
             parts.append(output.text.rstrip("\n"))
-        elif "text/plain" in (data := output.get("data", {})) and "image/png" not in data:
+        elif "text/plain" in (data := output.get("data", {})) and not files.pictures(output):
             text = data["text/plain"]
             if text.startswith("<IPython.core.display.") and "text/html" in data:
                 text = text_of(data["text/html"])
