@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import combinations
 
 import pytest
 from torch.nn.functional import logsigmoid
@@ -11,6 +12,7 @@ from minialign.algorithms import dpo, ppo
 from minialign.algorithms.sft import cross_entropy
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
+from minialign.course.exercises.compare import values
 from minialign.course.exercises.shown_code import MAX_LINES, plain_code
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
@@ -125,3 +127,13 @@ def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monk
     (tmp_path / "runs" / "guesses.json").write_text("[")
     check.reveal("ends", 0.5)
     assert "you guessed nothing yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_no_two_mistakes_give_the_same_answers(exercise):
+    answers = {
+        mistake: [values(wrong(*case)) for case in exercise.cases]
+        for mistake, wrong in exercise.mistakes.items()
+    }
+    for one, two in combinations(answers, 2):
+        assert not all(map(exercise.close, answers[one], answers[two])), (one, two)

@@ -1,5 +1,6 @@
 """What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
+from minialign.course.exercises.adapters import merged_weight, neftune_noise
 from minialign.course.exercises.compare import Exercise
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
@@ -9,18 +10,24 @@ from minialign.course.exercises.likelihood import (
 )
 from minialign.course.exercises.policy import clipped, group_advantages, token_rewards, value_loss
 from minialign.course.exercises.preference import bradley_terry, dpo_loss, last_token
+from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
 from minialign.course.exercises.shown_code import same_code
 
 __all__ = [
     "Exercise",
     "bradley_terry",
     "clipped",
+    "conversation_mask",
     "cross_entropy",
     "dpo_loss",
     "group_advantages",
     "guess",
     "last_token",
+    "merged_weight",
+    "micro_losses",
+    "neftune_noise",
     "next_token_logprobs",
+    "restart_positions",
     "reveal",
     "same_code",
     "summed_logprobs",

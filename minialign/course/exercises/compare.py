@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Function = Callable[..., object]
+Tell = Callable[[Sequence[tuple], Sequence[Tensor], Sequence[Tensor]], str]
 MOST = 6  # values that a verdict prints
 
 
@@ -26,13 +27,18 @@ def drawn(seed: int) -> torch.Generator:
 class Exercise:
     """What is asked, the right function, arguments to try, and the mistakes that are recognised.
 
-    Functions return a tensor, a number, a truth value or a list of any of these.
+    Functions return a tensor, a number, a truth value or a list of any of these. An answer may
+    differ by `atol + rtol * |right|`: raise them where a search ends near the right value only.
+    `tell` says where an unnamed answer differs, from all cases, answers and right answers.
     """
 
     name: str
     reference: Function
     cases: Sequence[tuple]
     mistakes: dict[str, Function] = field(default_factory=dict)
+    rtol: float = 1e-4
+    atol: float = 1e-5
+    tell: Tell | None = None
 
     def __call__(self, yours: Function) -> bool:
         """Print what is right or wrong with an answer; whether it is right."""
@@ -45,28 +51,54 @@ class Exercise:
         print(f"{self.name}: {verdict}")
         return verdict == "right"
 
+    def close(self, a: Tensor, b: Tensor) -> bool:
+        """Whether two answers count as equal; nan equals nan, to recognise a mistake by it."""
+        return a.shape == b.shape and bool(self._equal(a, b).all())
+
+    def _equal(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.isclose(a, b, rtol=self.rtol, atol=self.atol, equal_nan=True)
+
     def _verdict(self, yours: Function) -> str:
         answers = [yours(*case) for case in map(_copied, self.cases)]
-        if any(answer is None for answer in answers):
+        if all(answer is None for answer in answers):
             return "not solved yet"
-        right = [values(self.reference(*case)) for case in self.cases]
-        mine = []
-        for i, (answer, wanted) in enumerate(zip(answers, right, strict=True)):
+        wanted = [self.reference(*case) for case in map(_copied, self.cases)]
+        right, mine = [values(one) for one in wanted], []
+        for i, answer in enumerate(answers):
+            if answer is None:
+                return f"returns None in case {i + 1}; return {_kind(wanted[i])} there too"
             try:
                 mine.append(values(answer))
             except (TypeError, ValueError, RuntimeError):
-                return f"returns a {type(answer).__name__}; return {_kind(wanted)}"
-            if mine[-1].shape != wanted.shape:
-                shapes = tuple(mine[-1].shape), tuple(wanted.shape)
+                return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
+            if mine[i].shape != right[i].shape:
+                shapes = tuple(mine[i].shape), tuple(right[i].shape)
                 return f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
-        if all(map(_close, mine, right)):
+        if all(map(self.close, mine, right)):
             return "right"
+        return self._mistake(mine) or (self.tell or self._difference)(self.cases, mine, right)
+
+    def _mistake(self, mine: list[Tensor]) -> str | None:
+        """The name of the mistake that gives the same answers."""
         for mistake, wrong in self.mistakes.items():
             theirs = [values(wrong(*case)) for case in map(_copied, self.cases)]
-            if all(map(_close, mine, theirs)):
+            if all(map(self.close, mine, theirs)):
                 return mistake
-        i = next(i for i in range(len(right)) if not _close(mine[i], right[i]))
-        return _difference(mine[i], right[i], i + 1)
+        return None
+
+    def _difference(self, _: Sequence[tuple], mine: list[Tensor], right: list[Tensor]) -> str:
+        """Where answers first differ, and what stands there."""
+        case = next(i for i in range(len(right)) if not self.close(mine[i], right[i]))
+        a, b = mine[case], right[case]
+        if not a.ndim:
+            return f"gives {a:.4g} where {b:.4g} is right (case {case + 1})"
+        places = (~self._equal(a, b)).nonzero()
+        lines = [
+            f"{a[tuple(place)]:.4g} at {place.tolist()} where {b[tuple(place)]:.4g} is right"
+            for place in places[:MOST]
+        ]
+        more = f", and {len(places) - MOST} more" if len(places) > MOST else ""
+        return f"gives {'; '.join(lines)}{more} (case {case + 1})"
 
 
 def values(answer: object) -> Tensor:
@@ -76,29 +108,15 @@ def values(answer: object) -> Tensor:
     return torch.as_tensor(answer).detach().double()
 
 
-def _copied(case: tuple) -> tuple:
+def _copied(argument: object) -> object:
     """Arguments that an answer may change in place."""
-    return tuple(x.clone() if isinstance(x, Tensor) else x for x in case)
+    if isinstance(argument, (list, tuple)):
+        return type(argument)(map(_copied, argument))
+    return argument.clone() if isinstance(argument, Tensor) else argument
 
 
-def _kind(wanted: Tensor) -> str:
-    return f"a tensor of shape {tuple(wanted.shape)}" if wanted.ndim else "one number"
-
-
-def _close(a: Tensor, b: Tensor) -> bool:
-    near = {"rtol": 1e-4, "atol": 1e-5, "equal_nan": True}  # nan, to recognise a mistake by it
-    return a.shape == b.shape and torch.allclose(a, b, **near)
-
-
-def _difference(mine: Tensor, right: Tensor, case: int) -> str:
-    """Where two answers of one shape first differ, and what stands there."""
-    equal = torch.isclose(mine, right, rtol=1e-4, atol=1e-5, equal_nan=True)
-    if not mine.ndim:
-        return f"gives {mine:.4g} where {right:.4g} is right (case {case})"
-    places = (~equal).nonzero()
-    lines = [
-        f"{mine[tuple(place)]:.4g} at {place.tolist()} where {right[tuple(place)]:.4g} is right"
-        for place in places[:MOST]
-    ]
-    more = f", and {len(places) - MOST} more" if len(places) > MOST else ""
-    return f"gives {'; '.join(lines)}{more} (case {case})"
+def _kind(wanted: object) -> str:
+    if isinstance(wanted, bool):
+        return "True or False"
+    shape = tuple(values(wanted).shape)
+    return f"a tensor of shape {shape}" if shape else "one number"
