@@ -62,6 +62,19 @@ neftune_noise = Exercise(
         "L is the number of real tokens in the whole batch: count each row's own, sum(1)":
             lambda uniform, mask, alpha:
                 _noise(uniform, mask, alpha / (mask.sum() * uniform.shape[2]).sqrt()),
+        "L is the number of real tokens in the whole batch, and padding gets noise: count each "
+        "row's own, sum(1), and multiply by the attention mask": lambda uniform, mask, alpha:
+            uniform * alpha / (mask.sum() * uniform.shape[2]).sqrt(),
+        "L is the mean over the rows: count each row's own real tokens, sum(1)":
+            lambda uniform, mask, alpha:
+                _noise(uniform, mask, alpha / (mask.sum() / len(mask) * uniform.shape[2]).sqrt()),
+        "the root is missing and padding gets noise: divide by sqrt(L d), and use the mask":
+            lambda uniform, mask, alpha:
+                uniform * alpha / (mask.sum(1) * uniform.shape[2])[:, None, None],
+        "uniform is in [-1, 1] already: multiply it as it is":
+            lambda uniform, mask, alpha: _neftune_noise(2 * uniform - 1, mask, alpha),
+        "L d is missing: divide alpha by the square root of L d":
+            lambda uniform, mask, alpha: _noise(uniform, mask, alpha),
         "the scale is upside down: alpha is divided by the root of L d, not multiplied":
             lambda uniform, mask, alpha:
                 _noise(uniform, mask, alpha * (mask.sum(1) * uniform.shape[2]).sqrt()),
@@ -113,6 +126,8 @@ merged_weight = Exercise(
             lambda weight, a, b, alpha: weight + alpha / len(a) ** 0.5 * b @ a,
         "the update is scaled twice: alpha / r comes once":
             lambda weight, a, b, alpha: weight + (alpha / len(a)) ** 2 * b @ a,
+        "the weight is scaled in place of the update: alpha / r belongs to b @ a":
+            lambda weight, a, b, alpha: alpha / len(a) * weight + b @ a,
         "the weight is scaled too: alpha / r belongs to the update alone":
             lambda weight, a, b, alpha: alpha / len(a) * (weight + b @ a),
     },

@@ -30,16 +30,34 @@ def _conversation_mask(ids: Tensor, assistant: int, eos: int, padding: int) -> T
 
 
 def _one_reply(ids: Tensor, assistant: int, eos: int, padding: int, *, first: bool) -> Tensor:
-    """(B, T) the mask of the first or of the last reply alone."""
+    """(B, T) the mask of the first or of the last reply alone; padding is None to learn it."""
     number = (ids == assistant).cumsum(1)
     wanted = number == 1 if first else number == number[:, -1:]
-    return _conversation_mask(ids, assistant, eos, padding) * wanted
+    real = torch.ones_like(wanted) if padding is None else ids != padding
+    return _open(ids, assistant, eos) & wanted & real
+
+
+def _early(ids: Tensor, assistant: int, eos: int, padding: int) -> Tensor:
+    """(B, T) the mask with each reply's role token, and without its end."""
+    mask = _conversation_mask(ids, assistant, eos, padding) | (ids == assistant).long()
+    return mask * (ids != eos)
+
+
+def _after_first(ids: Tensor, assistant: int) -> Tensor:
+    """(B, T) everything after the first reply began."""
+    return _last_before(ids == assistant) >= 0
 
 
 def _balance(ids: Tensor, assistant: int, eos: int, padding: int) -> Tensor:
     """(B, T) more starts than ends so far, which the ends of user turns upset."""
     starts, ends = (ids == assistant).cumsum(1), pad((ids == eos).cumsum(1)[:, :-1], (1, 0))
     return (starts > ends) & (ids != assistant) & (ids != padding)
+
+
+def _balance_early(ids: Tensor, assistant: int, eos: int, padding: int) -> Tensor:
+    """(B, T) the same, with the role token and without the end of each reply."""
+    starts, ends = (ids == assistant).cumsum(1), (ids == eos).cumsum(1)
+    return (starts > ends) & (ids != padding)
 
 
 def _ended(ids: Tensor, assistant: int, eos: int, padding: int) -> Tensor:
@@ -63,6 +81,14 @@ _CONVERSATIONS = (
     (torch.tensor([[3, 6, 1, 4, 8, 9, 7, 7], [3, 6, 1, 4, 2, 1, 7, 7]]), 4, 1, 7),
 )  # fmt: skip
 
+_LAST = "only the last reply is learnt: open the mask again at every <|assistant|>"
+_FIRST = "only the first reply is learnt: open the mask again at every <|assistant|>"
+_USERS = "user turns after the first reply are learnt: close the mask after each <|eos|>"
+_COUNTED = (
+    "starts and ends are counted, and a user turn may end with <|eos|> too: ask which came last "
+    "before a token, an <|assistant|> or an <|eos|>"
+)
+
 conversation_mask = Exercise(
     "conversation_mask",
     _conversation_mask,
@@ -76,18 +102,24 @@ conversation_mask = Exercise(
         "it is one column early, at the token before: column t is about token t, nothing shifts":
             lambda ids, a, eos, padding:
                 pad(_conversation_mask(ids, a, eos, padding)[:, 1:], (0, 1)),
-        "only the last reply is learnt: open the mask again at every <|assistant|>":
-            lambda *given: _one_reply(*given, first=False),
-        "only the first reply is learnt: open the mask again at every <|assistant|>":
-            lambda *given: _one_reply(*given, first=True),
-        "user turns after the first reply are learnt: close the mask after each <|eos|>":
-            lambda ids, a, eos, padding: (_last_before(ids == a) >= 0) & (ids != padding),
+        "the token <|assistant|> is learnt, and the end of each reply is not: begin and end one "
+        "token later": _early,
+        _LAST: lambda *given: _one_reply(*given, first=False),
+        _LAST + ", and exclude padding":
+            lambda ids, a, eos, padding: _one_reply(ids, a, eos, None, first=False),
+        _FIRST: lambda *given: _one_reply(*given, first=True),
+        _FIRST + ", and exclude padding":
+            lambda ids, a, eos, padding: _one_reply(ids, a, eos, None, first=True),
+        _USERS: lambda ids, a, eos, padding: _after_first(ids, a) & (ids != padding),
+        _USERS + ", and exclude padding": lambda ids, a, eos, padding: _after_first(ids, a),
+        _USERS + ", and start after the role token": lambda ids, a, eos, padding:
+            (_after_first(ids, a) | (ids == a)) & (ids != padding),
         "padding is learnt after a reply that was cut off: exclude tokens equal to pad_id":
             lambda ids, a, eos, padding: _open(ids, a, eos),
         "padding is taken to be 0: compare with pad_id":
             lambda ids, a, eos, padding: _conversation_mask(ids, a, eos, 0),
-        "ends are counted, and a user turn may end with <|eos|> too: ask which came last before "
-        "a token, an <|assistant|> or an <|eos|>": _balance,
+        _COUNTED: _balance,
+        _COUNTED + "; and begin and end one token later": _balance_early,
         "the <|eos|> of user turns is learnt too: it counts only where it ends a reply":
             lambda ids, a, eos, padding:
                 _conversation_mask(ids, a, eos, padding) | (ids == eos).long(),
@@ -138,8 +170,8 @@ micro_losses = Exercise(
     _micro_losses,
     (_micro_batches(8, [(2, 5), (3, 9), (1, 4)]), _micro_batches(9, [(1, 3), (4, 12)])),
     {
-        "each is its micro-batch's own token mean: their gradients add up to N times too much, and "
-        "a token among few weighs more; divide by the tokens of the whole batch":
+        "each is its micro-batch's own token mean: the sum is about N times too large, and a token "
+        "among few weighs more; divide by the tokens of the whole batch":
             lambda logprobs, masks: _sums(logprobs, masks) / _tokens(masks),
         "they add up to a mean of means, in which a token among few weighs more: divide each sum "
         "by the tokens of the whole batch":
@@ -163,6 +195,16 @@ micro_losses = Exercise(
         "padding and prompts are counted: divide by the masked tokens, not by rows times columns":
             lambda logprobs, masks:
                 _sums(logprobs, masks) / sum(mask.numel() for mask in masks),
+        "each is a mean over all columns of its micro-batch: add up the masked tokens alone, and "
+        "divide by the masked tokens of the whole batch": lambda logprobs, masks:
+            _sums(logprobs, masks) / torch.tensor([mask.numel() for mask in masks]),
+        "they are N times too large: divide by the tokens of the whole batch, not by their mean "
+        "number in a micro-batch":
+            lambda logprobs, masks: _micro_losses(logprobs, masks) * len(masks),
+        "the masks are shifted by one once too often: column t of both is about token t":
+            lambda logprobs, masks: _sums(
+                [one[:, :-1] for one in logprobs], [mask[:, 1:] for mask in masks]
+            ) / _tokens(masks).sum(),
         "a micro-batch is weighted twice: its sum holds its number of tokens already":
             lambda logprobs, masks:
                 _micro_losses(logprobs, masks) * _tokens(masks) / _tokens(masks).sum(),
@@ -206,12 +248,20 @@ restart_positions = Exercise(
     ),
     {
         _RUN_ON: lambda documents: ((documents > 0).cumsum(1) - 1) * (documents > 0),
-        _RUN_ON + ", and let padding be 0": lambda documents:
+        _RUN_ON + "; they start at 1, too":
+            lambda documents: (documents > 0).cumsum(1) * (documents > 0),
+        _RUN_ON + "; padding goes on, too": lambda documents:
+            ((documents > 0).cumsum(1) - 1).clamp(min=0),
+        _RUN_ON + "; they start at 1 and padding goes on, too":
+            lambda documents: (documents > 0).cumsum(1),
+        _RUN_ON + "; they count every column, padding too": lambda documents:
             torch.arange(documents.shape[1]).expand_as(documents),
         _RUN_ON + "; they count padding on the left, too": lambda documents:
             torch.arange(documents.shape[1]) * (documents > 0),
         "they start at 1: the first token of a document stands at 0":
             lambda documents: (position_ids(documents) + 1) * (documents > 0),
+        "they start at 1: the first token of a document stands at 0, and so does padding":
+            lambda documents: position_ids(documents) + 1,
         "padding is counted as a document of its own: set it to 0":
             lambda documents: _since(_starts(documents)),
         "padding goes on from the document before it: set it to 0":
@@ -227,6 +277,8 @@ restart_positions = Exercise(
         "they restart one token early, at the last token of the document before: compare each "
         "number with the one on its left": lambda documents:
             _since(pad(_starts(documents)[:, 1:], (0, 1))) * (documents > 0),
+        "the numbers of the documents are added up: count the tokens since each one began":
+            lambda documents: documents.cumsum(1),
         "it tells where each document begins: count the columns since then":
             lambda documents: _starts(documents) & (documents > 0),
     },
