@@ -80,12 +80,12 @@ def _named(names: Iterable[str]) -> str:
 def _measured(pairs: list[Comparison]) -> Iterator[Dial]:
     """What the dials of comparisons, utility and annotators come to."""
     gaps = [pair.gap for pair in pairs]
-    one_follows = [(pair, wrong) for pair in pairs if (wrong := _misses(pair)) is not None]
-    polite = [wrong for pair, wrong in one_follows if not _shows(pair, wrong)]
+    one_follows = [_misses(pair) is not None for pair in pairs]
+    polite = [politely_wrong(pair) for pair in pairs]
     for dial, value, meaning in (
-        ("right against wrong", len(one_follows) / len(pairs),
+        ("right against wrong", sum(one_follows) / len(pairs),
          "Pairs in which one reply follows the instruction and the other does not."),
-        ("politely wrong", len(polite) / len(pairs),
+        ("politely wrong", sum(polite) / len(pairs),
          "Those among them that turn on right against wrong alone: the wrong reply is finished, "
          "and neither rude, flattering, unsafe nor too long."),
         ("agreement", expected_agreement(gaps, CROWD.temperature),
@@ -94,6 +94,12 @@ def _measured(pairs: list[Comparison]) -> Iterator[Dial]:
          "The best accuracy that any reward model can reach on their labels."),
     ):  # fmt: skip
         yield Dial("measured", dial, round(value, 3), f"of {len(pairs)} comparisons", meaning)
+
+
+def politely_wrong(pair: Comparison) -> bool:
+    """Whether a comparison turns on right against wrong alone: no manner tells the wrong reply."""
+    wrong = _misses(pair)
+    return wrong is not None and not _shows(pair, wrong)
 
 
 def _misses(pair: Comparison) -> str | None:

@@ -4,7 +4,7 @@ prefers."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from random import Random
@@ -65,25 +65,33 @@ class Comparison:
 
 
 def comparisons(
-    n: int, split: str = "train", seed: int = 0, annotator: Annotator = CROWD
-) -> list[Comparison]:
+    n: int, split: str = "train", seed: int = 0, annotator: Annotator = CROWD,
+    qualities: Mapping[str, float] = COMPARED,
+) -> list[Comparison]:  # fmt: skip
     """`n` comparisons over distinct instructions, the same for the same seed and annotator.
 
-    The two replies are of different qualities, drawn by `COMPARED`; their order is random.
+    The two replies are of different qualities, drawn by these weights; their order is random.
+
+    Raises:
+        ValueError: if there are fewer than two qualities of some weight.
     """
+    if sum(weight > 0 for weight in qualities.values()) < 2:
+        raise ValueError(f"qualities are {dict(qualities)}; give two or more a weight above 0")
     rng = Random(f"comparisons {split} {seed}")
     found = []
     for instruction in instructions(n, split, seed + 1):
-        first, second = _two_replies(rng, instruction)
+        first, second = _two_replies(rng, instruction, qualities)
         gap = gold_utility(instruction, first) - gold_utility(instruction, second)
         wins = rng.random() < annotator.probability(gap, first, second)
         found.append(Comparison(instruction, first, second, wins, rng.choice(ANNOTATORS), gap))
     return found
 
 
-def _two_replies(rng: Random, instruction: Instruction) -> tuple[str, str]:
+def _two_replies(
+    rng: Random, instruction: Instruction, qualities: Mapping[str, float] = COMPARED
+) -> tuple[str, str]:
     while True:
-        one, two = rng.choices(list(COMPARED), list(COMPARED.values()), k=2)
+        one, two = rng.choices(list(qualities), list(qualities.values()), k=2)
         first, second = (compared_reply(rng, instruction, quality) for quality in (one, two))
         if one != two and first != second:
             return first, second
