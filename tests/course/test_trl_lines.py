@@ -1,0 +1,120 @@
+"""The lines under `# With TRL` in a notebook start where the notebook's own training starts."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+import torch
+
+pytest.importorskip("trl")
+from transformers import TrainerCallback, trainer
+
+from minialign.algorithms.reward_model import bradley_terry
+from minialign.algorithms.sft import cross_entropy
+from minialign.core.batching import Batch, collate
+from minialign.core.logprobs import token_logprobs
+from minialign.core.models.heads import RewardModel
+from minialign.core.models.loading import load_policy, model_path
+from minialign.core.tokens import encode
+from minialign.world.replies.demonstrations import demonstrations
+from minialign.world.replies.preferences import comparisons
+
+NOTEBOOKS = {
+    path.stem[:2]: path
+    for path in sorted(Path(__file__).parents[2].glob("notebooks/[0-9][0-9]_*.ipynb"))
+}
+if not NOTEBOOKS:
+    pytest.skip("an installed package has no notebooks", allow_module_level=True)
+FENCED = re.compile(r"^```python\n(# With TRL\n.*?)^```", re.MULTILINE | re.DOTALL)
+ROWS = 4  # fewer than any batch holds, so that the first one holds all
+
+
+def lines_with_trl(path: Path) -> list[str]:
+    """The blocks of a notebook's markdown cells whose first line is `# With TRL`."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [
+        block
+        for cell in cells
+        if cell.cell_type == "markdown"
+        for block in FENCED.findall(cell.source)
+    ]
+
+
+def batch_of(rows: list[dict[str, str]], *replies: str) -> Batch:
+    """The rows as minialign encodes them, the replies to one prompt one under the other."""
+    _, tokenizer = load_policy("tiny-base")
+    encoded = [encode(tokenizer, row["prompt"], row[reply]) for row in rows for reply in replies]
+    return collate(encoded, tokenizer.pad_token_id)
+
+
+@torch.no_grad()
+def tuning() -> SimpleNamespace:
+    """Demonstrations, and the mean cost of a token of their replies."""
+    shown = demonstrations(ROWS, "train", 0)
+    rows = [{"prompt": d.instruction.prompt, "completion": d.completion} for d in shown]
+    policy, _ = load_policy("tiny-base")
+    batch = batch_of(rows, "completion")
+    logprobs = token_logprobs(policy, batch.input_ids, batch.attention_mask)
+    costs = cross_entropy(logprobs, batch.completion_mask)
+    return SimpleNamespace(names={"rows": rows}, loss=costs.sum() / batch.completion_mask.sum())
+
+
+@torch.no_grad()
+def reward_modeling() -> SimpleNamespace:
+    """Comparisons, a reward model `ours`, and its mean loss."""
+    pairs = comparisons(ROWS, "train", 0)
+    columns = {"chosen": [p.chosen for p in pairs], "rejected": [p.rejected for p in pairs]}
+    prompts = [p.instruction.prompt for p in pairs]
+    rows = [
+        {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+        for prompt, chosen, rejected in zip(prompts, *columns.values(), strict=True)
+    ]
+    ours = RewardModel.from_policy(load_policy("tiny-base")[0])
+    batch = batch_of(rows, "chosen", "rejected")
+    scores = ours(batch.input_ids, batch.attention_mask).view(-1, 2)
+    loss = bradley_terry(*scores.unbind(1)).mean()
+    return SimpleNamespace(names={"rows": rows, "ours": ours}, loss=loss)
+
+
+OURS: dict[str, Callable[[], SimpleNamespace]] = {"01": tuning, "02": reward_modeling}
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The loss of the one step that a trainer takes, however many it is told to take."""
+    losses: list[float] = []
+
+    class OneStep(TrainerCallback):
+        def on_step_end(self, args, state, control, **others) -> None:
+            control.should_log = control.should_training_stop = True
+
+        def on_log(self, args, state, control, logs, **others) -> None:
+            losses.extend([logs["loss"]] if "loss" in logs else [])
+
+    monkeypatch.setattr(trainer, "DEFAULT_CALLBACKS", [*trainer.DEFAULT_CALLBACKS, OneStep])
+    return losses
+
+
+def test_the_notebooks_that_are_run_have_such_lines():
+    """A block in another notebook wants a row of `OURS`."""
+    counts = {number: len(lines_with_trl(path)) for number, path in NOTEBOOKS.items()}
+    assert {number: n for number, n in counts.items() if n} == dict.fromkeys(OURS, 1)
+
+
+@pytest.mark.parametrize("number", OURS)
+def test_the_first_loss_is_ours(number: str, tmp_path: Path, logged: list[float]):
+    """They are run with MODEL, the folder of tiny-base, OUT, an empty one, and `rows` of text."""
+    (block,) = lines_with_trl(NOTEBOOKS[number])
+    assert len(block.splitlines()) <= 16
+    own = OURS[number]()
+    names = {"MODEL": model_path("tiny-base"), "OUT": str(tmp_path), **own.names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(block, names)
+    assert logged == [pytest.approx(own.loss.item(), abs=1e-4)]
