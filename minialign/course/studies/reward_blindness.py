@@ -110,17 +110,15 @@ def on_comparisons(
 def seen_by(profile: Profile, seed: int, inventive: float, head: str) -> dict[str, float]:
     """A reward model of one kind, from comparisons with polite wrong replies at this weight.
 
-    Held-out comparisons are drawn with the same weight: of held-out phrasings, and as test_* of
-    held-out contents. The bench does not change with it.
+    Held-out comparisons, of held-out phrasings, are drawn with the same weight. The bench does not
+    change with it.
     """
     start, qualities = Start.tuned(profile, seed), {**COMPARED, "inventive": inventive}
     pairs = comparisons(profile.comparisons, "train", seed, qualities=qualities)
     score = HEADS[head](start, pairs)
     columns = {"share": float(np.mean([politely_wrong(pair) for pair in pairs]))}
     columns |= on_bench(score, start.tokenizer)
-    for split, prefix in (("phrasings", ""), ("test", "test_")):
-        n = TESTS * profile.eval_prompts
-        tests = [c for c in comparisons(n, split, seed=11, qualities=qualities) if c.gap]
-        values = on_comparisons(score, start.tokenizer, tests)
-        columns |= {prefix + name: value for name, value in values.items()}
-    return columns
+    n = TESTS * profile.eval_prompts
+    tests = comparisons(n, "phrasings", seed=11, qualities=qualities)
+    clear = [pair for pair in tests if pair.gap]
+    return {**columns, **on_comparisons(score, start.tokenizer, clear)}

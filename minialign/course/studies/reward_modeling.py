@@ -14,6 +14,7 @@ from minialign.core.batching import RowRanking
 from minialign.core.models.heads import RewardModel
 from minialign.core.sampling import sample
 from minialign.core.tokens import encode
+from minialign.course.pipeline import stage
 from minialign.course.profiles import Profile
 from minialign.course.stages.presets import reward_config
 from minialign.course.stages.recipes import comparison_rows, encode_comparisons
@@ -71,14 +72,15 @@ def lead(
 
 
 def examine(
-    model: RewardModel, tokenizer: PreTrainedTokenizerBase, n: int, *, at_once: bool = False
-) -> dict[str, float]:
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, n: int, *, at_once: bool = False,
+    contents: bool = False,
+) -> dict[str, float]:  # fmt: skip
     """Accuracy on the crowd's labels, expected over their noise, its ceiling, and against gold.
 
-    On held-out phrasings of training contents, and, as test_*, on held-out contents too.
+    On held-out phrasings of training contents, and if asked, as test_*, on held-out `contents` too.
     """
     columns = {}
-    for split, prefix in (("phrasings", ""), ("test", "test_")):
+    for split, prefix in (("phrasings", ""), ("test", "test_"))[: 1 + contents]:
         pairs = clear_pairs(n, split)
         gaps, leads = [c.gap for c in pairs], lead(model, tokenizer, pairs, at_once=at_once)
         values = {
@@ -96,6 +98,9 @@ def _fit_on_labels(
 ) -> tuple[RewardModel, PreTrainedTokenizerBase]:
     """A reward model of `n` comparisons as an annotator labelled them, and its tokenizer."""
     start = Start.tuned(profile, seed)
+    if n == profile.comparisons and annotator == CROWD:  # the stage's own
+        folder = stage("reward", profile=profile, seed=seed)
+        return RewardModel.from_pretrained(folder, device=start.policy.device), start.tokenizer
     pairs = comparisons(n, "train", seed, annotator)
     return fit(start, encode_comparisons(start.tokenizer, pairs)), start.tokenizer
 
@@ -114,7 +119,7 @@ def amount_of_data(profile: Profile, seed: int, comparisons: int, noise: float) 
     """A reward model of so many comparisons by annotators of this temperature."""
     annotator = replace(CROWD, temperature=noise)
     model, tokenizer = _fit_on_labels(profile, seed, comparisons, annotator)
-    return examine(model, tokenizer, TESTS * profile.eval_prompts)
+    return examine(model, tokenizer, TESTS * profile.eval_prompts, contents=True)
 
 
 @study("reward_bias", "does a reward model learn the annotators' biases?", bias=BIASES)
