@@ -153,9 +153,9 @@ def test_a_study_measures_what_its_notebook_plots(name: str, tmp_path: Path, cap
     solved = {"pass_1", "pass_8", "new_pass_1", "format", "kl", "follows", "train_minutes"}
     wanted = {
         "sft": {"phrasings_follows", "test_follows", "families_follows", "sampled_any"},
-        "reward_kinds": {"accuracy", "ceiling", "test_accuracy"},
-        "reward_data": {"accuracy", "ceiling", "gold_accuracy", "spearman"},
-        "reward_blindness": {"share", "truth", "following", "way", "ceiling", "test_gold_accuracy"},
+        "reward_kinds": {"accuracy", "ceiling", "gold_accuracy"},
+        "reward_data": {"accuracy", "ceiling", "gold_accuracy", "test_accuracy"},
+        "reward_blindness": {"share", "truth", "following", "way", "ceiling", "gold_accuracy"},
         "reward_bias": {
             "accuracy",
             "gold_accuracy",
