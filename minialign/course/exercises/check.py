@@ -9,20 +9,36 @@ from minialign.course.exercises.likelihood import (
     summed_logprobs,
 )
 from minialign.course.exercises.policy import clipped, group_advantages, token_rewards, value_loss
-from minialign.course.exercises.preference import bradley_terry, dpo_loss, last_token
+from minialign.course.exercises.preference import (
+    bradley_terry,
+    dpo_loss,
+    fitted_scores,
+    last_token,
+    length_free,
+)
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
+from minialign.course.exercises.scores import (
+    best_choice_loss,
+    best_of_n_gold,
+    fitted_temperature,
+)
 from minialign.course.exercises.shown_code import same_code
 
 __all__ = [
     "Exercise",
+    "best_choice_loss",
+    "best_of_n_gold",
     "bradley_terry",
     "clipped",
     "conversation_mask",
     "cross_entropy",
     "dpo_loss",
+    "fitted_scores",
+    "fitted_temperature",
     "group_advantages",
     "guess",
     "last_token",
+    "length_free",
     "merged_weight",
     "micro_losses",
     "neftune_noise",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 Function = Callable[..., object]
-Tell = Callable[[Sequence[tuple], Sequence[Tensor], Sequence[Tensor]], str]
+Tell = Callable[[Sequence[tuple], Sequence[Tensor], Sequence[Tensor]], str | None]
 MOST = 6  # values that a verdict prints
 
 
@@ -29,7 +29,8 @@ class Exercise:
 
     Functions return a tensor, a number, a truth value or a list of any of these. An answer may
     differ by `atol + rtol * |right|`: raise them where a search ends near the right value only.
-    `tell` says where an unnamed answer differs, from all cases, answers and right answers.
+    `tell` says what is wrong with an answer that equals no mistake, from all cases, answers and
+    right answers; None leaves it to the values that differ.
     """
 
     name: str
@@ -76,7 +77,8 @@ class Exercise:
                 return f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
         if all(map(self.close, mine, right)):
             return "right"
-        return self._mistake(mine) or (self.tell or self._difference)(self.cases, mine, right)
+        told = self._mistake(mine) or (self.tell and self.tell(self.cases, mine, right))
+        return told or self._difference(mine, right)
 
     def _mistake(self, mine: list[Tensor]) -> str | None:
         """The name of the mistake that gives the same answers."""
@@ -86,7 +88,7 @@ class Exercise:
                 return mistake
         return None
 
-    def _difference(self, _: Sequence[tuple], mine: list[Tensor], right: list[Tensor]) -> str:
+    def _difference(self, mine: list[Tensor], right: list[Tensor]) -> str:
         """Where answers first differ, and what stands there."""
         case = next(i for i in range(len(right)) if not self.close(mine[i], right[i]))
         a, b = mine[case], right[case]

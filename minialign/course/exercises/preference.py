@@ -1,6 +1,11 @@
-"""Exercises on preferences: a reward model's loss and its last token, and the loss of DPO."""
+"""Exercises on preferences: a reward model's loss and last token, what is read from comparisons,
+and the loss of DPO.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -74,4 +79,188 @@ dpo_loss = Exercise(
                 torch.sigmoid(beta * ((c - ref_c) - (r - ref_r)))
             ),
     },
+)  # fmt: skip
+
+
+def _slope(leads: Tensor, doublings: Tensor) -> Tensor:
+    """() lead per doubling: least squares through the origin."""
+    return (leads * doublings).sum() / doublings.square().sum()
+
+
+def _length_free(leads: Tensor, doublings: Tensor) -> Tensor:
+    """(N,) what is left of the leads when length is worth nothing."""
+    return leads - _slope(leads, doublings) * doublings
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean()
+
+
+def _correlation(leads: Tensor, doublings: Tensor) -> Tensor:
+    return torch.corrcoef(torch.stack([leads, doublings]))[0, 1]
+
+
+def _with_constant(leads: Tensor, doublings: Tensor, *, kept: bool = False) -> Tensor:
+    """(N,) the leads less a line with a constant, or less its slope alone."""
+    slope = _slope(_centred(leads), _centred(doublings))
+    left = leads - slope * doublings
+    return left if kept else _centred(left)
+
+
+def _leads(seed: int, number: int, slope: float) -> tuple[Tensor, Tensor]:
+    """Leads that grow with length, and whose means are not 0."""
+    generator = drawn(seed)
+    doublings = torch.randn(number, generator=generator) + 0.4
+    return slope * doublings + torch.randn(number, generator=generator) + 0.5, doublings
+
+
+length_free = Exercise(
+    "length_free",
+    _length_free,
+    (_leads(22, 6, 0.8), _leads(23, 9, -3.0)),
+    {
+        "a constant is fitted, too: the order within a pair is random, so no length difference "
+        "means no lead; fit through the origin": _with_constant,
+        "the slope is that of a line with a constant: through the origin it is sum(leads * "
+        "doublings) / sum(doublings ** 2)": lambda *given: _with_constant(*given, kept=True),
+        "the sign is reversed: subtract what length is worth":
+            lambda leads, doublings: leads + _slope(leads, doublings) * doublings,
+        "it subtracts the correlation times the doublings: the slope has units, leads per doubling":
+            lambda leads, doublings: leads - _correlation(leads, doublings) * doublings,
+        "it subtracts the cosine times the doublings: divide sum(leads * doublings) by "
+        "sum(doublings ** 2)": lambda leads, doublings:
+            leads - torch.cosine_similarity(leads, doublings, 0) * doublings,
+        "the regression is the wrong way round: leads are explained by doublings, so divide by "
+        "sum(doublings ** 2)":
+            lambda leads, doublings: leads - _slope(doublings, leads) * doublings,
+        "the slope is one over the one of the opposite regression: divide sum(leads * doublings) "
+        "by sum(doublings ** 2)":
+            lambda leads, doublings: leads - doublings / _slope(doublings, leads),
+        "it is a lead per doubling of each pair: subtract one slope times the doublings":
+            lambda leads, doublings: leads / doublings,
+        "it is what length is worth: subtract it from the leads":
+            lambda leads, doublings: _slope(leads, doublings) * doublings,
+        "the slope is returned: subtract it times the doublings from the leads":
+            lambda leads, doublings: _slope(leads, doublings).expand(len(leads)),
+        "the slope is the mean of leads / doublings, in which pairs of like length weigh most":
+            lambda leads, doublings: leads - (leads / doublings).mean() * doublings,
+        "the slope is the mean lead over the mean doubling: least squares weighs each pair by its "
+        "doublings": lambda leads, doublings: leads - leads.mean() / doublings.mean() * doublings,
+        "sum(leads * doublings) is not divided by sum(doublings ** 2)":
+            lambda leads, doublings: leads - (leads * doublings).sum() * doublings,
+        "it is divided by the number of pairs: divide by sum(doublings ** 2)":
+            lambda leads, doublings: leads - (leads * doublings).mean() * doublings,
+        "the slope itself is subtracted: subtract it times the doublings":
+            lambda leads, doublings: leads - _slope(leads, doublings),
+        "the doublings are subtracted as they are: multiply them by the fitted slope":
+            lambda leads, doublings: leads - doublings,
+    },
+)  # fmt: skip
+
+
+def _strengths(wins: Tensor, rounds: int = 300) -> Tensor:
+    """(K,) maximum-likelihood strengths, up to a factor.
+
+    The MM algorithm of Hunter 2004, equation 3: wins of i over sum of games(i, j) / (p_i + p_j).
+    """
+    wins = wins.double()
+    games = wins + wins.T
+    strengths = wins.new_ones(len(wins))
+    for _ in range(rounds):
+        strengths = wins.sum(1) / (games / (strengths[:, None] + strengths)).sum(1)
+        strengths = strengths / strengths.log().mean().exp()
+    return strengths
+
+
+def _fitted_scores(wins: Tensor) -> Tensor:
+    """(K,) scores with mean 0 whose differences are log-odds. Bradley and Terry 1952."""
+    return _centred(_strengths(wins).log())
+
+
+def _shares(wins: Tensor) -> Tensor:
+    """(K,) share of its games that each has won."""
+    return wins.sum(1) / (wins + wins.T).sum(1)
+
+
+def _affine(mine: Tensor, values: Tensor) -> bool:
+    """Whether numbers are others, scaled and shifted."""
+    if not mine.isfinite().all():
+        return False
+    columns = torch.stack([values, torch.ones_like(values)], 1).double()
+    left = mine - columns @ torch.linalg.lstsq(columns, mine).solution
+    return bool(left.abs().max() < 1e-2 * mine.std())
+
+
+def _shifted(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]) -> str | None:
+    """What an answer is but for a shift and a scale, or whether it is near."""
+    if all((a - b).std() < 1e-2 for a, b in zip(mine, right, strict=True)):
+        return "right but for a constant: subtract the mean"
+    if all(map(_affine, mine, right)):
+        return "right but for their scale: differences must be log-odds, and the mean 0"
+    if all(_affine(a, _shares(*case)) for a, case in zip(mine, cases, strict=True)):
+        return (
+            "these are shares of wins, shifted or scaled, which depend on who was met: fit scores "
+            "to every pair"
+        )
+    if all(torch.allclose(a, b, atol=0.2) for a, b in zip(mine, right, strict=True)):
+        return "near, but not within 0.01: search on until nothing changes"
+    return None
+
+
+# Strong and weak schedules, two that never met, and one pair that met far more often than others.
+_TABLES = (
+    torch.tensor([
+        [0.0, 9.0, 6.0, 3.0],
+        [3.0, 0.0, 30.0, 0.0],
+        [1.0, 10.0, 0.0, 5.0],
+        [1.0, 0.0, 4.0, 0.0],
+    ]),
+    torch.tensor([[0.0, 12.0, 1.0], [28.0, 0.0, 2.0], [1.0, 3.0, 0.0]]),
+)  # fmt: skip
+
+
+def _pair_log_odds(wins: Tensor) -> Tensor:
+    """(K,) mean over the opponents of log(wins / losses), half a game added to both."""
+    return ((wins + 0.5) / (wins.T + 0.5)).log().sum(1) / len(wins)
+
+
+fitted_scores = Exercise(
+    "fitted_scores",
+    _fitted_scores,
+    tuple((table,) for table in _TABLES),
+    {
+        "these are shares of wins, which depend on who was met: fit scores to every pair": _shares,
+        "these are the log-odds of each one's share of wins, which depend on who was met: fit all "
+        "scores together": lambda wins: torch.logit(_shares(wins)),
+        "these are the log-odds of each one's share of wins, centred: a win over a strong one must "
+        "count more; fit all scores together": lambda wins: _centred(torch.logit(_shares(wins))),
+        "the table is read the other way round: wins[i, j] is how often i beat j":
+            lambda wins: _fitted_scores(wins.T),
+        "these are strengths, exp(score): take the logarithm, then subtract the mean":
+            lambda wins: _strengths(wins),
+        "these are strengths that add up to 1: take the logarithm, then subtract the mean":
+            lambda wins: _strengths(wins) / _strengths(wins).sum(),
+        "the strengths add up to 1, so their logarithms are all below 0: subtract the mean":
+            lambda wins: _strengths(wins).log() - _strengths(wins).sum().log(),
+        "the first is 0: subtract the mean": lambda wins:
+            _fitted_scores(wins) - _fitted_scores(wins)[0],
+        "the last is 0: subtract the mean": lambda wins:
+            _fitted_scores(wins) - _fitted_scores(wins)[-1],
+        "the lowest is 0: subtract the mean": lambda wins:
+            _fitted_scores(wins) - _fitted_scores(wins).min(),
+        "these are logarithms to base 10: take natural ones, so that differences are log-odds":
+            lambda wins: _fitted_scores(wins) / math.log(10),
+        "these are Elo points, 400 for odds of 10 to 1: multiply by log(10) / 400":
+            lambda wins: _fitted_scores(wins) * 400 / math.log(10),
+        "it is one step from equal strengths: repeat until nothing changes":
+            lambda wins: _centred(_strengths(wins, 1).log()),
+        "these are wins less losses: fit scores whose differences are log-odds":
+            lambda wins: wins.sum(1) - wins.sum(0),
+        "these are numbers of wins: fit scores whose differences are log-odds":
+            lambda wins: wins.sum(1),
+        "these are means of each pair's own log-odds: a pair that met often must count more":
+            _pair_log_odds,
+    },
+    atol=1e-2,
+    tell=_shifted,
 )  # fmt: skip
