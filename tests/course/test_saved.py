@@ -94,7 +94,7 @@ def test_other_widgets_leave_their_texts_and_say_how_to_wake_them(kept):
     slider, labeller = (cell_of(kept, source).outputs for source in OTHERS[:2])
     assert len(slider) == 2 and slider[1].data["text/plain"] == f"{files.LIVE}: example"
     (shown,) = labeller
-    assert shown.data["text/plain"] == f"{files.LIVE}: first, second, skip"
+    assert shown.data["text/plain"] == f"{files.LIVE}: first, second, skip, back"
     for text in ("one&lt;i&gt;", "two", "0 of 1 labelled, in none.jsonl", files.LIVE):
         assert text in shown.data["text/html"]
 

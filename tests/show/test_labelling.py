@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,31 @@ def test_answers_are_saved_at_once_and_asked_once(tmp_path: Path):
     panel, row, count = label_pairs(PAIRS, path).children  # a new kernel
     assert "Three?" in panel.value and count.value.startswith("2 of 3 labelled")
     row.children[2].click()
-    assert panel.value == "All pairs are labelled." and all(b.disabled for b in row.children)
+    assert panel.value == "All pairs are labelled." and all(b.disabled for b in row.children[:3])
     found = read_labels(path)
     assert [r["choice"] for r in found] == ["second", "first", "skip"]
     assert [{k: r[k] for k in ("prompt", "first", "second")} for r in found] == PAIRS
+
+
+def test_the_latest_label_can_be_taken_back(tmp_path: Path):
+    path = tmp_path / "labels.jsonl"
+    other = {"prompt": "of another list", "first": "a", "second": "b", "choice": "first"}
+    panel, row, count = label_pairs(PAIRS, path).children
+    first, _, _, back = row.children
+    assert back.disabled
+    first.click()
+    first.click()
+    path.write_text(path.read_text() + json.dumps(other) + "\n")
+    back.click()
+    assert "Two?" in panel.value and count.value.startswith("1 of 3 labelled")
+    assert [r["prompt"] for r in read_labels(path)] == ["<b>One?</b>", "of another list"]
+    row.children[1].click()
+    assert read_labels(path)[-1] == {**PAIRS[1], "choice": "second"}
+    for _ in range(2):
+        back.click()
+    assert back.disabled and read_labels(path) == [other]
+    panel, row, _ = label_pairs([], path).children
+    assert row.children[3].disabled
 
 
 def test_a_damaged_line_is_named(tmp_path: Path):

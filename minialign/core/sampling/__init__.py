@@ -119,10 +119,11 @@ def sample(
         ValueError: if nothing ends a turn, prompt and completion would exceed the model's
             positions, or its logits are nan.
     """
-    if group_size < 1 or max_new_tokens < 1 or temperature < 0 or not prompts:
+    numbers = all(isinstance(n, int | float) for n in (group_size, max_new_tokens, temperature))
+    if not numbers or group_size < 1 or max_new_tokens < 1 or temperature < 0 or not prompts:
         raise ValueError(
-            f"sample got {len(prompts)} prompts, group_size={group_size}, max_new_tokens="
-            f"{max_new_tokens}, temperature={temperature}; use at least 1, 1, 1 and 0"
+            f"sample got {len(prompts)} prompts, group_size={group_size!r}, max_new_tokens="
+            f"{max_new_tokens!r}, temperature={temperature!r}; give numbers from 1, 1, 1 and 0"
         )
     from minialign.core.sampling.fast import read_on_from_cache  # the page needs none of it
 

@@ -81,7 +81,8 @@ def plan(
 
     Raises:
         ValueError: if a notebook, a profile or a parameter does not exist, a notebook cannot be
-            read, jobs is below 1, or the copies would be written over the notebooks.
+            read, jobs is below 1, the folder cannot be made, or the copies would be written over
+            the notebooks.
         FileNotFoundError: if there are no notebooks.
     """
     if jobs < 1:
@@ -90,6 +91,13 @@ def plan(
     out = out.expanduser().resolve()
     if out in {path.resolve().parent for path in notebooks}:
         raise ValueError(f"--out is {out}, the notebooks' own folder; name another for the copies")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ValueError(
+            f"--out is {out}, which cannot be made ({why}); name another folder"
+        ) from None
     values = dict(map(_setting, settings))
     if profile is not None:
         profiles.get(profile)

@@ -130,7 +130,6 @@ def execute(plan: Plan) -> int:
 
     The page shows runs before this one as well, whose executed copies still lie in its folder.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
     course, line = Course(plan), StatusLine()
     began = time.monotonic()
     finished = course.run(line)
