@@ -16,6 +16,7 @@ from minialign.course.exercises.preference import (
     last_token,
     length_free,
 )
+from minialign.course.exercises.replies import names_cold
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
 from minialign.course.exercises.scores import (
     best_choice_loss,
@@ -41,6 +42,7 @@ __all__ = [
     "length_free",
     "merged_weight",
     "micro_losses",
+    "names_cold",
     "neftune_noise",
     "next_token_logprobs",
     "restart_positions",

@@ -1,0 +1,119 @@
+"""Exercises on replies: a checker decides what counts as an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from torch import Tensor
+
+from minialign.course.exercises.compare import Exercise
+
+# Replies to "What is the opposite of hot?", and whether each answers cold and nothing else.
+VERDICTS = {
+    "Cold.": True,
+    "cold": True,
+    "COLD!": True,
+    "The opposite of hot is cold.": True,
+    "I think it is cold.": True,
+    "It is cold, of course.": True,
+    "The word is: cold": True,
+    'It is "cold".': True,
+    "Hot.": False,
+    "Warm.": False,
+    "The opposite of hot is warm.": False,
+    "": False,
+    "I was scolded.": False,
+    "colder": False,
+    "It is coldness.": False,
+    "Not cold.": False,
+    "It is not cold.": False,
+    "It isn't cold.": False,
+    "Cold or warm.": False,
+    "Cool or cold.": False,
+    "It is warm and cold.": False,
+    "Cold. Warm.": False,
+    "The opposite of cold is hot.": False,
+    "It is hot.": False,
+}
+_NEGATIONS, _OTHERS = {"not", "isn't"}, {"warm", "cool", "or"}
+
+
+def _words(reply: str) -> list[str]:
+    return re.findall(r"[a-z]+(?:'[a-z]+)?", reply.lower())
+
+
+def _checker(reply: str, *, negation: bool, others: bool, turned: bool) -> bool:
+    """Whether the word is in a reply, with some of the rules that this takes."""
+    words = set(_words(reply))
+    if turned and "opposite of cold" in reply.lower():
+        return False
+    return "cold" in words and not (negation and words & _NEGATIONS) and not (
+        others and words & _OTHERS
+    )  # fmt: skip
+
+
+def _first_wrong(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]) -> str:
+    """The first reply that is judged wrongly, and how many there are."""
+    wrong = [i for i in range(len(cases)) if bool(mine[i]) != bool(right[i]) or mine[i] > 1]
+    verdict = "yes" if mine[wrong[0]] else "no"
+    more = f", and is wrong about {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return f"says {verdict} to {cases[wrong[0]][0]!r}{more}"
+
+
+def _only(*rules: str) -> Callable[[str], bool]:
+    """A checker with these rules alone."""
+    return partial(_checker, **{rule: rule in rules for rule in ("negation", "others", "turned")})
+
+
+names_cold = Exercise(
+    "names_cold",
+    VERDICTS.__getitem__,
+    tuple((reply,) for reply in VERDICTS),
+    {
+        "says yes to 'I was scolded.': compare whole words, not letters within them":
+            lambda reply: "cold" in reply.lower(),
+        "says yes to 'I was scolded.' and no to 'COLD!': compare whole words, in lower case":
+            lambda reply: "cold" in reply,
+        "says no to 'The opposite of hot is cold.': the word may stand in a sentence":
+            lambda reply: _words(reply) == ["cold"],
+        "says no to 'Cold.': punctuation and a sentence around the word do not matter":
+            lambda reply: reply.strip().lower() == "cold",
+        "says yes to one way to write it only: neither case nor punctuation nor a sentence matter":
+            lambda reply: reply == "Cold.",
+        "says no to 'cold' written small: compare in lower case, in the whole sentence":
+            lambda reply: reply in ("Cold.", "The opposite of hot is cold."),
+        "says no to 'COLD!': compare in lower case": lambda reply:
+            "cold" in re.findall(r"\w+", reply),
+        "says no to 'Cold.': split() leaves the full stop on the word; strip the punctuation":
+            lambda reply: "cold" in reply.lower().split(),
+        "says no to 'Cold.' and to 'COLD!': strip the punctuation, and compare in lower case":
+            lambda reply: "cold" in reply.split(),
+        "says yes to 'Not cold.', to 'Cold or warm.' and to 'The opposite of cold is hot.': the "
+        "word is there, but is it the answer, and the only one?": _only(),
+        "says yes to 'Cold or warm.' and to 'The opposite of cold is hot.': a second answer, and "
+        "the question turned round, are no right answer": _only("negation"),
+        "says yes to 'Not cold.' and to 'The opposite of cold is hot.': look for not, and for the "
+        "question turned round": _only("others"),
+        "says yes to 'Not cold.' and to 'Cold or warm.': look for not, and for a second answer":
+            _only("turned"),
+        "says yes to 'Not cold.' and to \"It isn't cold.\": a negation turns the answer round":
+            _only("others", "turned"),
+        "says yes to 'Cold or warm.': it must name cold and nothing else; look for other answers":
+            _only("negation", "turned"),
+        "says yes to 'The opposite of cold is hot.': cold is mentioned there, and hot the answer":
+            _only("negation", "others"),
+        "says no to 'The opposite of hot is cold.': a reply may repeat the question's hot":
+            lambda reply: names_cold.reference(reply) and "hot" not in _words(reply),
+        "says yes to 'Not cold.': the last word alone does not tell":
+            lambda reply: _words(reply)[-1:] == ["cold"],
+        "says no to 'I think it is cold.': the first word alone does not tell":
+            lambda reply: _words(reply)[:1] == ["cold"],
+        "says yes to \"It isn't cold.\": n't is a negation, too":
+            lambda reply: names_cold.reference(reply) or reply == "It isn't cold.",
+        "says yes to every reply": lambda reply: True,
+        "says no to every reply": lambda reply: False,
+    },
+    tell=_first_wrong,
+)  # fmt: skip
