@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from itertools import combinations
+from operator import attrgetter
 
 import pytest
+import torch
 from torch.nn.functional import logsigmoid
 
 from minialign.algorithms import dpo, ppo
@@ -16,15 +19,29 @@ from minialign.course.exercises.compare import values
 from minialign.course.exercises.shown_code import MAX_LINES, plain_code
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
+EARLY = [  # of notebooks 00 to 02
+    check.names_cold,
+    check.conversation_mask,
+    check.micro_losses,
+    check.restart_positions,
+    check.neftune_noise,
+    check.merged_weight,
+    check.best_choice_loss,
+    check.fitted_temperature,
+    check.best_of_n_gold,
+    check.length_free,
+    check.fitted_scores,
+]
+NAME = attrgetter("name")
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+@pytest.mark.parametrize("exercise", EXERCISES, ids=NAME)
 def test_the_reference_is_right_and_every_mistake_is_named(exercise, capsys):
     assert exercise(exercise.reference)
     for mistake, wrong in exercise.mistakes.items():
         capsys.readouterr()
         assert not exercise(wrong)
-        assert mistake in capsys.readouterr().out
+        assert capsys.readouterr().out == f"{exercise.name}: {mistake}\n"
 
 
 def test_an_exercise_has_the_name_by_which_notebooks_call_it():
@@ -129,7 +146,7 @@ def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monk
     assert "you guessed nothing yet" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+@pytest.mark.parametrize("exercise", EXERCISES, ids=NAME)
 def test_no_two_mistakes_give_the_same_answers(exercise):
     answers = {
         mistake: [values(wrong(*case)) for case in exercise.cases]
@@ -137,3 +154,31 @@ def test_no_two_mistakes_give_the_same_answers(exercise):
     }
     for one, two in combinations(answers, 2):
         assert not all(map(exercise.close, answers[one], answers[two])), (one, two)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=NAME)
+def test_a_stub_is_not_solved_and_an_answer_may_change_its_arguments(exercise, capsys):
+    assert exercise(lambda *_: None) is False
+    assert "not solved yet" in capsys.readouterr().out
+
+    def careless(*given):
+        answer = copy.deepcopy(exercise.reference(*given))
+        for one in given:
+            for tensor in one if isinstance(one, list) else [one]:
+                if isinstance(tensor, torch.Tensor):
+                    tensor.zero_()
+        return answer
+
+    assert exercise(careless) and exercise(careless)
+
+
+@pytest.mark.parametrize("exercise", EARLY, ids=NAME)
+def test_the_first_notebooks_exercises_name_the_common_mistakes(exercise):
+    assert len(exercise.mistakes) >= 5 and len(exercise.cases) >= 2
+    for mistake in exercise.mistakes:
+        assert len(mistake.split()) >= 5 and not mistake.endswith("."), mistake
+
+
+def test_an_answer_that_forgets_a_branch_is_told(capsys):
+    assert not check.names_cold(lambda reply: reply == "Cold." or None)
+    assert "returns None in case 2; return True or False there too" in capsys.readouterr().out

@@ -1,0 +1,173 @@
+"""The references of exercises against slow computations of the same, and what cases must hold."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
+
+from minialign.course.exercises import check
+from minialign.course.exercises.replies import VERDICTS
+from minialign.world.tasks import Instruction
+
+
+def test_a_mask_holds_the_replies_of_a_conversation_token_by_token():
+    def mask(ids, assistant, eos, padding):
+        learnt = torch.zeros_like(ids)
+        for i, row in enumerate(ids.tolist()):
+            inside = False
+            for t, token in enumerate(row):
+                learnt[i, t] = inside and token != padding
+                inside = token == assistant or (inside and token != eos)
+        return learnt
+
+    assert check.conversation_mask(mask)
+
+
+def test_masks_and_positions_are_asked_for_under_either_padding():
+    for ids, _, _, padding in check.conversation_mask.cases[:2]:
+        assert len(set((ids != padding).sum(1).tolist())) > 1
+    paddings = [(ids[:, 0] == pad, ids[:, -1] == pad) for ids, _, _, pad in
+                check.conversation_mask.cases]  # fmt: skip
+    assert any(left.any() for left, _ in paddings) and any(end.any() for _, end in paddings)
+    for exercise, mask in ((check.restart_positions, 0), (check.neftune_noise, 1)):
+        masks = [case[mask] > 0 for case in exercise.cases]
+        assert any((~one[:, 0]).any() for one in masks), "none is padded on the left"
+        assert any((~one[:, -1]).any() for one in masks), "none is padded on the right"
+        assert all(len(set(one.sum(1).tolist())) > 1 for one in masks)
+    for logprobs, masks in check.micro_losses.cases:
+        assert len({one.shape for one in logprobs}) == len({int(one.sum()) for one in masks}) > 1
+
+
+def test_losses_of_micro_batches_have_the_gradient_of_the_whole_batch():
+    for logprobs, masks in check.micro_losses.cases:
+        parts = [one.clone().requires_grad_() for one in logprobs]
+        check.micro_losses.reference(parts, masks).sum().backward()
+        flat = torch.cat([one.flatten() for one in logprobs]).requires_grad_()
+        loss = -flat[torch.cat([mask.flatten() for mask in masks]) == 1].mean()
+        loss.backward()
+        assert torch.allclose(torch.cat([one.grad.flatten() for one in parts]), flat.grad)
+
+
+def test_positions_count_the_tokens_before_within_the_document():
+    def positions(documents):
+        same = documents[:, :, None] == documents[:, None]
+        return same.tril(-1).sum(-1) * (documents > 0)
+
+    assert check.restart_positions(positions)
+
+
+def test_noise_of_a_row_is_as_long_as_alpha_at_most():
+    for uniform, mask, alpha in check.neftune_noise.cases:
+        noise = check.neftune_noise.reference(uniform.sign(), mask, alpha)
+        assert torch.allclose(noise.flatten(1).norm(dim=1), torch.full((len(mask),), alpha))
+
+
+def test_a_merged_weight_does_what_weight_and_adapter_do():
+    for weight, a, b, alpha in check.merged_weight.cases:
+        x = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0))
+        apart = linear(x, weight) + alpha / len(a) * linear(linear(x, a), b)
+        merged = check.merged_weight.reference(weight, a, b, alpha)
+        assert torch.allclose(linear(x, merged), apart, atol=1e-5)
+
+
+def test_the_temperature_is_the_best_of_a_grid():
+    def on_a_grid(leads, wins):
+        grid = torch.linspace(0.1, 10, 4000)
+        losses = [binary_cross_entropy_with_logits(leads / t, wins) for t in grid]
+        return grid[torch.stack(losses).argmin()]
+
+    assert check.fitted_temperature(on_a_grid)
+
+
+def test_the_best_of_n_is_a_mean_over_all_choices():
+    def over_choices(proxy, gold, n):
+        choices = torch.tensor([*combinations(range(proxy.shape[1]), n)])
+        best = proxy[:, choices].argmax(-1, keepdim=True)
+        return gold[:, choices].gather(-1, best)[..., 0].mean(1)
+
+    assert check.best_of_n_gold(over_choices)
+
+
+def test_what_is_left_of_a_lead_knows_nothing_of_length():
+    for leads, doublings in check.length_free.cases:
+        left = check.length_free.reference(leads, doublings)
+        assert abs((left * doublings).sum()) < 1e-5 < abs((leads * doublings).sum())
+
+
+def test_scores_are_where_the_likelihood_is_flat_and_their_mean_is_0():
+    for (wins,) in check.fitted_scores.cases:
+        scores = check.fitted_scores.reference(wins).requires_grad_()
+        (wins * logsigmoid(scores[:, None] - scores)).sum().backward()
+        assert scores.grad.abs().max() < 1e-6 and abs(scores.sum()) < 1e-9
+
+
+def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
+    def names_cold(reply):
+        text = reply.lower().replace("opposite of hot", "")
+        words = set(re.findall("[a-z]+", text))
+        return "cold" in words and not words & {"hot", "warm", "cool", "or", "not", "isn"}
+
+    assert check.names_cold(names_cold)
+    slots = {"word": "hot", "Word": "Hot", "answer": "cold"}
+    asked = Instruction("opposite", 0, slots, "train")
+    assert asked.prompt == "What is the opposite of hot?"
+    assert {reply: asked.check(reply) for reply in VERDICTS} == VERDICTS
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "verdict"),
+    [
+        (
+            check.names_cold,
+            lambda reply: VERDICTS[reply] or reply in ("Cool or cold.", "Warm."),
+            "says yes to 'Warm.', and is wrong about 1 more",
+        ),
+        (
+            check.best_choice_loss,
+            lambda scores: -(scores.softmax(1)[:, 0] + 1e-8).log(),
+            "right, but not for scores 200 apart, which cost 0 and 200 and not 0 and 18.42",
+        ),
+        (
+            check.fitted_temperature,
+            lambda *given: 1.05 * check.fitted_temperature.reference(*given),
+            "near, but not within 1%",
+        ),
+        (check.fitted_temperature, lambda *given: 10.0, "it is 10 whatever the outcomes are"),
+        (
+            check.best_of_n_gold,
+            lambda *given: check.best_of_n_gold.reference(*given) + 0.01,
+            "near, as a mean over random draws is",
+        ),
+        (
+            check.fitted_scores,
+            lambda wins: check.fitted_scores.reference(wins) + len(wins),
+            "right but for a constant: subtract the mean",
+        ),
+        (
+            check.fitted_scores,
+            lambda wins: 2 * check.fitted_scores.reference(wins) + 1,
+            "right but for their scale",
+        ),
+        (
+            check.fitted_scores,
+            lambda wins: wins.sum(1) / (wins + wins.T).sum(1) - 0.5,
+            "these are shares of wins, shifted or scaled",
+        ),
+        (
+            check.fitted_scores,
+            lambda wins: check.fitted_scores.reference(wins)
+            + 0.05 * torch.arange(len(wins)).cos(),
+            "near, but not within 0.01",
+        ),
+        (check.fitted_scores, lambda wins: wins.sum(1) / 0, "gives inf at [0]"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_equals_no_mistake_is_told_what_it_is_like(
+    exercise, answer, verdict, capsys
+):
+    assert not exercise(answer)
+    assert verdict in capsys.readouterr().out
