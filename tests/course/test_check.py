@@ -56,7 +56,7 @@ def test_an_exercise_has_the_name_by_which_notebooks_call_it():
         (lambda logprobs, mask: 1.0, "has shape (); it should be (3,)"),
         (lambda logprobs, mask: cross_entropy(logprobs, mask).sum(), "has shape ()"),
         (lambda logprobs, mask: 2 * cross_entropy(logprobs, mask), "at [0] where"),
-        (lambda logprobs, mask: logprobs.undo(), "raises AttributeError"),
+        (lambda logprobs, mask: logprobs.undo(), "raises AttributeError: 'Tensor' object"),
     ],
 )
 def test_an_answer_is_told_what_is_wrong(answer, verdict: str, capsys):
@@ -179,6 +179,10 @@ def test_the_first_notebooks_exercises_name_the_common_mistakes(exercise):
         assert len(mistake.split()) >= 5 and not mistake.endswith("."), mistake
 
 
-def test_an_answer_that_forgets_a_branch_is_told(capsys):
+def test_an_answer_that_forgets_a_branch_or_fails_in_a_case_is_told_where(capsys):
+    assert not check.names_cold(lambda reply: reply.split()[0] == "Cold.")
+    assert "list index out of range (case '')" in capsys.readouterr().out
+    assert not check.names_cold(lambda reply: reply.count("o"))
+    assert "returns 5; return True or False" in capsys.readouterr().out
     assert not check.names_cold(lambda reply: reply == "Cold." or None)
-    assert "returns None in case 2; return True or False there too" in capsys.readouterr().out
+    assert "returns None in case 'cold'; return True or False there too" in capsys.readouterr().out

@@ -47,8 +47,6 @@ class Exercise:
             verdict = self._verdict(yours)
         except NotImplementedError:
             verdict = "not solved yet"
-        except Exception as error:  # a learner's code may raise anything
-            verdict = f"raises {type(error).__name__}: {error}"
         print(f"{self.name}: {verdict}")
         return verdict == "right"
 
@@ -60,17 +58,25 @@ class Exercise:
         return torch.isclose(a, b, rtol=self.rtol, atol=self.atol, equal_nan=True)
 
     def _verdict(self, yours: Function) -> str:
-        answers = [yours(*case) for case in map(_copied, self.cases)]
+        answers = []
+        for i, case in enumerate(self.cases):
+            try:
+                answers.append(yours(*_copied(case)))
+            except NotImplementedError:
+                raise
+            except Exception as error:  # a learner's code may raise anything
+                return f"raises {type(error).__name__}: {error} ({_which(case, i)})"
         if all(answer is None for answer in answers):
             return "not solved yet"
         wanted = [self.reference(*case) for case in map(_copied, self.cases)]
         right, mine = [values(one) for one in wanted], []
         for i, answer in enumerate(answers):
             if answer is None:
-                return f"returns None in case {i + 1}; return {_kind(wanted[i])} there too"
+                place = _which(self.cases[i], i)
+                return f"returns None in {place}; return {_kind(wanted[i])} there too"
             try:
                 mine.append(values(answer))
-            except (TypeError, ValueError, RuntimeError):
+            except Exception:  # whatever it is, it holds no numbers
                 return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
             if mine[i].shape != right[i].shape:
                 shapes = tuple(mine[i].shape), tuple(right[i].shape)
@@ -115,6 +121,12 @@ def _copied(argument: object) -> object:
     if isinstance(argument, (list, tuple)):
         return type(argument)(map(_copied, argument))
     return argument.clone() if isinstance(argument, Tensor) else argument
+
+
+def _which(case: tuple, i: int) -> str:
+    """A case by its number, or by the text that it is."""
+    (text, *others) = case
+    return f"case {text!r}" if isinstance(text, str) and not others else f"case {i + 1}"
 
 
 def _kind(wanted: object) -> str:

@@ -56,7 +56,9 @@ def _checker(reply: str, *, negation: bool, others: bool, turned: bool) -> bool:
 
 def _first_wrong(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]) -> str:
     """The first reply that is judged wrongly, and how many there are."""
-    wrong = [i for i in range(len(cases)) if bool(mine[i]) != bool(right[i]) or mine[i] > 1]
+    if odd := [one for one in mine if one not in (0, 1)]:
+        return f"returns {odd[0]:.4g}; return True or False"
+    wrong = [i for i in range(len(cases)) if mine[i] != right[i]]
     verdict = "yes" if mine[wrong[0]] else "no"
     more = f", and is wrong about {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return f"says {verdict} to {cases[wrong[0]][0]!r}{more}"
