@@ -1,6 +1,4 @@
-"""Exercises on preferences: a reward model's loss and last token, what is read from comparisons,
-and the loss of DPO.
-"""
+"""Exercises on preferences: a reward model's loss and last token, comparisons, DPO's loss."""
 
 from __future__ import annotations
 
@@ -161,7 +159,8 @@ length_free = Exercise(
 def _strengths(wins: Tensor, rounds: int = 300) -> Tensor:
     """(K,) maximum-likelihood strengths, up to a factor.
 
-    The MM algorithm of Hunter 2004, equation 3: wins of i over sum of games(i, j) / (p_i + p_j).
+    The MM algorithm of Hunter 2004, Annals of Statistics 32, 384-406: wins of i over the sum over j
+    of games(i, j) / (p_i + p_j).
     """
     wins = wins.double()
     games = wins + wins.T

@@ -171,10 +171,10 @@ micro_losses = Exercise(
     (_micro_batches(8, [(2, 5), (3, 9), (1, 4)]), _micro_batches(9, [(1, 3), (4, 12)])),
     {
         "each is its micro-batch's own token mean: the sum is about N times too large, and a token "
-        "among few weighs more; divide by the tokens of the whole batch":
+        "of a small micro-batch weighs more; divide by the tokens of the whole batch":
             lambda logprobs, masks: _sums(logprobs, masks) / _tokens(masks),
-        "they add up to a mean of means, in which a token among few weighs more: divide each sum "
-        "by the tokens of the whole batch":
+        "they add up to a mean of means, in which a token of a small micro-batch weighs more: "
+        "divide each sum by the tokens of the whole batch":
             lambda logprobs, masks: _sums(logprobs, masks) / _tokens(masks) / len(masks),
         "they are divided by the rows of the batch, where its masked tokens are asked for":
             lambda logprobs, masks: _sums(logprobs, masks) / sum(map(len, masks)),
