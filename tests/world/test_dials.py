@@ -17,7 +17,7 @@ import pytest
 
 from minialign import world
 from minialign.system.folders import data_folder
-from minialign.world import tables
+from minialign.world import dial_table, tables
 from minialign.world.dangers import unsafe_anywhere
 from minialign.world.facts import knowledge_base
 from minialign.world.manners import is_kind
@@ -193,6 +193,18 @@ def test_what_comparisons_turn_on_is_measured():
     gaps = [p.gap for p in pairs]
     ceiling = annotator.accuracy_ceiling(gaps, preferences.CROWD.temperature)
     assert abs(ceiling - VALUES["measured", "ceiling"]) < 0.05
+
+
+def test_comparisons_of_other_qualities():
+    """More polite wrong replies among them, and pairs of two qualities alone."""
+    more = {**preferences.COMPARED, "inventive": 2.5}
+    pairs = preferences.comparisons(400, qualities=more)
+    assert pairs == preferences.comparisons(400, qualities=more) != preferences.comparisons(400)
+    assert 0.18 < sum(map(dial_table.politely_wrong, pairs)) / 400 < 0.32
+    manners = preferences.comparisons(100, qualities={"careful": 1.0, "rude": 1.0})
+    assert not any(map(dial_table.politely_wrong, manners))
+    with pytest.raises(ValueError, match="give two or more a weight above 0"):
+        preferences.comparisons(1, qualities={"careful": 1.0, "rude": 0.0})
 
 
 def test_what_is_held_out_is_counted():
