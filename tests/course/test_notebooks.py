@@ -34,7 +34,7 @@ ESSAYS = {  # what a notebook shows of its essay
     "04": ("dpo_loss", "train_dpo"),
     "05": ("group_zscore", "grpo_loss", "train_grpo"),
 }
-SECOND = ()  # second editions
+SECOND = ("00",)  # second editions
 OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
 
 if not NOTEBOOKS:
@@ -100,7 +100,6 @@ def test_every_figure_has_an_alternative_text(notebook):
 
 def test_its_cells_are_short(notebook):
     counts = [len(lines(cell.source.removeprefix(colab.setup()))) for cell in notebook.code]
-    assert sum(counts) <= 350
     assert sorted(counts)[len(counts) // 2] <= 14
     assert sum(count > 30 for count in counts) <= 1 and max(counts) <= 60  # a loop
     assert all(len(line) <= 88 for cell in notebook.code for line in cell.source.splitlines())
@@ -192,10 +191,12 @@ def test_answers_are_tagged_and_folded(notebook):
         if cell.cell_type != "markdown":
             continue
         opened, closed = cell.source.count("<details>"), cell.source.count("</details>")
-        summaries = re.findall(r"<details>\s*<summary>.+?</summary>", cell.source, re.DOTALL)
+        summaries = re.findall(r"<details>\s*<summary>(.+?)</summary>", cell.source, re.DOTALL)
         assert "<details open" not in cell.source
         assert opened == closed == len(summaries), cell.id
-        assert ("answer" in cell.metadata.get("tags", [])) == bool(summaries), cell.id
+        answers = [summary for summary in summaries if not summary.startswith("hint ")]
+        assert ("answer" in cell.metadata.get("tags", [])) == bool(answers), cell.id
+        assert len(answers) in (0, len(summaries)), "hints and answers in one cell"
 
 
 def test_what_is_to_be_predicted_is_hidden_until_asked_for(notebook):
@@ -203,7 +204,7 @@ def test_what_is_to_be_predicted_is_hidden_until_asked_for(notebook):
         assert cell.metadata.jupyter.outputs_hidden is True
     for before, cell in pairwise(notebook.nb.cells):
         tasks = re.findall(r"\*\*(Predict|Write|Break)\b", before.source)
-        if tasks[-1:] == ["Predict"] and cell.get("outputs"):
+        if tasks[-1:] == ["Predict"] and cell.get("outputs") and "check.guess" not in cell.source:
             assert cell in tagged(notebook, "predict-output"), cell.id
     if notebook.path.stem.startswith("00_"):
         assert tagged(notebook, "predict-output")
