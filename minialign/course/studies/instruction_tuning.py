@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -60,9 +59,9 @@ def assess(
 
 def _tune(
     profile: Profile, seed: int, rows_of: RowsOf | None = None, *, method: str = "sft",
-    steps: int | None = None, also: str = "",
+    steps: int | None = None, with_loss: bool = False,
 ) -> dict[str, float]:  # fmt: skip
-    """What `assess` finds of the tuned model, and `also` its last loss or its train_seconds.
+    """What `assess` finds of the tuned model, and if asked its last loss.
 
     It learns from `rows_of`, or from the profile's number of demonstrations, by a method of the
     registry, in `steps` at most; an adapter learns at three times the rate.
@@ -75,18 +74,15 @@ def _tune(
     if method == "lora":
         policy = add_lora(policy, rank=16, seed=seed)
         config = replace(config, learning_rate=3 * config.learning_rate)
-    start = time.time()
     history = methods.method(method).trainer()(policy, tokenizer, rows, config)
-    of_training = {"loss": history.last("loss"), "train_seconds": time.time() - start}
-    return assess(policy, tokenizer, profile, seed) | {
-        name: value for name, value in of_training.items() if name == also
-    }
+    loss = {"loss": history.last("loss")} if with_loss else {}
+    return {**assess(policy, tokenizer, profile, seed), **loss}
 
 
 @study("sft_seeds", "how much does instruction tuning vary over seeds?")
 def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
     """The stage's own run, with its last loss."""
-    return _tune(profile, seed, also="loss")
+    return _tune(profile, seed, with_loss=True)
 
 
 def _amounts(profile: Profile) -> list[Point]:
@@ -111,5 +107,5 @@ def amount_of_data(profile: Profile, seed: int, kind: str, examples: int) -> dic
 
 @study("sft_variants", "what do the variants of instruction tuning change?", method=METHODS)
 def variant(profile: Profile, seed: int, method: str) -> dict[str, float]:
-    """One method of the registry at the same number of updates, with the seconds they took."""
-    return _tune(profile, seed, method=method, steps=DATA_STEPS, also="train_seconds")
+    """One method of the registry at the same number of updates."""
+    return _tune(profile, seed, method=method, steps=DATA_STEPS)
