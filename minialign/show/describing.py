@@ -105,31 +105,30 @@ def _lines_of(ax: Axes) -> Iterator[str]:
         label = _label(line) or (_label_of_errorbar(ax, line) if line in in_bars else "")
         if not label:
             continue
-        x, y = (
-            np.asarray(values, dtype=float)
-            for values in (_numbers(line.get_xdata()), line.get_ydata())
-        )
+        x, y = _names_of(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float)
         known = np.isfinite(y)
         if known.any() and len(x) == len(y):
-            yield _course(label, line, x[known], y[known])
+            yield _course(label, x[known], y[known])
 
 
-def _numbers(values: np.ndarray) -> np.ndarray:
-    """x as numbers; names of a category are numbered."""
+def _names_of(values: np.ndarray) -> np.ndarray:
+    """Numbers as one reads them; names of a category as they are."""
     try:
-        return np.asarray(values, dtype=float)
+        return np.array([f"{value:.3g}" for value in np.asarray(values, dtype=float)])
     except (TypeError, ValueError):
-        return np.arange(len(values), dtype=float)
+        return np.array([str(value) for value in values])
 
 
-def _course(label: str, line: Line2D, x: np.ndarray, y: np.ndarray) -> str:
+def _course(label: str, x: np.ndarray, y: np.ndarray) -> str:
     """How a line runs: all of its points if they are few, else its ends and extremes."""
+    if len(y) > 1 and (y == y[0]).all():
+        return f"{label}: {y[0]:.3g} throughout"
     if len(y) <= MOST:
-        return f"{label}: " + ", ".join(f"{b:.3g} at {a:.3g}" for a, b in zip(x, y, strict=True))
+        return f"{label}: " + ", ".join(f"{b:.3g} at {a}" for a, b in zip(x, y, strict=True))
     low, high = y.argmin(), y.argmax()
     return (
-        f"{label}: from {y[0]:.3g} at {x[0]:.3g} to {y[-1]:.3g} at {x[-1]:.3g}, "
-        f"lowest {y[low]:.3g} at {x[low]:.3g}, highest {y[high]:.3g} at {x[high]:.3g}"
+        f"{label}: from {y[0]:.3g} at {x[0]} to {y[-1]:.3g} at {x[-1]}, "
+        f"lowest {y[low]:.3g} at {x[low]}, highest {y[high]:.3g} at {x[high]}"
     )
 
 

@@ -58,6 +58,11 @@ def test_other_figures_say_what_they_label():
     for said in ("2 points of replies, around (2, 3)", "seen: 2 at 0, 3 at 1", "in it: here"):
         assert said in text
     assert "9" not in text
+    figure, ax = plt.subplots()
+    ax.plot(["few", "1,600"], [0.5, 0.75], label="gold")
+    ax.axhline(0.8, label="ceiling")
+    text = describing.alternative(figure)
+    assert "gold: 0.5 at few, 0.75 at 1,600. ceiling: 0.8 throughout." in text
     assert describing.alternative(plt.figure()) == "An empty figure."
 
 
