@@ -100,7 +100,7 @@ def test_a_guess_is_recorded_before_its_answer_is_opened(notebook):
     for name, place in answers.items():
         assert guesses[name] < place, name
         assert "predict-output" in tags(code[place]), name
-        assert re.search(rf'check\.guess\("{name}", None\)', code[guesses[name]].source), name
+        assert re.search(rf'check\.guess\("{name}", None\b', code[guesses[name]].source), name
 
 
 def test_it_says_where_an_effect_is_seen_and_how_trl_does_it(notebook):

@@ -17,6 +17,7 @@ from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
 from minialign.course.exercises.compare import values
 from minialign.course.exercises.shown_code import MAX_LINES, plain_code
+from minialign.evaluate import statistics
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 EARLY = [  # of notebooks 00 to 02
@@ -53,7 +54,8 @@ def test_an_exercise_has_the_name_by_which_notebooks_call_it():
     [
         (lambda logprobs, mask: None, "not solved yet"),
         (lambda logprobs, mask: "1", "returns a str; return a tensor of shape (3,)"),
-        (lambda logprobs, mask: 1.0, "has shape (); it should be (3,)"),
+        (lambda logprobs, mask: 1.0, "returns a float; return a tensor of shape (3,)"),
+        (lambda logprobs, mask: [0.0] * 3, "returns a list; return a tensor of shape (3,)"),
         (lambda logprobs, mask: cross_entropy(logprobs, mask).sum(), "has shape ()"),
         (lambda logprobs, mask: 2 * cross_entropy(logprobs, mask), "at [0] where"),
         (lambda logprobs, mask: logprobs.undo(), "raises AttributeError: 'Tensor' object"),
@@ -128,6 +130,21 @@ def test_only_the_values_that_differ_are_printed(capsys):
     assert "at [2] where" in printed and "at [0]" not in printed
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda chosen, rejected: -logsigmoid(chosen - rejected).detach(),
+        lambda chosen, rejected: torch.tensor((-logsigmoid(chosen - rejected)).tolist()),
+        lambda chosen, rejected: -logsigmoid((chosen - rejected).data),
+    ],
+)
+def test_a_loss_without_gradient_is_not_right(cut, capsys):
+    assert not check.bradley_terry(cut)
+    assert "right values, but no gradient: nothing could be trained" in capsys.readouterr().out
+    assert not check.bradley_terry(lambda c, r: -logsigmoid(c - r.detach()))
+    assert "has the right values, and wrong gradients (case 1)" in capsys.readouterr().out
+
+
 def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MINIALIGN_RUNS", str(tmp_path / "runs"))
     check.reveal("ends", 0.5)
@@ -137,13 +154,38 @@ def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monk
     check.guess("ends", [0.25, "falls"])
     check.guess("other", 3)
     capsys.readouterr()
-    check.reveal("ends", 0.5)
-    assert "0.5; you guessed [0.25, 'falls']" in capsys.readouterr().out
-    with pytest.raises(TypeError, match="guess is a object; give a number, a word"):
-        check.guess("ends", object())
+    check.reveal("ends", [0.5, "falls"])
+    assert "you guessed [0.25, 'falls'], which is not so" in capsys.readouterr().out
+    check.reveal("other", 3)
+    assert "3; you guessed 3, which is right" in capsys.readouterr().out
+    check.reveal("other", statistics.share([True, False]))
+    assert "(n = 2); you guessed 3, off by 2.5" in capsys.readouterr().out
     (tmp_path / "runs" / "guesses.json").write_text("[")
     check.reveal("ends", 0.5)
     assert "you guessed nothing yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "like", "message"),
+    [
+        (object(), None, "guess is a object; give a number, a word"),
+        ("foo", ("shift", "EOS"), "guess is 'foo'; give 'shift' or 'EOS'"),
+        ("foo", 0.5, "guess is 'foo'; give one like 0.5"),
+        (True, 0.5, "guess is True; give one like 0.5"),
+        ([0.5], [50, 50], r"guess is \[0.5\]; give one like \[50, 50\]"),
+        (50, [50, 50], "guess is 50; give one like"),
+        ([50, "x"], [50, 50], "give one like"),
+    ],
+)
+def test_a_guess_of_another_kind_is_refused(value, like, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINIALIGN_RUNS", str(tmp_path))
+    with pytest.raises((TypeError, ValueError), match=message):
+        check.guess("it", value, like=like)
+    good = [1, 2] if isinstance(like, list) else {0.5: 0.4, None: "x"}.get(like, "EOS")
+    check.guess("it", good, like=like)
+    check.reveal("it", [2, 4])
+    said = capsys.readouterr().out
+    assert ("off by 1, 2" in said) == isinstance(like, list)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=NAME)
@@ -169,7 +211,8 @@ def test_a_stub_is_not_solved_and_an_answer_may_change_its_arguments(exercise, c
                     tensor.zero_()
         return answer
 
-    assert exercise(careless) and exercise(careless)
+    if not exercise.trains:  # what a gradient is computed from must stay
+        assert exercise(careless) and exercise(careless)
 
 
 @pytest.mark.parametrize("exercise", EARLY, ids=NAME)

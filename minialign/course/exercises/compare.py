@@ -27,10 +27,12 @@ def drawn(seed: int) -> torch.Generator:
 class Exercise:
     """What is asked, the right function, arguments to try, and the mistakes that are recognised.
 
-    Functions return a tensor, a number, a truth value or a list of any of these. An answer may
-    differ by `atol + rtol * |right|`: raise them where a search ends near the right value only.
-    `tell` says what is wrong with an answer that equals no mistake, from all cases, answers and
-    right answers; None leaves it to the values that differ.
+    Functions return a tensor, a number or a truth value; where the right answer is a tensor of
+    several numbers, so must be any other. An answer may differ by `atol + rtol * |right|`: raise
+    them where a search ends near the right value only. With `trains`, the gradients with respect to
+    all arguments of floats must be the right ones, too. `tell` says what is wrong with an answer
+    that equals no mistake, from all cases, answers and right answers; None leaves it to the values
+    that differ.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Exercise:
     rtol: float = 1e-4
     atol: float = 1e-5
     tell: Tell | None = None
+    trains: bool = False
 
     def __call__(self, yours: Function) -> bool:
         """Print what is right or wrong with an answer; whether it is right."""
@@ -75,6 +78,8 @@ class Exercise:
                 place = _which(self.cases[i], i)
                 return f"returns None in {place}; return {_kind(wanted[i])} there too"
             try:
+                if right[i].ndim and not isinstance(answer, Tensor):
+                    raise TypeError  # what is called next asks tensors for their mean
                 mine.append(values(answer))
             except Exception:  # whatever it is, it holds no numbers
                 return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
@@ -82,9 +87,27 @@ class Exercise:
                 shapes = tuple(mine[i].shape), tuple(right[i].shape)
                 return f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
         if all(map(self.close, mine, right)):
-            return "right"
+            return (self.trains and self._slopes(yours)) or "right"
         told = self._mistake(mine) or (self.tell and self.tell(self.cases, mine, right))
         return told or self._difference(mine, right)
+
+    def _slopes(self, yours: Function) -> str | None:
+        """What is wrong with the gradients of an answer whose values are right."""
+        for i, case in enumerate(self.cases):
+            right = gradients(self.reference, case)
+            try:
+                mine = gradients(yours, case)
+            except Exception as error:  # such as a tensor that was changed in place
+                return f"has the right values, and no gradient: {error} ({_which(case, i)})"
+            if mine is None:
+                return (
+                    "has the right values, but no gradient: nothing could be trained with it; "
+                    "compute with tensors alone (.item(), .detach() and torch.tensor([...]) cut "
+                    f"the gradient; torch.stack keeps it) (case {i + 1})"
+                )
+            if not self.close(mine, right):
+                return f"has the right values, and wrong gradients (case {i + 1})"
+        return None
 
     def _mistake(self, mine: list[Tensor]) -> str | None:
         """The name of the mistake that gives the same answers."""
@@ -107,6 +130,26 @@ class Exercise:
         ]
         more = f", and {len(places) - MOST} more" if len(places) > MOST else ""
         return f"gives {'; '.join(lines)}{more} (case {case + 1})"
+
+
+def gradients(function: Function, case: tuple) -> Tensor | None:
+    """The gradients of an answer's uneven sum with respect to all floats; None without one."""
+    case, leaves = _copied(case), []
+    for argument in case:
+        each = argument if isinstance(argument, (list, tuple)) else [argument]
+        leaves += [x for x in each if isinstance(x, Tensor) and x.is_floating_point()]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    answer = function(*case)
+    if not isinstance(answer, Tensor) or not answer.requires_grad:
+        return None
+    weights = torch.linspace(1, 2, answer.numel(), dtype=answer.dtype).view_as(answer)
+    found = torch.autograd.grad((answer * weights).sum(), leaves, allow_unused=True)
+    slopes = [
+        torch.zeros_like(leaf) if slope is None else slope
+        for slope, leaf in zip(found, leaves, strict=True)
+    ]
+    return torch.cat([slope.double().flatten() for slope in slopes])
 
 
 def values(answer: object) -> Tensor:

@@ -76,6 +76,7 @@ value_loss = Exercise(
         "the mask is not used":
             lambda values, old, returns, mask: ppo.value_loss(values, old, returns, clip=0.2),
     },
+    trains=True,
 )  # fmt: skip
 
 group_advantages = Exercise(
@@ -142,4 +143,5 @@ clipped = Exercise(
                 (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
             ),
     },
+    trains=True,
 )  # fmt: skip

@@ -23,6 +23,7 @@ bradley_terry = Exercise(
         "it is a probability: take minus its logarithm":
             lambda chosen, rejected: torch.sigmoid(chosen - rejected),
     },
+    trains=True,
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ dpo_loss = Exercise(
                 torch.sigmoid(beta * ((c - ref_c) - (r - ref_r)))
             ),
     },
+    trains=True,
 )  # fmt: skip
 
 

@@ -138,8 +138,9 @@ def _micro_batches(seed: int, shapes: Sequence[tuple[int, int]]) -> tuple[list[T
     generator = drawn(seed)
     logprobs = [torch.log(torch.rand(shape, generator=generator)) for shape in shapes]
     masks = [(torch.rand(shape, generator=generator) < 0.6).long() for shape in shapes]
-    for mask in masks:
+    for one, mask in zip(logprobs, masks, strict=True):
         mask[:, 0], mask[:, -1] = 0, 1
+        one[0, 0] = -torch.inf  # of a prompt's token that could not be
     return logprobs, masks
 
 
@@ -185,9 +186,8 @@ micro_losses = Exercise(
             lambda logprobs, masks: _sums(logprobs, masks) / len(masks),
         "the sign is reversed: minimising them would lower the probability of the replies":
             lambda logprobs, masks: -_micro_losses(logprobs, masks),
-        "the masks are not used in the sums: the prompts' tokens are learnt":
-            lambda logprobs, masks:
-                _sums(logprobs, [*map(torch.ones_like, masks)]) / _tokens(masks).sum(),
+        "0 * -inf is nan: choose the learnt tokens with torch.where, or by logprobs[mask == 1]":
+            lambda logprobs, masks: torch.full((len(masks),), torch.nan),
         "the masks are not used: prompts and padding are in the sums and in the count":
             lambda logprobs, masks:
                 _sums(logprobs, [*map(torch.ones_like, masks)])
@@ -211,6 +211,7 @@ micro_losses = Exercise(
         "they add up to a mean over rows, in which a token of a short reply weighs more: divide "
         "the sums by the tokens of the whole batch": _row_means,
     },
+    trains=True,
 )  # fmt: skip
 
 

@@ -83,6 +83,7 @@ best_choice_loss = Exercise(
             lambda scores: -scores.softmax(1)[:, 0].log(),
     },
     tell=_far_apart,
+    trains=True,
 )  # fmt: skip
 
 

@@ -1,0 +1,97 @@
+"""What a notebook shows is what trains: an edit in a cell changes the training below it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import minialign
+from minialign.show import labelling
+
+NOTEBOOKS = Path(minialign.__file__).parents[1] / "notebooks"
+
+if not NOTEBOOKS.is_dir():
+    pytest.skip("an installed package has no notebooks", allow_module_level=True)
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("figures_closed")]
+
+# Notebook -> cells that may be left out, the last one that runs, and what holds the losses there.
+PLANS = {
+    "01": (
+        {"method-figure", "dials", "measure", "by-hand"}
+        | {"mask-spans", "torch-check", "bare-run", "trace", "trace-update", "train-curves"},
+        "train",
+        ("brief_losses", "history"),
+    ),
+    "02": (
+        {"method-figure", "labelling", "agreement", "shift-code", "trace-tokens", "trace-step"}
+        | {"trace-update", "variants-table"},
+        "train",
+        ("losses", "history"),
+    ),
+}
+ALSO = {"01": ("bare-loop", 'brief_losses = bare_loop(load()[0], rows, 3)["loss"].tolist()')}
+EDITS = {  # notebook, cell, what stands there, what is put there, which of the trainings change
+    "the mask of 01": ("01", "pad-rows", "i, border:end] = 1", "i, 1:end] = 1", (True, False)),
+    "the loss of 01": ("01", "cross-entropy", "-masked_sum(", "-2 * masked_sum(", (True, True)),
+    "the shift of 01": (
+        "01", "shift-code", "input_ids[:, 1:, None]", "input_ids[:, :-1, None]", (True, False)
+    ),
+    "the rows of 01": ("01", "encode", ", tokenizer.eos_token_id]", "]", (True, True)),
+    "the loss of 02": ("02", "bt-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),
+    "the place of 02": (
+        "02", "model-code", "[rows, last_column(attention_mask)]", "[:, -1]", (True, True)
+    ),
+    "the start of 02": ("02", "model-code", "(width + 1) ** 0.5", "(width + 1)", (True, True)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(autouse=True)
+def smoke(runs, monkeypatch):
+    monkeypatch.setenv("MINIALIGN_RUNS", str(runs))
+    monkeypatch.setenv("MINIALIGN_PROFILE", "smoke")
+    monkeypatch.setattr(labelling, "label_pairs", lambda *args: None)
+
+
+def losses(number: str, edit: tuple[str, str, str] | None = None) -> list[list[float]]:
+    """The losses of a notebook's two trainings, its cells executed with an edit in one of them."""
+    (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
+    left_out, last, names = PLANS[number]
+    space: dict = {"display": lambda *args: None}
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert left_out <= {cell.id for cell in cells}
+    for cell in cells:
+        source = re.sub(r"^( *)%.*$", r"\1pass", cell.source, flags=re.M)
+        if edit and cell.id == edit[0]:
+            assert source.count(edit[1]) == 1, edit
+            source = source.replace(*edit[1:])
+        if cell.id not in left_out:
+            exec(compile(source, cell.id, "exec"), space)
+        if number in ALSO and cell.id == ALSO[number][0]:
+            exec(ALSO[number][1], space)
+        if cell.id == last:
+            break
+    first, second = (space[name] for name in names)
+    if isinstance(first, dict):  # of several short runs
+        first = [loss for run in first.values() for loss in run]
+    return [first, list(second["loss"])]
+
+
+UNCHANGED: dict[str, list[list[float]]] = {}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_in_a_cell_changes_what_trains(name: str, capsys):
+    number, *edit, changes = EDITS[name]
+    if number not in UNCHANGED:
+        UNCHANGED[number] = losses(number)
+    edited = losses(number, tuple(edit))
+    assert tuple(a != b for a, b in zip(UNCHANGED[number], edited, strict=True)) == changes
