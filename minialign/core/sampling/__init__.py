@@ -127,8 +127,7 @@ def sample(
         )
     from minialign.core.sampling.fast import read_on_from_cache  # the page needs none of it
 
-    if generator is None:
-        generator = torch.Generator(policy.device).manual_seed(0)
+    generator = generator or torch.Generator(policy.device).manual_seed(0)
     ends = torch.tensor(end_ids(tokenizer, policy), device=policy.device)
     rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
     require_positions(policy, max(map(len, rows)) + max_new_tokens)
