@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("figures_closed")]
 # Notebook -> cells that may be left out, the last one that runs, and what holds the losses there.
 PLANS = {
     "01": (
-        {"method-figure", "dials", "measure", "by-hand"}
+        {"method-figure", "dials", "by-hand"}
         | {"mask-spans", "torch-check", "bare-run", "trace", "trace-update", "train-curves"},
         "train",
         ("brief_losses", "history"),
