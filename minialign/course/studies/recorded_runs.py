@@ -123,7 +123,7 @@ def show_reward(accuracy: float, gold: float, model: str) -> None:
     groups = {f"here: {model}": [accuracy, gold], real: [rows[name].mean() for name in names]}
     spread = [(rows[name].min(), rows[name].max()) for name in names]
     title = "Accuracy on held-out comparisons; lines: lowest and highest seed"
-    colours = dict(zip(groups, ("reward", "#D9B45B"), strict=True))  # both are rewards
+    colours = dict(zip(groups, ("reward", "#6B4A00"), strict=True))  # both are rewards
     labels = list(names.values())
     compare(labels, groups, {real: spread}, form="{:.0%}", title=title, colours=colours)
     columns = ["accuracy", "ceiling", "gold_accuracy", "test_accuracy", "test_gold_accuracy"]
