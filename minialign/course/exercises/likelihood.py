@@ -33,10 +33,11 @@ cross_entropy = Exercise(
 )  # fmt: skip
 
 
-def _logits_and_ids() -> tuple[Tensor, Tensor]:
-    generator = drawn(1)
-    logits = torch.randn(2, 4, 7, generator=generator)
-    return logits, torch.randint(7, (2, 4), generator=generator)
+def _logits_and_ids(seed: int, *shape: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """(B, T, V) logits and (B, T) ids."""
+    generator = drawn(seed)
+    logits = scale * torch.randn(shape, generator=generator)
+    return logits, torch.randint(shape[-1], shape[:2], generator=generator)
 
 
 def _next_token(logits: Tensor, ids: Tensor) -> Tensor:
@@ -44,17 +45,44 @@ def _next_token(logits: Tensor, ids: Tensor) -> Tensor:
     return pad(gather_logprobs(logits[:, :-1], ids[:, 1:]), (1, 0))
 
 
+_NO_SHIFT = (
+    "there is no shift: the logits at t are read at token t, which they have already seen; they "
+    "are about token t + 1"
+)
+
 next_token_logprobs = Exercise(
     "next_token_logprobs",
     _next_token,
-    (_logits_and_ids(),),
+    (_logits_and_ids(1, 2, 4, 7), _logits_and_ids(2, 3, 6, 5, scale=80.0)),
     {
-        "there is no shift: the logits at t are read at token t, which they have already seen":
-            lambda logits, ids: gather_logprobs(logits, ids),
+        _NO_SHIFT: gather_logprobs,
+        _NO_SHIFT + " (that column 0 is 0 is right)":
+            lambda logits, ids: pad(gather_logprobs(logits, ids)[:, 1:], (1, 0)),
+        "the shift goes the wrong way: the logits at t are about token t + 1, not about token "
+        "t - 1": lambda logits, ids: pad(gather_logprobs(logits[:, 1:], ids[:, :-1]), (0, 1)),
+        "it is shifted twice: between the logits and the token that they are about lies one step":
+            lambda logits, ids: pad(gather_logprobs(logits[:, :-2], ids[:, 2:]), (2, 0)),
+        "each value stands one column early, and the 0 at the end: column t is about token t, so "
+        "the 0 belongs to column 0":
+            lambda logits, ids: pad(gather_logprobs(logits[:, :-1], ids[:, 1:]), (0, 1)),
+        "column 0 holds what the last logits of the row say of its first token: nothing predicts "
+        "the first token, so put 0 there":
+            lambda logits, ids: gather_logprobs(logits.roll(1, 1), ids),
         "these are raw logits: take log_softmax first":
             lambda logits, ids: pad(logits[:, :-1].gather(-1, ids[:, 1:, None])[..., 0], (1, 0)),
         "these are probabilities: take their logarithm":
             lambda logits, ids: pad(gather_logprobs(logits[:, :-1], ids[:, 1:]).exp(), (1, 0)),
+        "the logarithm is taken of a softmax, which is 0 for an unlikely token: use log_softmax, "
+        "which stays finite": lambda logits, ids:
+            pad(logits[:, :-1].softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].log(), (1, 0)),
+        "the softmax runs over the columns: it must run over the vocabulary, the last dimension":
+            lambda logits, ids: pad(
+                logits[:, :-1].log_softmax(1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0)
+            ),
+        "these are the logprobs of the likeliest tokens: read them at the tokens of the text":
+            lambda logits, ids: pad(logits[:, :-1].log_softmax(-1).amax(-1), (1, 0)),
+        "the sign is reversed: these are costs, and logprobs are at most 0":
+            lambda logits, ids: -_next_token(logits, ids),
     },
 )  # fmt: skip
 
