@@ -22,6 +22,7 @@ from minialign.evaluate import statistics
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
 EARLY = [  # of notebooks 00 to 02
     check.names_cold,
+    check.next_token_logprobs,
     check.conversation_mask,
     check.micro_losses,
     check.restart_positions,

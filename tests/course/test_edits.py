@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("figures_closed")]
 # Notebook -> cells that may be left out, the last one that runs, and what holds the losses there.
 PLANS = {
     "01": (
-        {"method-figure", "dials", "by-hand"}
+        {"method-figure", "dials", "measure", "by-hand"}
         | {"mask-spans", "torch-check", "bare-run", "trace", "trace-update", "train-curves"},
         "train",
         ("brief_losses", "history"),
@@ -38,7 +38,7 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
     "the mask of 01": ("01", "pad-rows", "i, border:end] = 1", "i, 1:end] = 1", (True, False)),
     "the loss of 01": ("01", "cross-entropy", "-masked_sum(", "-2 * masked_sum(", (True, True)),
     "the shift of 01": (
-        "01", "shift-code", "input_ids[:, 1:, None]", "input_ids[:, :-1, None]", (True, False)
+        "01", "shift-code", "(outputs.logits,", "(outputs.logits.roll(1, 1),", (True, False)
     ),
     "the rows of 01": ("01", "encode", ", tokenizer.eos_token_id]", "]", (True, True)),
     "the loss of 02": ("02", "bt-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),
