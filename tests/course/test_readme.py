@@ -55,8 +55,8 @@ CARDS = {
 }
 HELD = {  # notebook -> its largest stage, and models that it holds beside it
     "00": ("sft", 1),  # the base
-    "01": ("sft", 6),  # base, policy and four of the five that section 11 tunes
-    "02": ("reward", 1),  # the first reward model, while section 12 trains others
+    "01": ("sft", 7),  # base, brief, policy, LoRA and three bugs of section 13
+    "02": ("reward", 5),  # policy, reward model and three short runs, while bugs are trained
     "03": ("ppo", 3),  # policy, critic and a second scorer, while another runs away
     "04": ("dpo", 2),  # the policy of written comparisons, and its start
     "05": ("grpo", 1),  # the start

@@ -30,6 +30,7 @@ cross_entropy = Exercise(
         "the mask is shifted by one once too often":
             lambda logprobs, mask: right_cross_entropy(logprobs[:, :-1], mask[:, 1:]),
     },
+    trains=True,
 )  # fmt: skip
 
 
@@ -84,6 +85,7 @@ next_token_logprobs = Exercise(
         "the sign is reversed: these are costs, and logprobs are at most 0":
             lambda logits, ids: -_next_token(logits, ids),
     },
+    trains=True,
 )  # fmt: skip
 
 summed_logprobs = Exercise(
@@ -106,4 +108,5 @@ summed_logprobs = Exercise(
         "0 * -inf is nan: choose with torch.where, or logprobs[mask]":
             lambda logprobs, mask: (logprobs * mask).sum(-1),
     },
+    trains=True,
 )  # fmt: skip
