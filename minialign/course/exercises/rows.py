@@ -182,6 +182,9 @@ micro_losses = Exercise(
         "each is divided by the rows of its own micro-batch: divide by the tokens of all":
             lambda logprobs, masks: _sums(logprobs, masks) / torch.tensor([*map(len, masks)]),
         "these are sums: divide each by the masked tokens of the whole batch": _sums,
+        "they are N times too small: the tokens of the whole batch are in the divisor already, so "
+        "do not divide by N as well":
+            lambda logprobs, masks: _micro_losses(logprobs, masks) / len(masks),
         "these are sums over the number of micro-batches: divide by the masked tokens instead":
             lambda logprobs, masks: _sums(logprobs, masks) / len(masks),
         "the sign is reversed: minimising them would lower the probability of the replies":
