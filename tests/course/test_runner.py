@@ -59,7 +59,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         ),
         (["4", "--set", "beta=1"], "04_dpo has no parameter 'beta'; it has SEED, BETA."),
         (["--out", "notebooks"], "the notebooks' own folder; name another for the copies"),
-        (["--out", "a_file/x"], "a_file/x, which cannot be made"),
+        (["--out", "notebooks/01_one.ipynb/x"], "01_one.ipynb/x, which cannot be made"),
         (["3"], "there is no notebook '3'; the numbers are 1, 4"),
         (["--profile", "huge"], "profile is 'huge', but there is only smoke, tiny, small"),
         (["--set", "SEED"], "--set 'SEED' is no NAME=VALUE"),

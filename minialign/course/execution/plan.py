@@ -91,6 +91,12 @@ def plan(
     out = out.expanduser().resolve()
     if out in {path.resolve().parent for path in notebooks}:
         raise ValueError(f"--out is {out}, the notebooks' own folder; name another for the copies")
+    values = dict(map(_setting, settings))
+    if profile is not None:
+        profiles.get(profile)
+        if "PROFILE" in values:
+            raise ValueError("PROFILE is given by --profile and by --set; give it once")
+    parameters = {path: _parameters(path, values, profile) for path in notebooks}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -98,12 +104,6 @@ def plan(
         raise ValueError(
             f"--out is {out}, which cannot be made ({why}); name another folder"
         ) from None
-    values = dict(map(_setting, settings))
-    if profile is not None:
-        profiles.get(profile)
-        if "PROFILE" in values:
-            raise ValueError("PROFILE is given by --profile and by --set; give it once")
-    parameters = {path: _parameters(path, values, profile) for path in notebooks}
     return Plan(notebooks, parameters, profile, jobs, out)
 
 
