@@ -281,8 +281,14 @@ def test_gaps_are_filled_from_the_end(going):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"group_size": 0}, {"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": "hot"}]
-    + [{"max_new_tokens": None}, {"prompts": []}],
+    [
+        {"group_size": 0},
+        {"max_new_tokens": 0},
+        {"max_new_tokens": None},
+        {"temperature": -1.0},
+        {"temperature": "hot"},
+        {"prompts": []},
+    ],
 )
 def test_errors_name_the_values(wrong):
     with pytest.raises(ValueError, match=r"sample got \d prompts, group_size=.*give numbers from"):
