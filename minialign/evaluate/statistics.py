@@ -89,6 +89,30 @@ def mean(values: Sequence[float]) -> Estimate:
     return Estimate(middle, error, array.size, (middle - half, middle + half))
 
 
+def verdict(differences: Sequence[float], digits: int = 3) -> str:
+    """A mean of paired differences in words: is it shown to differ from 0?
+
+    Shown is what has a 95% interval (Student's) that does not hold 0. Pairs of which one half is
+    missing (nan) are left out, and the printed n does not count them.
+
+    >>> verdict([0.3, 0.4, 0.5]), verdict([0.1, -0.2, 0.4], digits=1)
+    ('+0.400 [+0.152, +0.648] (n = 3), shown', '+0.1 [-0.6, +0.8] (n = 3), not shown')
+    >>> verdict([0.0] * 94), verdict([0.5])
+    ('0 in all 94 pairs, not shown', '+0.500 (n = 1), one value has no interval')
+    """
+    array = np.asarray(differences, dtype=float)
+    array = array[~np.isnan(array)]
+    found = mean(array)
+    middle = f"{found.mean:+.{digits}f}"
+    if found.n == 1:
+        return f"{middle} (n = 1), one value has no interval"
+    if np.ptp(array) == 0:
+        return f"{middle if found.mean else '0'} in all {found.n} pairs, not shown"
+    low, high = found.interval
+    word = "shown" if low > 0 or high < 0 else "not shown"
+    return f"{middle} [{low:+.{digits}f}, {high:+.{digits}f}] (n = {found.n}), {word}"
+
+
 def share(successes: Sequence[bool]) -> Estimate:
     """Share of successes with Wilson's interval, which holds near 0 and 1 too.
 

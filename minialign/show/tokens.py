@@ -35,6 +35,7 @@ def token_spans(
     *,
     title: str | None = None,
     limit: float | None = None,
+    numbers: str | None = None,
 ) -> str:
     """Tokens as coloured spans, with their values in the title that a pointer shows.
 
@@ -47,6 +48,7 @@ def token_spans(
             underlined in the colour of the kind, and filled with it where there are no values.
         title: a line above.
         limit: the size of value at full colour; None is the largest of them.
+        numbers: a format such as "+.1f" writes each value below its token; None does not.
 
     Returns:
         HTML, for `IPython.display.HTML`.
@@ -60,7 +62,7 @@ def token_spans(
     names = list(kinds) if kinds is not None else [None] * len(tokens)
     if unknown := [kind for kind in names if kind and kind not in KINDS]:
         raise ValueError(f"kind {unknown[0]!r} has no colour; use one of {', '.join(KINDS)}")
-    heat = None if values is None else Heat(values, limit)
+    heat = None if values is None else Heat(values, limit, numbers)
     spans = [_span(i, token, names[i], heat) for i, token in enumerate(tokens)]
     head = _bold(title)
     style = f"font-family:{MONO};font-size:13px;line-height:2;max-width:60em;text-align:left"
@@ -71,11 +73,12 @@ def token_spans(
 class Heat:
     """Numbers as colours: the largest size at full colour, positive and negative ones apart."""
 
-    def __init__(self, values: Sequence[float], limit: float | None) -> None:
+    def __init__(self, values: Sequence[float], limit: float | None, form: str | None) -> None:
         self.values = np.array([float(x) for x in values])
         finite = self.values[np.isfinite(self.values)]
         self.top = limit or float(np.abs(finite).max(initial=0.0)) or 1.0
         self.signed = bool((finite < 0).any())
+        self.form = form
 
     def fill(self, value: float) -> str | None:
         """The colour of a value, as CSS; none for nan."""
@@ -99,8 +102,11 @@ def _span(index: int, token: str, kind: str | None, heat: Heat | None) -> str:
         style += ";opacity:.45"
     elif kind:
         style += f";border-bottom:2px solid {KINDS[kind]}"
-    line_break = "<br>" if token.endswith("\n") else ""
-    return f'<span style="{style}" title="{escape(title)}">{_visible(token)}</span>{line_break}'
+    line_break, text = "<br>" if token.endswith("\n") else "", _visible(token)
+    if heat is not None and heat.form is not None and not np.isnan(heat.values[index]):
+        below = "display:block;font-size:10px;text-align:center;opacity:.75"
+        text += f'<span style="{below}">{heat.values[index]:{heat.form}}</span>'
+    return f'<span style="{style}" title="{escape(title)}">{text}</span>{line_break}'
 
 
 def _visible(token: str) -> str:

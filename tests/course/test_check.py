@@ -27,7 +27,7 @@ EARLY = [  # of notebooks 00 to 02
     check.micro_losses,
     check.restart_positions,
     check.neftune_noise,
-    check.merged_weight,
+    check.best_low_rank,
     check.best_choice_loss,
     check.fitted_temperature,
     check.best_of_n_gold,

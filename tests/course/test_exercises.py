@@ -7,11 +7,19 @@ from itertools import combinations
 
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from minialign.course.exercises import check
 from minialign.course.exercises.replies import VERDICTS
 from minialign.world.tasks import Instruction
+
+
+def three_rounds(wins):
+    """Scores by Hunter's algorithm, stopped early."""
+    strengths = torch.ones(len(wins))
+    for _ in range(3):
+        strengths = wins.sum(1) / ((wins + wins.T) / (strengths[:, None] + strengths)).sum(1)
+    return strengths.log() - strengths.log().mean()
 
 
 def test_a_mask_holds_the_replies_of_a_conversation_token_by_token():
@@ -66,12 +74,16 @@ def test_noise_of_a_row_is_as_long_as_alpha_at_most():
         assert torch.allclose(noise.flatten(1).norm(dim=1), torch.full((len(mask),), alpha))
 
 
-def test_a_merged_weight_does_what_weight_and_adapter_do():
-    for weight, a, b, alpha in check.merged_weight.cases:
-        x = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0))
-        apart = linear(x, weight) + alpha / len(a) * linear(linear(x, a), b)
-        merged = check.merged_weight.reference(weight, a, b, alpha)
-        assert torch.allclose(linear(x, merged), apart, atol=1e-5)
+def test_no_search_finds_a_nearer_matrix_of_low_rank():
+    """Alternating least squares over b a reaches the distance, and not less."""
+    for update, r in check.best_low_rank.cases:
+        best = check.best_low_rank.reference(update, r)
+        assert torch.linalg.matrix_rank(best, rtol=1e-5) == r
+        a = torch.randn(r, update.shape[1], generator=torch.Generator().manual_seed(1))
+        for _ in range(300):
+            b = torch.linalg.lstsq(a.T, update.T).solution.T
+            a = torch.linalg.lstsq(b, update).solution
+        assert torch.allclose((update - b @ a).norm(), (update - best).norm(), rtol=1e-3)
 
 
 def test_the_temperature_is_the_best_of_a_grid():
@@ -136,6 +148,11 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
             lambda *given: 1.05 * check.fitted_temperature.reference(*given),
             "near, but not within 1%",
         ),
+        (
+            check.fitted_temperature,
+            lambda leads, wins: leads.std() / 3,
+            "the loss is",
+        ),
         (check.fitted_temperature, lambda *given: 10.0, "it is 10 whatever the outcomes are"),
         (
             check.best_of_n_gold,
@@ -161,8 +178,9 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
             check.fitted_scores,
             lambda wins: check.fitted_scores.reference(wins)
             + 0.05 * torch.arange(len(wins)).cos(),
-            "near, but not within 0.01",
+            "near, but not within 0.01: go on",
         ),
+        (check.fitted_scores, three_rounds, "near, but not within 0.01: go on"),
         (check.fitted_scores, lambda wins: wins.sum(1) / 0, "gives inf at [0]"),
     ],
 )  # fmt: skip

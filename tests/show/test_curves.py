@@ -274,6 +274,11 @@ def test_token_spans_show_values_and_kinds():
     assert "0.33" in curves.token_spans(["a"], values=[0.5], limit=1.0)
 
 
+def test_token_spans_write_numbers_below_their_tokens():
+    html = curves.token_spans(["a", "b"], values=[1.25, float("nan")], numbers="+.1f")
+    assert said(html).startswith("a+1.2b") and said(curves.token_spans(["a"], [1.0])) == "a01"
+
+
 def test_token_spans_survive_empty_and_constant_input():
     assert said(curves.token_spans([])) == ""
     curves.token_spans(["a", "b"], values=[0.0, 0.0])

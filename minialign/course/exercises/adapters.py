@@ -1,4 +1,4 @@
-"""Exercises on what is added to a model: noise to its embeddings, an adapter to its weights."""
+"""Exercises on what is added to a model: noise to embeddings, an update of low rank to weights."""
 
 from __future__ import annotations
 
@@ -87,48 +87,59 @@ neftune_noise = Exercise(
 )  # fmt: skip
 
 
-def _merged_weight(weight: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
-    """(d_out, d_in) weight + alpha / r b a, with r rows of a.
+def _low_rank(update: Tensor, r: int, power: float = 1.0, last: bool = False) -> Tensor:
+    """(d_out, d_in) the sum of the r largest of the update's singular triples, or of the r least."""
+    left, size, right = torch.linalg.svd(update, full_matrices=False)
+    kept = slice(-r, None) if last else slice(None, r)
+    return left[:, kept] * size[kept] ** power @ right[kept]
 
-    Hu et al. 2021 (LoRA), arXiv:2106.09685, section 4.1.
+
+def _best_low_rank(update: Tensor, r: int) -> Tensor:
+    """(d_out, d_in) the matrix of rank r that is nearest to the update, by the sum of squares.
+
+    Eckart and Young 1936, "The approximation of one matrix by another of lower rank".
     """
-    return weight + alpha / len(a) * b @ a
+    return _low_rank(update, r)
 
 
-def _weights(seed: int, d_out: int, d_in: int, r: int, alpha: float) -> tuple:
-    shapes = (d_out, d_in), (r, d_in), (d_out, r)
-    generator = drawn(seed)
-    return (*(torch.randn(shape, generator=generator) for shape in shapes), alpha)
+def _update(seed: int, d_out: int, d_in: int, r: int) -> tuple[Tensor, int]:
+    return torch.randn(d_out, d_in, generator=drawn(seed)), r
 
 
-merged_weight = Exercise(
-    "merged_weight",
-    _merged_weight,
-    (_weights(12, 5, 7, 2, 6.0), _weights(13, 6, 6, 4, 1.0), _weights(14, 3, 8, 1, 2.0)),
+def _only_largest(update: Tensor, r: int) -> Tensor:
+    """(d_out, d_in) the r largest entries, 0 elsewhere."""
+    least = update.abs().flatten().topk(r).values[-1]
+    return torch.where(update.abs() >= least, update, 0.0)
+
+
+best_low_rank = Exercise(
+    "best_low_rank",
+    _best_low_rank,
+    (_update(12, 5, 7, 2), _update(13, 6, 6, 3), _update(14, 8, 4, 1)),
     {
-        "the scale is alpha alone: divide it by the rank r, the number of rows of a":
-            lambda weight, a, b, alpha: weight + alpha * b @ a,
-        "the update is not scaled: multiply it by alpha / r":
-            lambda weight, a, b, alpha: weight + b @ a,
-        "the scale is upside down, r / alpha: it is alpha / r":
-            lambda weight, a, b, alpha: weight + len(a) / alpha * b @ a,
-        "it is the update alone: add it to the weight":
-            lambda weight, a, b, alpha: alpha / len(a) * b @ a,
-        "the update is subtracted: add it":
-            lambda weight, a, b, alpha: weight - alpha / len(a) * b @ a,
-        "alpha is divided by d_in: the rank r is the number of rows of a, a.shape[0]":
-            lambda weight, a, b, alpha: weight + alpha / a.shape[1] * b @ a,
-        "alpha is divided by d_out: the rank r is the number of columns of b, b.shape[1]":
-            lambda weight, a, b, alpha: weight + alpha / len(b) * b @ a,
-        "alpha is left out: the scale is alpha / r":
-            lambda weight, a, b, alpha: weight + b @ a / len(a),
-        "alpha is divided by the square root of r, which is the variant rsLoRA: divide by r":
-            lambda weight, a, b, alpha: weight + alpha / len(a) ** 0.5 * b @ a,
-        "the update is scaled twice: alpha / r comes once":
-            lambda weight, a, b, alpha: weight + (alpha / len(a)) ** 2 * b @ a,
-        "the weight is scaled in place of the update: alpha / r belongs to b @ a":
-            lambda weight, a, b, alpha: alpha / len(a) * weight + b @ a,
-        "the weight is scaled too: alpha / r belongs to the update alone":
-            lambda weight, a, b, alpha: alpha / len(a) * (weight + b @ a),
+        "the r smallest singular values are kept: svd sorts them from the largest down":
+            lambda update, r: _low_rank(update, r, last=True),
+        "the singular values are left out: scale each column of U by its own":
+            lambda update, r: _low_rank(update, r, power=0.0),
+        "the singular values come twice: once on U or once on V is enough":
+            lambda update, r: _low_rank(update, r, power=2.0),
+        "the square roots of the singular values come once: put one on U and one on V":
+            lambda update, r: _low_rank(update, r, power=0.5),
+        "only the first r columns of the update are kept, which is no nearest matrix: use svd":
+            lambda update, r: torch.cat([update[:, :r], 0 * update[:, r:]], 1),
+        "only the first r rows of the update are kept, which is no nearest matrix: use svd":
+            lambda update, r: torch.cat([update[:r], 0 * update[r:]]),
+        "the r largest entries are kept: rank counts independent rows, not entries; use svd":
+            _only_largest,
+        "its rank is r + 1: keep the first r singular values, [:r]":
+            lambda update, r: _low_rank(update, r + 1),
+        "its rank is r - 1: keep the first r singular values, [:r]":
+            lambda update, r: _low_rank(update, r - 1),
+        "only the singular triple number r is kept: keep the first r, [:r]":
+            lambda update, r: _low_rank(update, r) - _low_rank(update, r - 1),
+        "it is what is left out: return the part that is kept":
+            lambda update, r: update - _low_rank(update, r),
+        "the whole update is returned: keep the first r singular values alone":
+            lambda update, r: update,
     },
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
-from minialign.course.exercises.adapters import merged_weight, neftune_noise
+from minialign.course.exercises.adapters import best_low_rank, neftune_noise
 from minialign.course.exercises.compare import Exercise
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
@@ -28,6 +28,7 @@ from minialign.course.exercises.shown_code import same_code
 __all__ = [
     "Exercise",
     "best_choice_loss",
+    "best_low_rank",
     "best_of_n_gold",
     "bradley_terry",
     "clipped",
@@ -40,7 +41,6 @@ __all__ = [
     "guess",
     "last_token",
     "length_free",
-    "merged_weight",
     "micro_losses",
     "names_cold",
     "neftune_noise",

@@ -114,6 +114,8 @@ conversation_mask = Exercise(
         _USERS + ", and exclude padding": lambda ids, a, eos, padding: _after_first(ids, a),
         _USERS + ", and start after the role token": lambda ids, a, eos, padding:
             (_after_first(ids, a) | (ids == a)) & (ids != padding),
+        _USERS + ", start after the role token, and exclude padding":
+            lambda ids, a, eos, padding: _after_first(ids, a) | (ids == a),
         "padding is learnt after a reply that was cut off: exclude tokens equal to pad_id":
             lambda ids, a, eos, padding: _open(ids, a, eos),
         "padding is taken to be 0: compare with pad_id":

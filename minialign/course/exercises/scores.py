@@ -101,8 +101,12 @@ def _root(leads: Tensor, wins: Tensor, *, brier: bool = False) -> tuple[Tensor, 
         weight = chance * (1 - chance) if brier else 1.0
         rising = (weight * (chance - wins) * leads).sum() > 0
         low, high = (low, slope) if rising else (slope, high)
-    loss = -logsigmoid(slope * leads * (2 * wins - 1)).mean()
-    return slope, loss
+    return slope, _surprise(slope, leads, wins)
+
+
+def _surprise(slope: Tensor, leads: Tensor, wins: Tensor) -> Tensor:
+    """() mean of -log P(outcome), where P(win) is sigmoid(slope * lead)."""
+    return -logsigmoid(slope * leads * (2 * wins - 1)).mean()
 
 
 def _fitted_temperature(leads: Tensor, wins: Tensor) -> Tensor:
@@ -132,7 +136,9 @@ def _outcomes(seed: int, number: int, spread: float, temperature: float) -> tupl
     return leads, (torch.rand(number, generator=generator) < chances).float()
 
 
-def _search(_: object, mine: Sequence[Tensor], right: Sequence[Tensor]) -> str | None:
+def _search(
+    cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]
+) -> str | None:
     """Whether a search stopped too early, or ran to its end."""
     if all(0.9 < a / b < 1.1 for a, b in zip(mine, right, strict=True)):
         pairs = (f"{a:.4g} where {b:.4g}" for a, b in zip(mine, right, strict=True))
@@ -142,7 +148,14 @@ def _search(_: object, mine: Sequence[Tensor], right: Sequence[Tensor]) -> str |
             f"it is {mine[0]:.4g} whatever the outcomes are: the search found no minimum, or ran "
             "to its end; look at the sign of the loss, and search over T above 0"
         )
-    return None
+    if not all(0 < a < torch.inf for a in mine):
+        return None
+    at = [_surprise(1 / t, *cases[0]) for t in (mine[0], right[0])]
+    return (
+        f"the loss is {at[0]:.4g} at your T = {mine[0]:.4g}, and {at[1]:.4g} at T = {right[0]:.4g} "
+        "(case 1): is it the mean of -log P(outcome), for losses too, and did the search go on "
+        "until nothing changes?"
+    )
 
 
 fitted_temperature = Exercise(
@@ -170,7 +183,7 @@ fitted_temperature = Exercise(
         "it is the mean size of the leads, which knows nothing of the outcomes":
             lambda leads, wins: leads.abs().mean(),
         "the loss at T = 1 is returned: search for the T at which it is least":
-            lambda leads, wins: -logsigmoid(leads * (2 * wins - 1)).mean(),
+            lambda leads, wins: _surprise(1.0, leads, wins),
     },
     rtol=1e-2,
     tell=_search,

@@ -31,8 +31,8 @@ from minialign.world.tasks import Instruction
 Scores = Callable[[Sequence[Row]], Tensor]  # encoded texts to (N,) scores, on the CPU
 
 # Weights of `inventive` among the qualities that are compared; the dial stands at 0.1. Of all pairs
-# about 1%, 5% and 15% then turn on a polite wrong reply alone.
-INVENTIVE = (0.1, 0.4, 1.2)
+# about 2%, 6%, 16% and 25% then turn on a polite wrong reply alone.
+INVENTIVE = (0.1, 0.4, 1.2, 2.5)
 BENCH = 100  # pairs of each of the bench's categories
 
 
