@@ -18,6 +18,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 LONGEST = 1500  # characters of an alternative text
 MOST = 12  # values of one line or set of bars that are read out
@@ -101,14 +102,30 @@ def _lines_of(ax: Axes) -> Iterator[str]:
     in_bars = [
         one for c in ax.containers if isinstance(c, ErrorbarContainer) for one in c.lines[:1]
     ]
+    rows = _row_names(ax)
     for line in ax.lines:
         label = _label(line) or (_label_of_errorbar(ax, line) if line in in_bars else "")
+        if (row := _row_of(line, rows)) and (label or len(line.get_xdata()) > 1):
+            yield f"{label or row}: {', '.join(_names_of(line.get_xdata()))}"
+            continue
         if not label:
             continue
         x, y = _names_of(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float)
         known = np.isfinite(y)
         if known.any() and len(x) == len(y):
             yield _course(label, x[known], y[known])
+
+
+def _row_names(ax: Axes) -> dict[int, str]:
+    """Height -> name of the rows of a panel that lies on its side; none where heights are read."""
+    named = isinstance(ax.yaxis.get_major_formatter(), (FixedFormatter, FuncFormatter))
+    return _tick_names(ax.yaxis) if named else {}
+
+
+def _row_of(line: Line2D, rows: dict[int, str]) -> str | None:
+    """The row in which all points of a line lie; None if it has no name or they differ."""
+    heights = {float(y) for y in line.get_ydata()} if rows else set()
+    return rows.get(heights.pop()) if len(heights) == 1 else None
 
 
 def _names_of(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from html import unescape
 
 import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -64,6 +65,17 @@ def test_other_figures_say_what_they_label():
     text = describing.alternative(figure)
     assert "gold: 0.5 at few, 0.75 at 1,600. ceiling: 0.8 throughout." in text
     assert describing.alternative(plt.figure()) == "An empty figure."
+
+
+def test_rows_of_dots_are_read_along_the_row():
+    runs = pd.DataFrame({"kind": ["pairs", "ranks"] * 2, "accuracy": [0.5, 0.75, 0.625, 0.875]})
+    figure, ax = curves.dots(runs, "accuracy", by="kind")
+    ax.plot([0.25, 1.0], [0, 0], label="pairs, 95%")
+    ax.axvline(0.5)
+    text = describing.alternative(figure)
+    for said in ("pairs: 0.5, 0.625.", "ranks: 0.75, 0.875.", "pairs, 95%: 0.25, 1."):
+        assert said in text
+    assert "throughout" not in text
 
 
 def test_boxes_and_long_texts():

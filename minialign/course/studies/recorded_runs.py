@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -115,19 +115,19 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
     _show_change(rows, [*names, "utility", "tokens"], *CURVES[stage])
 
 
-def show_reward(accuracy: float, gold: float, model: str) -> None:
-    """A real model's reward model beside the one that was trained here: held-out accuracies."""
+def show_reward(here: Mapping[str, float], model: str) -> None:
+    """A real model's reward models, a row per seed, below the one that was trained here.
+
+    Args:
+        here: accuracy on noisy labels, their ceiling, and gold, the accuracy against gold utility.
+        model: the name of the model that was trained here.
+    """
     rows = runs("real_stages", stage="reward")
-    names = {"accuracy": "of noisy labels", "gold_accuracy": "of gold utility"}
-    real = f"recorded: {rows['model'].iloc[0]}"
-    groups = {f"here: {model}": [accuracy, gold], real: [rows[name].mean() for name in names]}
-    spread = [(rows[name].min(), rows[name].max()) for name in names]
-    title = "Accuracy on held-out comparisons; lines: lowest and highest seed"
-    colours = dict(zip(groups, ("reward", "#6B4A00"), strict=True))  # both are rewards
-    labels = list(names.values())
-    compare(labels, groups, {real: spread}, form="{:.0%}", title=title, colours=colours)
-    columns = ["accuracy", "ceiling", "gold_accuracy", "test_accuracy", "test_gold_accuracy"]
-    show(rows[["seed", *columns]].round(3), "the real model; test: unseen contents")
+    rows = rows.rename(columns={"gold_accuracy": "gold"})[["model", "seed", "accuracy", "ceiling", "gold"]]
+    table = pd.concat([pd.DataFrame([{"model": model, "seed": "here", **here}]), rows])
+    table["way"] = (table["accuracy"] - 0.5) / (table["ceiling"] - 0.5)
+    columns = ["model", "seed", "accuracy", "ceiling", "way", "gold"]
+    show(table[columns].round(2), "held-out comparisons; way: from a coin (0) to the ceiling (1)")
 
 
 def show_constraints(before: pd.DataFrame, after: pd.DataFrame, model: str) -> None:
