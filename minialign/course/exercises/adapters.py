@@ -1,4 +1,4 @@
-"""Exercises on what is added to a model: noise to embeddings, an update of low rank to weights."""
+"""Exercises on what is added to a model: noise to embeddings, updates of low rank to weights."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ neftune_noise = Exercise(
 
 
 def _low_rank(update: Tensor, r: int, power: float = 1.0, last: bool = False) -> Tensor:
-    """(d_out, d_in) the sum of the r largest of the update's singular triples, or of the r least."""
+    """(d_out, d_in) the sum of the update's r largest singular triples, or of the r last ones."""
     left, size, right = torch.linalg.svd(update, full_matrices=False)
     kept = slice(-r, None) if last else slice(None, r)
     return left[:, kept] * size[kept] ** power @ right[kept]

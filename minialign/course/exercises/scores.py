@@ -136,9 +136,7 @@ def _outcomes(seed: int, number: int, spread: float, temperature: float) -> tupl
     return leads, (torch.rand(number, generator=generator) < chances).float()
 
 
-def _search(
-    cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]
-) -> str | None:
+def _search(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]) -> str | None:
     """Whether a search stopped too early, or ran to its end."""
     if all(0.9 < a / b < 1.1 for a, b in zip(mine, right, strict=True)):
         pairs = (f"{a:.4g} where {b:.4g}" for a, b in zip(mine, right, strict=True))

@@ -123,7 +123,7 @@ def show_reward(here: Mapping[str, float], model: str) -> None:
         model: the name of the model that was trained here.
     """
     rows = runs("real_stages", stage="reward")
-    rows = rows.rename(columns={"gold_accuracy": "gold"})[["model", "seed", "accuracy", "ceiling", "gold"]]
+    rows = rows.rename(columns={"gold_accuracy": "gold"})
     table = pd.concat([pd.DataFrame([{"model": model, "seed": "here", **here}]), rows])
     table["way"] = (table["accuracy"] - 0.5) / (table["ceiling"] - 0.5)
     columns = ["model", "seed", "accuracy", "ceiling", "way", "gold"]
