@@ -123,10 +123,10 @@ def show_reward(here: Mapping[str, float], model: str) -> None:
         model: the name of the model that was trained here.
     """
     rows = runs("real_stages", stage="reward")
-    rows = rows.rename(columns={"gold_accuracy": "gold"})
+    columns = ["model", "seed", "accuracy", "ceiling", "way", "gold"]
+    rows = rows.rename(columns={"gold_accuracy": "gold"}).reindex(columns=columns)
     table = pd.concat([pd.DataFrame([{"model": model, "seed": "here", **here}]), rows])
     table["way"] = (table["accuracy"] - 0.5) / (table["ceiling"] - 0.5)
-    columns = ["model", "seed", "accuracy", "ceiling", "way", "gold"]
     show(table[columns].round(2), "held-out comparisons; way: from a coin (0) to the ceiling (1)")
 
 
