@@ -119,7 +119,8 @@ def _lines_of(ax: Axes) -> Iterator[str]:
 def _row_names(ax: Axes) -> dict[int, str]:
     """Height -> name of the rows of a panel that lies on its side; none where heights are read."""
     named = isinstance(ax.yaxis.get_major_formatter(), (FixedFormatter, FuncFormatter))
-    return _tick_names(ax.yaxis) if named else {}
+    bars = any(isinstance(one, BarContainer) for one in ax.containers)  # read out already
+    return _tick_names(ax.yaxis) if named and not bars else {}
 
 
 def _row_of(line: Line2D, rows: dict[int, str]) -> str | None:
