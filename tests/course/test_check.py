@@ -166,6 +166,27 @@ def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monk
     assert "you guessed nothing yet" in capsys.readouterr().out
 
 
+def test_a_guess_has_its_unit_and_words_in_any_case(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINIALIGN_RUNS", str(tmp_path))
+    for value, unit in ((60, "share"), (-0.1, "share"), (101, "percent"), ([0.9, 0.4], "percent")):
+        with pytest.raises(ValueError, match=f"give a {unit}, from 0 to"):
+            check.guess("it", value, unit=unit)
+    for value, unit in (
+        (0.6, "share"),
+        (1, "share"),
+        ([90, 0.5, 0], "percent"),
+        ([0, 1], "percent"),
+    ):
+        check.guess("it", value, unit=unit)
+    check.guess("bug", "SHIFT", like=("EOS", "shift"))
+    capsys.readouterr()
+    check.reveal("bug", "shift")
+    assert "you guessed shift, which is right" in capsys.readouterr().out
+    check.guess("slope", 0.526)
+    check.reveal("slope", -0.5262)
+    assert "you guessed 0.526, right but for the sign" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("value", "like", "message"),
     [

@@ -12,14 +12,18 @@ from minialign.system import folders
 FILE = "guesses.json"
 
 
-def guess(name: str, value: object = None, *, like: object = None) -> None:
+UNITS = {"share": (0, 1), "percent": (0, 100)}  # of numbers -> their range
+
+
+def guess(name: str, value: object = None, *, like: object = None, unit: str | None = None) -> None:
     """Record what you expect of the question `name`; None records nothing and asks for a guess.
 
     Args:
         name: of the question.
         value: a number, a word or a list of them; a later one replaces it.
         like: what a guess looks like: a number, as many numbers as a list holds, or a word of a
-            tuple of words.
+            tuple of words, in small letters or capitals.
+        unit: "share", of 0 to 1, or "percent", of 0 to 100 and not all of them fractions.
 
     Raises:
         TypeError: if it is something that no file could keep.
@@ -36,6 +40,11 @@ def guess(name: str, value: object = None, *, like: object = None) -> None:
     if like is not None and not _looks(kept, like):
         example = " or ".join(map(repr, like)) if isinstance(like, tuple) else f"one like {like}"
         raise ValueError(f"guess is {value!r}; give {example}")
+    if isinstance(like, tuple):
+        kept = next(word for word in like if word.lower() == str(kept).lower())
+    if unit and not _within(kept, unit):
+        low, high = UNITS[unit]
+        raise ValueError(f"guess is {value!r}; give a {unit}, from {low} to {high}")
     path = folders.runs_folder() / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     every = {**_kept(), name: kept}
@@ -62,6 +71,8 @@ def _judged(mine: object, right: object) -> str:
     if mine == right:
         return ", which is right"
     if _is_number(mine) and _is_number(right):
+        if mine * right < 0 and abs(mine + right) < 0.05 * abs(right):
+            return ", right but for the sign"
         return f", off by {abs(mine - right):.3g}"
     if _looks(mine, right) and isinstance(right, list) and all(map(_is_number, right)):
         off = [f"{abs(a - b):.3g}" for a, b in zip(mine, right, strict=True)]
@@ -72,7 +83,7 @@ def _judged(mine: object, right: object) -> str:
 def _looks(value: object, like: object) -> bool:
     """Whether a guess is of the kind of an example; a tuple holds the words to choose from."""
     if isinstance(like, tuple):
-        return value in like
+        return str(value).lower() in map(str.lower, like)
     if isinstance(like, list):
         pairs = zip(value, like, strict=False) if isinstance(value, list) else []
         return (
@@ -81,6 +92,14 @@ def _looks(value: object, like: object) -> bool:
             and all(_looks(one, other) for one, other in pairs)
         )
     return _is_number(value) if _is_number(like) else isinstance(value, str)
+
+
+def _within(value: object, unit: str) -> bool:
+    """Whether all numbers of a guess are of the unit: no shares in the place of percent."""
+    low, high = UNITS[unit]
+    numbers = value if isinstance(value, list) else [value]
+    fractions = unit == "percent" and any(0 < abs(x) < 1 for x in numbers)
+    return all(low <= x <= high for x in numbers) and not (fractions and max(numbers) <= 1)
 
 
 def _is_number(value: object) -> bool:

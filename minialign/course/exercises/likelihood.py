@@ -50,6 +50,10 @@ _NO_SHIFT = (
     "there is no shift: the logits at t are read at token t, which they have already seen; they "
     "are about token t + 1"
 )
+_WRONG_WAY = (
+    "the shift goes the wrong way: the logits at t are about token t + 1, not about token t - 1; "
+    "cut the last column of the logits and the first of the ids"
+)
 
 next_token_logprobs = Exercise(
     "next_token_logprobs",
@@ -59,8 +63,10 @@ next_token_logprobs = Exercise(
         _NO_SHIFT: gather_logprobs,
         _NO_SHIFT + " (that column 0 is 0 is right)":
             lambda logits, ids: pad(gather_logprobs(logits, ids)[:, 1:], (1, 0)),
-        "the shift goes the wrong way: the logits at t are about token t + 1, not about token "
-        "t - 1": lambda logits, ids: pad(gather_logprobs(logits[:, 1:], ids[:, :-1]), (0, 1)),
+        _WRONG_WAY: lambda logits, ids:
+            pad(gather_logprobs(logits[:, 1:], ids[:, :-1]), (0, 1)),
+        _WRONG_WAY + "; a 0 in column 0 does not mend it": lambda logits, ids:
+            pad(gather_logprobs(logits[:, 1:], ids[:, :-1]), (1, 0)),
         "it is shifted twice: between the logits and the token that they are about lies one step":
             lambda logits, ids: pad(gather_logprobs(logits[:, :-2], ids[:, 2:]), (2, 0)),
         "each value stands one column early, and the 0 at the end: column t is about token t, so "

@@ -255,8 +255,12 @@ fitted_scores = Exercise(
             lambda wins: _fitted_scores(wins) * 400 / math.log(10),
         "it is one step from equal strengths: repeat until nothing changes":
             lambda wins: _centred(_strengths(wins, 1).log()),
-        "the sum over j holds the wins of i alone: it holds all games of i and j, won and lost":
-            lambda wins: _centred(_strengths(wins, games=wins).log()),
+        "all are 0: go on until nothing changes; and the sum over j holds all games of i and j, "
+        "not the wins of i alone": lambda wins: 0 * wins.sum(1),
+        "these are strengths, exp(score), less their mean: take the logarithm first":
+            lambda wins: _centred(_strengths(wins)),
+        "these are logarithms of numbers of wins, centred: fit scores to every pair":
+            lambda wins: _centred(wins.sum(1).log()),
         "the sum over j holds the losses of i alone: it holds all games of i and j, won and lost":
             lambda wins: _centred(_strengths(wins, games=wins.T).log()),
         "these are wins less losses: fit scores whose differences are log-odds":

@@ -264,6 +264,9 @@ restart_positions = Exercise(
             torch.arange(documents.shape[1]).expand_as(documents),
         _RUN_ON + "; they count padding on the left, too": lambda documents:
             torch.arange(documents.shape[1]) * (documents > 0),
+        "only the first token of each document is at 0, the others at their columns: carry the "
+        "column of the start on to the next start, with cummax(1).values": lambda documents:
+            torch.arange(documents.shape[1]) * (~_starts(documents) & (documents > 0)),
         "they start at 1: the first token of a document stands at 0":
             lambda documents: (position_ids(documents) + 1) * (documents > 0),
         "they start at 1: the first token of a document stands at 0, and so does padding":

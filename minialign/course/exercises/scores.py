@@ -71,6 +71,8 @@ best_choice_loss = Exercise(
             lambda scores: _pairs(scores)[:, -1],
         "it is the loss of one pair, with the strongest other one: all K count, in one softmax":
             lambda scores: _pairs(scores).amax(1),
+        "it is the loss of one pair, with the mean of the other scores: all K are compared, in one "
+        "softmax": lambda scores: -logsigmoid(scores[:, 0] - scores[:, 1:].mean(1)),
         "the differences have the wrong sign: it is log of the sum of exp(score - picked score)":
             lambda scores: (scores[:, :1] - scores).logsumexp(1),
         "it is the mean over the batch, where one number per prompt is asked for":
@@ -143,8 +145,8 @@ def _search(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tens
         return f"near, but not within 1%: {', '.join(pairs)} is right; search longer, or finer"
     if torch.stack([*mine]).std() < 1e-3:
         return (
-            f"it is {mine[0]:.4g} whatever the outcomes are: the search found no minimum, or ran "
-            "to its end; look at the sign of the loss, and search over T above 0"
+            f"it is {mine[0]:.4g} whatever the outcomes are: are the wins used, and not the sign "
+            "of the leads? If so, the search ran to its end: look at the sign of the loss"
         )
     if not all(0 < a < torch.inf for a in mine):
         return None
@@ -267,6 +269,11 @@ best_of_n_gold = Exercise(
             lambda proxy, gold, n: _weighted(
                 proxy, gold,
                 [comb(i, n) / comb(gold.shape[1], n) for i in range(1, gold.shape[1] + 1)],
+            ),
+        "the binomials are C(i - 1, n): the other n - 1 come from the i - 1 below, C(i - 1, n - 1)":
+            lambda proxy, gold, n: _weighted(
+                proxy, gold,
+                [comb(i, n) / comb(gold.shape[1], n) for i in range(gold.shape[1])],
             ),
         "the ranks are counted from 0 and the binomials from 1: it is C(i - 1, n - 1) for rank i "
         "of 1 to N, so C(i, n - 1) for i of 0 to N - 1": lambda proxy, gold, n: _weighted(
