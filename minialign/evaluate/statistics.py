@@ -89,51 +89,58 @@ def mean(values: Sequence[float]) -> Estimate:
     return Estimate(middle, error, array.size, (middle - half, middle + half))
 
 
-def verdict(differences: Sequence[float], digits: int = 3, least: float = 0.0) -> str:
-    """A mean of paired differences in words: is it shown to differ from 0?
-
-    Shown is what has a 95% interval (Student's) that does not hold 0. Pairs of which one half is
-    missing (nan) are left out, and the printed n does not count them.
+def difference(differences: Sequence[float], least: float = 0.0) -> Estimate:
+    """Mean of paired differences; pairs of which one half is missing (nan) are left out.
 
     Args:
         differences: one per pair.
-        digits: after the point.
         least: a standard error that the mean has at the least, as where each value is a difference
             of shares of sampled replies. A few values lie near each other by luck now and then, and
             their own interval is then too narrow; this one reaches at least 1.96 times `least` far.
+    """
+    array = np.asarray(differences, dtype=float)
+    found = mean(array[~np.isnan(array)])
+    half = max(found.interval[1] - found.mean, Z95 * least)  # nan, of one value, stays nan
+    error = max(found.error, least)
+    return Estimate(found.mean, error, found.n, (found.mean - half, found.mean + half))
+
+
+def shares_difference(new: Sequence[float], old: Sequence[float], n: int) -> Estimate:
+    """Mean difference of shares by seed, with no less error than n independent replies each have.
+
+    >>> str(shares_difference([0.16, 0.15, 0.17], [0.10, 0.09, 0.11], n=288))
+    '0.060 [0.028, 0.092] (n = 3)'
+    """
+    a, b = np.asarray(new, dtype=float), np.asarray(old, dtype=float)
+    a, b = a[~np.isnan(a + b)], b[~np.isnan(a + b)]
+    if not a.size:
+        raise ValueError("no seed has both shares; give at least one pair of them")
+    noise = math.sqrt((a * (1 - a) + b * (1 - b)).mean() / n / a.size)
+    return difference(a - b, least=noise)
+
+
+def verdict(differences: Sequence[float] | Estimate, digits: int = 3) -> str:
+    """A mean of paired differences in words: is it shown to differ from 0?
+
+    Shown is what has a 95% interval that does not hold 0: Student's, of differences, or that of an
+    estimate.
 
     >>> verdict([0.3, 0.4, 0.5]), verdict([0.1, -0.2, 0.4], digits=1)
     ('+0.400 [+0.152, +0.648] (n = 3), shown', '+0.1 [-0.6, +0.8] (n = 3), not shown')
-    >>> verdict([0.06, 0.061, 0.062]), verdict([0.06, 0.061, 0.062], least=0.04)
+    >>> verdict([0.06, 0.061, 0.062]), verdict(difference([0.06, 0.061, 0.062], least=0.04))
     ('+0.061 [+0.059, +0.063] (n = 3), shown', '+0.061 [-0.017, +0.139] (n = 3), not shown')
     >>> verdict([0.0] * 94), verdict([0.5])
     ('0 in all 94 pairs, not shown', '+0.500 (n = 1), one value has no interval')
     """
-    array = np.asarray(differences, dtype=float)
-    array = array[~np.isnan(array)]
-    found = mean(array)
+    found = differences if isinstance(differences, Estimate) else difference(differences)
     middle = f"{found.mean:+.{digits}f}"
     if found.n == 1:
         return f"{middle} (n = 1), one value has no interval"
-    if np.ptp(array) == 0:
+    if found.error == 0:
         return f"{middle if found.mean else '0'} in all {found.n} pairs, not shown"
-    half = max(found.interval[1] - found.mean, Z95 * least)
-    low, high = found.mean - half, found.mean + half
+    low, high = found.interval
     word = "shown" if low > 0 or high < 0 else "not shown"
     return f"{middle} [{low:+.{digits}f}, {high:+.{digits}f}] (n = {found.n}), {word}"
-
-
-def shares_verdict(new: Sequence[float], old: Sequence[float], n: int, digits: int = 3) -> str:
-    """`verdict` on shares of n replies each, seed by seed, with no less error than n replies have.
-
-    >>> shares_verdict([0.16, 0.15, 0.17], [0.10, 0.09, 0.11], n=288)
-    '+0.060 [+0.028, +0.092] (n = 3), shown'
-    """
-    a, b = np.asarray(new, dtype=float), np.asarray(old, dtype=float)
-    known = ~np.isnan(a + b)
-    a, b = a[known], b[known]
-    noise = math.sqrt((a * (1 - a) + b * (1 - b)).mean() / n / max(1, a.size)) if a.size else 0.0
-    return verdict(a - b, digits, least=noise)
 
 
 def share(successes: Sequence[bool]) -> Estimate:

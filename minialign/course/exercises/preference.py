@@ -253,7 +253,8 @@ fitted_scores = Exercise(
             lambda wins: _fitted_scores(wins) / math.log(10),
         "these are Elo points, 400 for odds of 10 to 1: multiply by log(10) / 400":
             lambda wins: _fitted_scores(wins) * 400 / math.log(10),
-        "it is one step from equal strengths: repeat until nothing changes":
+        "it is one step from equal strengths, the logarithm of each one's share of wins: repeat "
+        "until nothing changes":
             lambda wins: _centred(_strengths(wins, 1).log()),
         "all are 0: go on until nothing changes; and the sum over j holds all games of i and j, "
         "not the wins of i alone": lambda wins: 0 * wins.sum(1),

@@ -61,7 +61,23 @@ def _first_wrong(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence
     wrong = [i for i in range(len(cases)) if mine[i] != right[i]]
     verdict = "yes" if mine[wrong[0]] else "no"
     more = f", and is wrong about {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    return f"says {verdict} to {cases[wrong[0]][0]!r}{more}"
+    reply = cases[wrong[0]][0]
+    reason = _REASONS.get((verdict, reply), "")
+    return f"says {verdict} to {reply!r}{more}{reason and ': ' + reason}"
+
+
+# What is behind a wrong verdict where it is the first one, whatever else is wrong.
+_REASONS = {
+    ("yes", "I was scolded."): "compare whole words, not letters within them",
+    ("no", "Cold."): "neither a capital letter nor punctuation matters",
+    ("no", "COLD!"): "neither capital letters nor punctuation matter",
+    ("no", "cold"): "the bare word is an answer",
+    ("no", "The opposite of hot is cold."): "a reply may repeat the question's hot",
+    ("no", "I think it is cold."): "the word may stand in a sentence",
+    ("yes", "Not cold."): "a negation turns the answer round",
+    ("yes", "It isn't cold."): "n't is a negation, too",
+    ("yes", "Cold or warm."): "a second answer is no answer",
+}
 
 
 def _only(*rules: str) -> Callable[[str], bool]:

@@ -116,6 +116,10 @@ conversation_mask = Exercise(
             (_after_first(ids, a) | (ids == a)) & (ids != padding),
         _USERS + ", start after the role token, and exclude padding":
             lambda ids, a, eos, padding: _after_first(ids, a) | (ids == a),
+        _USERS + ", the role tokens aside": lambda ids, a, eos, padding:
+            _after_first(ids, a) & (ids != padding) & (ids != a),
+        _USERS + ", the role tokens aside, and exclude padding": lambda ids, a, eos, padding:
+            _after_first(ids, a) & (ids != a),
         "padding is learnt after a reply that was cut off: exclude tokens equal to pad_id":
             lambda ids, a, eos, padding: _open(ids, a, eos),
         "padding is taken to be 0: compare with pad_id":
@@ -267,6 +271,11 @@ restart_positions = Exercise(
         "only the first token of each document is at 0, the others at their columns: carry the "
         "column of the start on to the next start, with cummax(1).values": lambda documents:
             torch.arange(documents.shape[1]) * (~_starts(documents) & (documents > 0)),
+        "these are the columns where the documents begin: subtract them from the tokens' columns":
+            lambda documents: (torch.arange(documents.shape[1]) - _since(_starts(documents)))
+                * (documents > 0),
+        "the starts of the first row are taken for all rows: each row has its own":
+            lambda documents: _since(_starts(documents[:1]).expand_as(documents)) * (documents > 0),
         "they start at 1: the first token of a document stands at 0":
             lambda documents: (position_ids(documents) + 1) * (documents > 0),
         "they start at 1: the first token of a document stands at 0, and so does padding":

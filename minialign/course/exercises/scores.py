@@ -49,6 +49,8 @@ best_choice_loss = Exercise(
         "the softmax is over the batch: the replies of one prompt stand in a row, dim=1":
             lambda scores: -log_softmax(scores, 0)[:, 0],
         "it is a probability: take minus its logarithm": lambda scores: scores.softmax(1)[:, 0],
+        "it is minus the probability: take minus its logarithm": lambda scores:
+            -scores.softmax(1)[:, 0],
         "it is one minus the probability: take minus the logarithm of the probability":
             lambda scores: 1 - scores.softmax(1)[:, 0],
         "it is the sum of the losses of pairs, which are not independent: it was one choice among "
@@ -150,11 +152,12 @@ def _search(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tens
         )
     if not all(0 < a < torch.inf for a in mine):
         return None
-    at = [_surprise(1 / t, *cases[0]) for t in (mine[0], right[0])]
+    i = max(range(len(mine)), key=lambda i: abs((mine[i] / right[i]).log()))  # farthest off
+    at = [_surprise(1 / t, *cases[i]) for t in (mine[i], right[i])]
     return (
-        f"the loss is {at[0]:.4g} at your T = {mine[0]:.4g}, and {at[1]:.4g} at T = {right[0]:.4g} "
-        "(case 1): is it the mean of -log P(outcome), for losses too, and did the search go on "
-        "until nothing changes?"
+        f"the loss is {at[0]:.4g} at your T = {mine[i]:.4g}, and {at[1]:.4g} at T = {right[i]:.4g} "
+        f"(case {i + 1}): is it the mean of -log P(outcome), for losses too, and did the search go "
+        "on until nothing changes?"
     )
 
 
@@ -274,6 +277,11 @@ best_of_n_gold = Exercise(
             lambda proxy, gold, n: _weighted(
                 proxy, gold,
                 [comb(i, n) / comb(gold.shape[1], n) for i in range(gold.shape[1])],
+            ),
+        "they are divided by C(N, n - 1): the choices are C(N, n)":
+            lambda proxy, gold, n: _weighted(
+                proxy, gold,
+                [comb(i, n - 1) / comb(gold.shape[1], n - 1) for i in range(gold.shape[1])],
             ),
         "the ranks are counted from 0 and the binomials from 1: it is C(i - 1, n - 1) for rank i "
         "of 1 to N, so C(i, n - 1) for i of 0 to N - 1": lambda proxy, gold, n: _weighted(
