@@ -120,7 +120,10 @@ def _row_names(ax: Axes) -> dict[int, str]:
     """Height -> name of the rows of a panel that lies on its side; none where heights are read."""
     named = isinstance(ax.yaxis.get_major_formatter(), (FixedFormatter, FuncFormatter))
     bars = any(isinstance(one, BarContainer) for one in ax.containers)  # read out already
-    return _tick_names(ax.yaxis) if named and not bars else {}
+    if not named or bars:
+        return {}
+    beside = ax.get_shared_y_axes().get_siblings(ax)  # only one of them shows the names
+    return next(filter(None, (_tick_names(one.yaxis) for one in (ax, *beside))), {})
 
 
 def _row_of(line: Line2D, rows: dict[int, str]) -> str | None:

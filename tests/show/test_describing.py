@@ -76,6 +76,10 @@ def test_rows_of_dots_are_read_along_the_row():
     for said in ("pairs: 0.5, 0.625.", "ranks: 0.75, 0.875.", "pairs, 95%: 0.25, 1."):
         assert said in text
     assert "throughout" not in text
+    figure, (left, right) = plt.subplots(1, 2, sharey=True)
+    left.set_yticks([0, 1], ["pairs", "ranks"])
+    right.plot([0.5, 0.75], [1, 1], label="95%")
+    assert "Panel 2: 95%: 0.5, 0.75." in describing.alternative(figure)
 
 
 def test_boxes_and_long_texts():
