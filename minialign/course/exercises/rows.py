@@ -271,6 +271,10 @@ restart_positions = Exercise(
         "only the first token of each document is at 0, the others at their columns: carry the "
         "column of the start on to the next start, with cummax(1).values": lambda documents:
             torch.arange(documents.shape[1]) * (~_starts(documents) & (documents > 0)),
+        "the columns of the starts are added up: carry the latest one on, with cummax":
+            lambda documents: (torch.arange(documents.shape[1])
+                - torch.where(_starts(documents), torch.arange(documents.shape[1]), 0).cumsum(1))
+                * (documents > 0),
         "these are the columns where the documents begin: subtract them from the tokens' columns":
             lambda documents: (torch.arange(documents.shape[1]) - _since(_starts(documents)))
                 * (documents > 0),

@@ -48,6 +48,8 @@ best_choice_loss = Exercise(
             lambda scores: log_softmax(scores, 1)[:, 0],
         "the softmax is over the batch: the replies of one prompt stand in a row, dim=1":
             lambda scores: -log_softmax(scores, 0)[:, 0],
+        "the softmax is over the batch: the replies of one prompt stand in a row, dim=1 (and take "
+        "log_softmax)": lambda scores: -scores.softmax(0)[:, 0].log(),
         "it is a probability: take minus its logarithm": lambda scores: scores.softmax(1)[:, 0],
         "it is minus the probability: take minus its logarithm": lambda scores:
             -scores.softmax(1)[:, 0],
@@ -233,7 +235,7 @@ def _judged(seed: int, prompts: int, total: int, n: int) -> tuple[Tensor, Tensor
 
 def _random(_: object, mine: Sequence[Tensor], right: Sequence[Tensor]) -> str | None:
     """Whether an answer is near, as a mean over random draws is."""
-    if not all(torch.allclose(a, b, atol=0.06) for a, b in zip(mine, right, strict=True)):
+    if not all(torch.allclose(a, b, atol=0.15) for a, b in zip(mine, right, strict=True)):
         return None
     return "near, as a mean over random draws is: count all choices instead, with math.comb"
 
