@@ -155,6 +155,21 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
         ),
         (check.fitted_temperature, lambda *given: 10.0, "it is 10 whatever the outcomes are"),
         (
+            check.fitted_temperature,
+            lambda leads, wins: -2118.0 * wins.mean(),
+            "the search left T > 0",
+        ),
+        (
+            check.best_choice_loss,
+            lambda scores: scores.amax(1) - scores[:, 0],
+            "the highest score stands in the place of",
+        ),
+        (
+            check.best_choice_loss,
+            lambda scores: check.best_choice_loss.reference(scores).mean(),
+            "it is one number, return one per row",
+        ),
+        (
             check.best_of_n_gold,
             lambda *given: check.best_of_n_gold.reference(*given) + 0.01,
             "near, as a mean over random draws is",

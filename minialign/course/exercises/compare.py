@@ -85,7 +85,8 @@ class Exercise:
                 return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
             if mine[i].shape != right[i].shape:
                 shapes = tuple(mine[i].shape), tuple(right[i].shape)
-                return f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
+                told = f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
+                return told if shapes[0] else f"{told}: it is one number, return one per row"
         if all(map(self.close, mine, right)):
             return (self.trains and self._slopes(yours)) or "right"
         told = self._mistake(mine) or (self.tell and self.tell(self.cases, mine, right))
