@@ -93,6 +93,7 @@ def test_the_temperature_is_the_best_of_a_grid():
         return grid[torch.stack(losses).argmin()]
 
     assert check.fitted_temperature(on_a_grid)
+    assert check.fitted_temperature(lambda *given: torch.as_tensor(on_a_grid(*given)).view(1))
 
 
 def test_the_best_of_n_is_a_mean_over_all_choices():
