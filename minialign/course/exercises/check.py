@@ -8,7 +8,14 @@ from minialign.course.exercises.likelihood import (
     next_token_logprobs,
     summed_logprobs,
 )
-from minialign.course.exercises.policy import clipped, group_advantages, token_rewards, value_loss
+from minialign.course.exercises.policy import (
+    beta_for_kl,
+    kl_moments,
+    lambda_advantages,
+    rloo_advantages,
+    still_pulled,
+    whitened,
+)
 from minialign.course.exercises.preference import (
     bradley_terry,
     dpo_loss,
@@ -16,7 +23,7 @@ from minialign.course.exercises.preference import (
     last_token,
     length_free,
 )
-from minialign.course.exercises.replies import names_cold
+from minialign.course.exercises.replies import clipped, group_advantages, names_cold
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
 from minialign.course.exercises.scores import (
     best_choice_loss,
@@ -30,6 +37,7 @@ __all__ = [
     "best_choice_loss",
     "best_low_rank",
     "best_of_n_gold",
+    "beta_for_kl",
     "bradley_terry",
     "clipped",
     "conversation_mask",
@@ -39,6 +47,8 @@ __all__ = [
     "fitted_temperature",
     "group_advantages",
     "guess",
+    "kl_moments",
+    "lambda_advantages",
     "last_token",
     "length_free",
     "micro_losses",
@@ -47,8 +57,9 @@ __all__ = [
     "next_token_logprobs",
     "restart_positions",
     "reveal",
+    "rloo_advantages",
     "same_code",
+    "still_pulled",
     "summed_logprobs",
-    "token_rewards",
-    "value_loss",
+    "whitened",
 ]  # fmt: skip

@@ -44,7 +44,9 @@ MODULES = {
         "reward_data", "reward_bias", "reward_kinds", "reward_best_of_n", "reward_selection",
     ),
     "reward_blindness": ("reward_blindness",),
-    "policy_optimisation": ("ppo_frontier", "ppo_details", "ppo_faults"),
+    "policy_optimisation": (
+        "ppo_frontier", "ppo_overoptimisation", "ppo_details", "ppo_faults",
+    ),
     "preference_optimisation": ("dpo_frontier", "dpo_noise", "dpo_faults"),
     "preference_family": ("dpo_family", "dpo_feedback"),
     "verifiable_rewards": (
