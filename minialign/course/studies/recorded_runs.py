@@ -19,7 +19,7 @@ MEASURES = {
     "dpo": ("any", "rude", "too_long", "follows"),
     "ppo": ("any", "rude", "too_long", "follows"),
 }  # shares of replies
-HEADLINE = {"sft": "stops", "dpo": "utility", "ppo": "utility"}
+HEADLINE = {"sft": "stops", "dpo": "any", "ppo": "any"}  # of the measures: the title
 CURVES = {"sft": ("loss",), "dpo": ("accuracy", "margin"), "ppo": ("reward", "kl", "length")}
 
 LABELS = {"any": "any flaw", "utility": "gold utility", "kept": "its rule kept"}
