@@ -256,8 +256,8 @@ fitted_scores = Exercise(
         "it is one step from equal strengths, the logarithm of each one's share of wins: repeat "
         "until nothing changes":
             lambda wins: _centred(_strengths(wins, 1).log()),
-        "all are 0: go on until nothing changes; and the sum over j holds all games of i and j, "
-        "not the wins of i alone": lambda wins: 0 * wins.sum(1),
+        "all are 0: the sum over j holds all games of i and j, not the wins of i alone; or the "
+        "loop never ran": lambda wins: 0 * wins.sum(1),
         "these are strengths, exp(score), less their mean: take the logarithm first":
             lambda wins: _centred(_strengths(wins)),
         "these are logarithms of numbers of wins, centred: fit scores to every pair":
