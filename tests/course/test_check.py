@@ -20,7 +20,7 @@ from minialign.course.exercises.shown_code import MAX_LINES, plain_code
 from minialign.evaluate import statistics
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
-EARLY = [  # of notebooks 00 to 02
+EARLY = [  # of notebooks 00 to 03
     check.names_cold,
     check.next_token_logprobs,
     check.conversation_mask,
@@ -33,6 +33,12 @@ EARLY = [  # of notebooks 00 to 02
     check.best_of_n_gold,
     check.length_free,
     check.fitted_scores,
+    check.rloo_advantages,
+    check.lambda_advantages,
+    check.whitened,
+    check.kl_moments,
+    check.beta_for_kl,
+    check.still_pulled,
 ]
 NAME = attrgetter("name")
 

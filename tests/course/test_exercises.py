@@ -9,8 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from minialign.algorithms.ppo import policy_loss
+from minialign.core import kl
+from minialign.core.advantages import whiten
 from minialign.course.exercises import check
 from minialign.course.exercises.replies import VERDICTS
+from minialign.evaluate import exact
 from minialign.world.tasks import Instruction
 
 
@@ -182,6 +186,11 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
         ),
         (check.fitted_scores, three_rounds, "near, but not within 0.01: go on"),
         (check.fitted_scores, lambda wins: wins.sum(1) / 0, "gives inf at [0]"),
+        (
+            check.beta_for_kl,
+            lambda *given: 1.2 * check.beta_for_kl.reference(*given),
+            "nats from the reference, where 0.5 is wanted (case 1)",
+        ),
     ],
 )  # fmt: skip
 def test_an_answer_that_equals_no_mistake_is_told_what_it_is_like(
@@ -189,3 +198,68 @@ def test_an_answer_that_equals_no_mistake_is_told_what_it_is_like(
 ):
     assert not exercise(answer)
     assert verdict in capsys.readouterr().out
+
+
+def test_a_reward_is_compared_with_the_others_of_its_group():
+    def one_by_one(rewards):
+        advantages = torch.zeros_like(rewards)
+        for i, row in enumerate(rewards.tolist()):
+            for j, reward in enumerate(row):
+                others = row[:j] + row[j + 1 :]
+                advantages[i, j] = reward - sum(others) / len(others)
+        return advantages
+
+    assert check.rloo_advantages(one_by_one)
+
+
+def test_advantages_are_a_mix_of_looks_ahead():
+    """Schulman et al. 2015, equation 16: k steps of reward, then the critic, weighed by lambda."""
+
+    def of_looks(rewards, values, mask, lam):
+        advantages = torch.zeros_like(rewards)
+        for i, row in enumerate(mask):
+            places = row.nonzero()[:, 0].tolist()
+            for t in places:
+                rest = [u for u in places if u >= t]
+                looks = []
+                for k in range(1, len(rest) + 1):
+                    after = values[i, rest[k]] if k < len(rest) else 0.0
+                    looks.append(rewards[i, rest[:k]].sum() + after - values[i, t])
+                shares = [(1 - lam) * lam**k for k in range(len(looks))]
+                shares[-1] = lam ** (len(looks) - 1)  # all longer looks see the same
+                advantages[i, t] = sum(s * look for s, look in zip(shares, looks, strict=True))
+        return advantages
+
+    assert check.lambda_advantages(of_looks)
+
+
+def test_whitening_is_the_package_s_own():
+    assert check.whitened(whiten)
+    for values, mask in check.whitened.cases:
+        inside = check.whitened.reference(values, mask)[mask.bool()]
+        assert abs(inside.mean()) < 1e-6 and abs(inside.std() - 1) < 1e-5
+
+
+def test_moments_of_kl_estimators_are_those_of_many_samples():
+    for logprobs, ref_logprobs in check.kl_moments.cases:
+        drawn = torch.multinomial(logprobs.exp(), 400_000, replacement=True)
+        pairs = logprobs[drawn], ref_logprobs[drawn]
+        each = torch.stack([kl.k1(*pairs), kl.k2(*pairs), kl.k3(*pairs)])
+        found = torch.stack([each.mean(1), each.std(1)], 1)
+        assert torch.allclose(found, check.kl_moments.reference(logprobs, ref_logprobs), atol=0.02)
+
+
+def test_the_beta_that_gives_a_kl_gives_it():
+    for ref_logprobs, rewards, wanted in check.beta_for_kl.cases:
+        beta = check.beta_for_kl.reference(ref_logprobs, rewards, wanted)
+        best = exact.tilted(ref_logprobs, rewards, float(beta))[0]
+        assert (best.exp() @ (best - ref_logprobs)).item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_token_is_pulled_where_the_loss_has_a_slope():
+    def by_autograd(ratio, advantages, clip):
+        ratio = ratio.requires_grad_()
+        policy_loss(ratio, advantages, clip=clip).sum().backward()
+        return (ratio.grad != 0).float()
+
+    assert check.still_pulled(by_autograd)

@@ -8,7 +8,16 @@ from minialign.course.exercises.likelihood import (
     next_token_logprobs,
     summed_logprobs,
 )
-from minialign.course.exercises.policy import clipped, group_advantages, token_rewards, value_loss
+from minialign.course.exercises.policy import (
+    beta_for_kl,
+    clipped,
+    group_advantages,
+    kl_moments,
+    lambda_advantages,
+    rloo_advantages,
+    still_pulled,
+    whitened,
+)
 from minialign.course.exercises.preference import (
     bradley_terry,
     dpo_loss,
@@ -30,6 +39,7 @@ __all__ = [
     "best_choice_loss",
     "best_low_rank",
     "best_of_n_gold",
+    "beta_for_kl",
     "bradley_terry",
     "clipped",
     "conversation_mask",
@@ -39,6 +49,8 @@ __all__ = [
     "fitted_temperature",
     "group_advantages",
     "guess",
+    "kl_moments",
+    "lambda_advantages",
     "last_token",
     "length_free",
     "micro_losses",
@@ -47,8 +59,9 @@ __all__ = [
     "next_token_logprobs",
     "restart_positions",
     "reveal",
+    "rloo_advantages",
     "same_code",
+    "still_pulled",
     "summed_logprobs",
-    "token_rewards",
-    "value_loss",
+    "whitened",
 ]  # fmt: skip

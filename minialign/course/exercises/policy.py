@@ -1,82 +1,283 @@
-"""Exercises on policy optimisation: PPO's rewards and critic, and GRPO, which has none."""
+"""Exercises on policy optimisation: baselines, advantages, KL and clip of PPO, and GRPO's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from minialign.algorithms import ppo
 from minialign.algorithms.grpo import STD_EPS, group_zscore
-from minialign.core.advantages import token_rewards as right_rewards
 from minialign.course.exercises.compare import Exercise, drawn
-from minialign.course.exercises.preference import last_column
 from minialign.variants.group_advantages import group_centred
 
 
-def _paid_at(scores: Tensor, kl: Tensor, mask: Tensor, beta: float, column: Tensor) -> Tensor:
-    """(B, T) the penalty everywhere, and the score in a (B,) column of its own."""
-    return (-beta * kl * mask).scatter_add(1, column[:, None], scores[:, None])
+def _others(rewards: Tensor) -> Tensor:
+    """(P, G) the mean reward of the other completions of the group."""
+    return (rewards.sum(1, keepdim=True) - rewards) / (rewards.shape[1] - 1)
 
 
-token_rewards = Exercise(
-    "token_rewards",
-    lambda scores, kl, mask, beta: right_rewards(scores, kl, mask, beta),
-    ((
-        torch.tensor([2.0, -1.0, 0.5]),
-        torch.randn(3, 5, generator=drawn(3)),
-        torch.tensor([[0, 1, 1, 1, 1], [0, 1, 1, 1, 0], [0, 0, 1, 1, 0]]),
-        0.3,
-    ),),
+rloo_advantages = Exercise(
+    "rloo_advantages",
+    lambda rewards: rewards - _others(rewards),
+    (
+        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [3.0, 2.0, 0.5, -1.0]]),),
+        (torch.tensor([[3.0, 1.0], [0.0, 0.5], [2.0, -2.0]]),),
+    ),
     {
-        "the sign of the penalty is reversed: it pays for leaving the reference":
-            lambda scores, kl, mask, beta: right_rewards(scores, kl, mask, -beta),
-        "the score is in the last column, which may be padding":
-            lambda scores, kl, mask, beta:
-                _paid_at(scores, kl, mask, beta, 0 * last_column(mask) + 4),
-        "the score comes one token early":
-            lambda scores, kl, mask, beta: _paid_at(scores, kl, mask, beta, last_column(mask) - 1),
-        "the score is paid at every token":
-            lambda scores, kl, mask, beta: (scores[:, None] - beta * kl) * mask,
-        "the penalty is a mean over tokens, where every token pays for itself":
-            lambda scores, kl, mask, beta:
-                right_rewards(scores, kl / mask.sum(1, keepdim=True), mask, beta),
+        "the reward itself is part of its baseline: leave it out of the mean": group_centred,
+        "it is the baseline: subtract it from the reward": _others,
+        "the sign is reversed: a reward above the others' mean is an advantage above 0":
+            lambda rewards: _others(rewards) - rewards,
+        "the sum of the others is divided by G: there are G - 1 of them":
+            lambda rewards: rewards
+                - (rewards.sum(1, keepdim=True) - rewards) / rewards.shape[1],
+        "the others are those of the whole batch: a group is a row": lambda rewards: rewards
+            - (rewards.sum() - rewards) / (rewards.numel() - 1),
+        "the others are those of the column: a group is a row":
+            lambda rewards: rewards - _others(rewards.T).T,
+        "it is divided by the deviation, which RLOO does not do: that is GRPO's": group_zscore,
     },
 )  # fmt: skip
 
 
-def _values_and_mask() -> tuple[Tensor, ...]:
-    generator = drawn(4)
-    values, old, returns = torch.randn(3, 4, 6, generator=generator)
-    return values, old, returns, (torch.rand(4, 6, generator=generator) < 0.7).long()
+def _deltas(rewards: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """(B, T) jumps of the prediction, 0 outside the mask; after the last token it is 0."""
+    inside = torch.where(mask.bool(), values, 0.0)
+    after = pad(inside[:, 1:], (0, 1))
+    return torch.where(mask.bool(), rewards + after - inside, 0.0)
 
 
-def _squared_errors(values: Tensor, old: Tensor, returns: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, T) each: of the values, and of the values clipped to 0.2 around the old ones."""
-    near = old + (values - old).clamp(-0.2, 0.2)
-    return (values - returns).square(), (near - returns).square()
+def _summed(deltas: Tensor, lam: float) -> Tensor:
+    """(B, T) sum over k >= t of lam^(k - t) delta_k."""
+    distance = torch.arange(deltas.shape[1])[None] - torch.arange(deltas.shape[1])[:, None]
+    return deltas @ torch.where(distance >= 0, float(lam) ** distance.clamp(min=0), 0.0).T
 
 
-def _value_loss(values: Tensor, old: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    return ppo.value_loss(values, old, returns, clip=0.2) * mask
+def _lambda_advantages(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> Tensor:
+    """(B, T) generalised advantages: Schulman et al. 2015, arXiv:1506.02438, equation 16."""
+    return torch.where(mask.bool(), _summed(_deltas(rewards, values, mask), lam), 0.0)
 
 
-value_loss = Exercise(
-    "value_loss",
-    _value_loss,
-    (_values_and_mask(),),
+def _episodes(seed: int, lam: float) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Completions that begin and end in different columns; values stand outside them, too."""
+    rewards, values = torch.randn(2, 3, 6, generator=drawn(seed))
+    mask = torch.tensor([[0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0]])
+    return rewards * mask, values, mask, lam
+
+
+def _alike(rewards: Tensor, values: Tensor, mask: Tensor, lam: float, after: Tensor) -> Tensor:
+    """(B, T) advantages with another value after each token."""
+    deltas = torch.where(mask.bool(), rewards + after - values, 0.0)
+    return torch.where(mask.bool(), _summed(deltas, lam), 0.0)
+
+
+lambda_advantages = Exercise(
+    "lambda_advantages",
+    _lambda_advantages,
+    (_episodes(31, 0.5), _episodes(32, 0.95), _episodes(33, 0.0)),
     {
-        "it takes the smaller error: then the clip rewards what it should hold back":
-            lambda values, old, returns, mask:
-                0.5 * torch.minimum(*_squared_errors(values, old, returns)) * mask,
-        "the half is missing":
-            lambda values, old, returns, mask: 2 * _value_loss(values, old, returns, mask),
-        "nothing is clipped":
-            lambda values, old, returns, mask:
-                ppo.value_loss(values, old, returns, clip=None) * mask,
-        "the mask is not used":
-            lambda values, old, returns, mask: ppo.value_loss(values, old, returns, clip=0.2),
+        "the value after the last token is read from the padding: nothing comes, so it is 0":
+            lambda rewards, values, mask, lam:
+                _alike(rewards, values, mask, lam, pad(values[:, 1:], (0, 1))),
+        "the value after the token is missing: delta is reward + value after - value before":
+            lambda rewards, values, mask, lam: _alike(rewards, values, mask, lam, 0 * values),
+        "lambda is not used: the jump k tokens later counts lambda^k":
+            lambda rewards, values, mask, lam: _lambda_advantages(rewards, values, mask, 1.0),
+        "these are the jumps alone: later ones count too, by lambda^k":
+            lambda rewards, values, mask, lam: _deltas(rewards, values, mask),
+        "each jump is passed on to later tokens: credit goes to earlier ones":
+            lambda rewards, values, mask, lam:
+                _summed(_deltas(rewards, values, mask).flip(1), lam).flip(1) * mask,
+        "these are returns: do not add the value": lambda rewards, values, mask, lam:
+            _lambda_advantages(rewards, values, mask, lam) + values * mask,
+        "columns outside the mask are not 0": lambda rewards, values, mask, lam:
+            _summed(_deltas(rewards, values, mask), lam),
+        "the sign of the jumps is reversed": lambda rewards, values, mask, lam:
+            -_lambda_advantages(rewards, values, mask, lam),
+        "the value is subtracted at the end only: each delta has one of its own":
+            lambda rewards, values, mask, lam: (_summed(rewards * mask, lam) - values) * mask,
     },
-    trains=True,
+)  # fmt: skip
+
+
+def _whitened(values: Tensor, mask: Tensor, correction: int = 1) -> Tensor:
+    """(B, T) of mean 0 and variance 1 over the mask, 0 outside."""
+    inside = values[mask.bool()]
+    scaled = (values - inside.mean()) / (inside.var(correction=correction) + 1e-8).sqrt()
+    return torch.where(mask.bool(), scaled, 0.0)
+
+
+def _masked_rows(seed: int) -> tuple[Tensor, Tensor]:
+    values = 3 * torch.randn(3, 5, generator=drawn(seed)) + 2
+    return values, torch.tensor([[0, 1, 1, 1, 1], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0]])
+
+
+whitened = Exercise(
+    "whitened",
+    _whitened,
+    (_masked_rows(34), _masked_rows(35)),
+    {
+        "padding counts: mean and variance are those of real tokens alone":
+            lambda values, mask:
+                torch.where(mask.bool(), _whitened(values, torch.ones_like(mask)), 0.0),
+        "padding counts as zeros: mean and variance are those of real tokens alone":
+            lambda values, mask: torch.where(
+                mask.bool(), _whitened(values * mask, torch.ones_like(mask)), 0.0),
+        "columns outside the mask are not 0": lambda values, mask:
+            (values - values[mask == 1].mean()) / values[mask == 1].std(),
+        "it is divided by the variance: divide by its square root": lambda values, mask:
+            (values - values[mask == 1].mean()) / values[mask == 1].var() * mask,
+        "the mean is not subtracted":
+            lambda values, mask: values / values[mask == 1].std() * mask,
+        "it is not divided by the deviation":
+            lambda values, mask: (values - values[mask == 1].mean()) * mask,
+        "each row has a mean and a deviation of its own: they are the whole rollout's":
+            lambda values, mask:
+                torch.cat([_whitened(v[None], m[None]) for v, m in zip(values, mask, strict=True)]),
+        "the variance is the population's: use var with Bessel's correction, torch's default":
+            lambda values, mask: _whitened(values, mask, 0),
+    },
+)  # fmt: skip
+
+
+def _estimators(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """(3, N) k1, k2 and k3 of each completion."""
+    k1 = logprobs - ref_logprobs
+    return torch.stack([k1, k1.square() / 2, torch.expm1(-k1) + k1])
+
+
+def _moments(each: Tensor, chances: Tensor) -> Tensor:
+    """(3, 2) mean and standard deviation of the rows of (3, N)."""
+    mean = each @ chances
+    return torch.stack([mean, ((each - mean[:, None]).square() @ chances).sqrt()], 1)
+
+
+def _kl_moments(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """(3, 2) of k1, k2, k3, over the policy: Schulman 2020, joschu.net/blog/kl-approx.html."""
+    return _moments(_estimators(logprobs, ref_logprobs), logprobs.exp())
+
+
+def _two_policies(seed: int) -> tuple[Tensor, Tensor]:
+    return tuple(torch.randn(2, 6, generator=drawn(seed)).double().log_softmax(1))
+
+
+kl_moments = Exercise(
+    "kl_moments",
+    _kl_moments,
+    (_two_policies(36), _two_policies(37)),
+    {
+        "the mean is over the reference: samples come from the policy":
+            lambda p, ref: _moments(_estimators(p, ref), ref.exp()),
+        "every completion counts alike: weigh each by the policy's probability":
+            lambda p, ref: _moments(_estimators(p, ref), torch.full_like(p, 1 / len(p))),
+        "the log-ratio is upside down: k1 is log policy - log reference":
+            lambda p, ref: _moments(_estimators(ref, p), p.exp()),
+        "the second column is the variance: take its square root":
+            lambda p, ref: _kl_moments(p, ref) ** torch.tensor([1.0, 2.0]),
+        "the half of k2 is missing": lambda p, ref:
+            _moments(_estimators(p, ref) * torch.tensor([[1.0], [2.0], [1.0]]), p.exp()),
+        "the ratio of k3 is upside down: it is reference / policy": lambda p, ref: _moments(
+            torch.stack([*_estimators(p, ref)[:2], _estimators(ref, p)[2]]), p.exp()),
+        "the log of k3 is missing: it is r - 1 - log r": lambda p, ref: _moments(
+            torch.stack([*_estimators(p, ref)[:2], torch.expm1(ref - p)]), p.exp()),
+        "the -1 of k3 is missing": lambda p, ref:
+            _moments(_estimators(p, ref) + torch.tensor([[0.0], [0.0], [1.0]]), p.exp()),
+    },
+)  # fmt: skip
+
+
+def _kl_of(ref_logprobs: Tensor, rewards: Tensor, beta: Tensor, *, swapped: bool = False) -> Tensor:
+    """() KL(tilted || reference), or with the two exchanged."""
+    tilted = (ref_logprobs + rewards / beta).log_softmax(0)
+    gap = tilted - ref_logprobs
+    return -(ref_logprobs.exp() @ gap) if swapped else tilted.exp() @ gap
+
+
+def _beta_for_kl(ref_logprobs: Tensor, rewards: Tensor, kl: float, **how: bool) -> Tensor:
+    """() the beta whose tilted distribution is `kl` nats from the reference: KL falls with beta."""
+    low, high = rewards.new_tensor(1e-3), rewards.new_tensor(1e3)
+    for _ in range(80):
+        beta = (low * high).sqrt()
+        far = _kl_of(ref_logprobs, rewards, beta, **how) > kl
+        low, high = (beta, high) if far else (low, beta)
+    return beta
+
+
+def _tilt(seed: int, kl: float) -> tuple[Tensor, Tensor, float]:
+    ref, rewards = torch.randn(2, 8, generator=drawn(seed)).double()
+    return ref.log_softmax(0), 2 * rewards, kl
+
+
+def _search_of_beta(
+    cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]
+) -> str | None:
+    """What KL the answer has."""
+    if not all(torch.isfinite(beta) and beta > 0 for beta in mine):
+        return None
+    (ref, rewards, kl), beta = cases[0], mine[0]
+    return (
+        f"at your beta = {beta:.4g} the tilted distribution is {_kl_of(ref, rewards, beta):.4g} "
+        f"nats from the reference, where {kl:g} is wanted (case 1)"
+    )
+
+
+beta_for_kl = Exercise(
+    "beta_for_kl",
+    _beta_for_kl,
+    (_tilt(38, 0.5), _tilt(39, 0.1), _tilt(40, 0.9)),
+    {
+        "it is 1 / beta: the reward is divided by beta": lambda *given: 1 / _beta_for_kl(*given),
+        "the KL is the other way round: KL(tilted || reference) is an expectation over tilted":
+            lambda *given: _beta_for_kl(*given, swapped=True),
+        "it is log beta: take its exponential": lambda *given: _beta_for_kl(*given).log(),
+        "it is the KL reached, which was given: return the beta":
+            lambda ref, rewards, kl: rewards.new_tensor(kl),
+        "the search ran to its upper end: KL falls as beta rises, so raise beta where KL is too "
+        "large": lambda ref, rewards, kl: 1e3,
+        "the search ran to its lower end: KL falls as beta rises, so lower beta where KL is too "
+        "small": lambda ref, rewards, kl: 1e-3,
+    },
+    rtol=1e-2,
+    tell=_search_of_beta,
+)  # fmt: skip
+
+
+def _still_pulled(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """(B, T) 1 where PPO's objective has a slope in the ratio, 0 where it is flat."""
+    below, above = ratio < 1 + clip, ratio > 1 - clip
+    return (((advantages > 0) & below) | ((advantages < 0) & above)).float()
+
+
+still_pulled = Exercise(
+    "still_pulled",
+    _still_pulled,
+    (
+        (
+            torch.tensor([[0.5, 0.9, 1.1, 2.0], [0.5, 0.9, 1.1, 2.0], [0.7, 1.0, 1.4, 3.0]]),
+            torch.tensor([[1.0, 2.0, 1.0, 0.5], [-1.0, -2.0, -1.0, -0.5], [0.0, 0.0, -1.0, 1.0]]),
+            0.2,
+        ),
+        (torch.tensor([[1.25, 0.75]]), torch.tensor([[1.0, -1.0]]), 0.3),
+    ),
+    {
+        "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
+        "distance": lambda ratio, A, clip: (((ratio - 1).abs() < clip) & (A != 0)).float(),
+        "the signs are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
+            lambda ratio, A, clip: _still_pulled(ratio, -A, clip),
+        "it is the complement: 1 is where there is a slope":
+            lambda ratio, A, clip: 1 - _still_pulled(ratio, A, clip),
+        "an advantage of 0 pulls nothing": lambda ratio, A, clip:
+            torch.where(A == 0, 1.0, _still_pulled(ratio, A, clip)),
+        "a bad token is let go, too: once its ratio is below 1 - clip": lambda ratio, A, clip:
+            ((ratio < 1 + clip) & (A != 0)).float(),
+        "a good token is let go, too: once its ratio is above 1 + clip": lambda ratio, A, clip:
+            ((ratio > 1 - clip) & (A != 0)).float(),
+        "it is the slope itself, which is the advantage: 1 or 0 is asked for":
+            lambda ratio, A, clip: A * _still_pulled(ratio, A, clip),
+    },
 )  # fmt: skip
 
 group_advantages = Exercise(

@@ -42,7 +42,9 @@ MODULES = {
     "instruction_tuning": ("sft_seeds", "sft_data", "sft_variants"),
     "reward_modeling": ("reward_data", "reward_bias", "reward_kinds", "reward_best_of_n"),
     "reward_blindness": ("reward_blindness",),
-    "policy_optimisation": ("ppo_frontier", "ppo_details", "ppo_faults"),
+    "policy_optimisation": (
+        "ppo_frontier", "ppo_overoptimisation", "ppo_details", "ppo_faults",
+    ),
     "preference_optimisation": ("dpo_frontier", "dpo_noise", "dpo_faults"),
     "preference_family": ("dpo_family", "dpo_feedback"),
     "verifiable_rewards": (

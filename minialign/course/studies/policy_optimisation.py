@@ -1,4 +1,4 @@
-"""Studies of PPO: the frontier of reward against KL, which details matter, and planted faults."""
+"""Studies of PPO: frontier, over-optimisation along a run, details that matter, planted faults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -16,6 +17,7 @@ from minialign.algorithms import ppo
 from minialign.core.advantages import token_rewards
 from minialign.core.history import History
 from minialign.core.logprobs import token_logprobs
+from minialign.core.models import frozen_reference
 from minialign.core.models.heads import RewardModel, ValueModel
 from minialign.core.sampling import Rollout, sample
 from minialign.course.pipeline import policy_and_scorer
@@ -28,10 +30,15 @@ from minialign.rewards.learnt import reward_model_score
 from minialign.variants.averages import token_mean
 from minialign.variants.loops.critic import Critic
 from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
+from minialign.world.manners import is_kind
 from minialign.world.replies.annotator import gold_reward
 
 BEFORE = -1.0  # the beta that stands for the policy before any PPO
 BETAS = (BEFORE, 0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat
+LEASHES = (0.1, 0.0)  # the stage's leash, and none; nothing else differs
+LOOKS = 16  # times that a run is looked at, besides its start
+ASKED = 96  # held-out prompts, the same at every look
+MEANS = ("score", "utility", "kl", "follows", "kind", "any", "stops", "tokens")
 CURVES = ("reward", "gold", "kl", "entropy", "length", "stops", "clip_fraction",
           "explained_variance")  # fmt: skip
 
@@ -103,6 +110,51 @@ def frontier(profile: Profile, seed: int, beta: float) -> dict[str, float]:
         policy, tokenizer, scorer = policy_and_scorer(profile, seed)
         return {**examine(Start(policy, tokenizer, profile, seed), scorer), "kl": 0.0}
     return _with_ends(*optimise(profile, seed, beta=beta))
+
+
+def looked_at(judged: pd.DataFrame, k: int) -> dict[str, float]:
+    """The means of one look as columns: score_3, utility_3, ..."""
+    return {f"{name}_{k}": float(judged[name].mean()) for name in MEANS}
+
+
+@study(
+    "ppo_overoptimisation",
+    "where along a run does the proxy go on rising while gold turns, with a leash and without?",
+    beta=LEASHES,
+)  # fmt: skip
+def along_a_run(profile: Profile, seed: int, beta: float) -> dict[str, float]:
+    """The stage's run at one beta; every few rollouts the policy answers the same prompts.
+
+    Columns NAME_k with k = 0, 1, ... are means over the prompts at look k: score (the proxy),
+    utility (gold), kl (nats to the start), shares that follow, hold a kind word, show any flaw and
+    stop, and tokens; step_k is the number of rollouts before the look. A look draws its replies
+    with random numbers of its own, so it does not change the run.
+    """
+    policy, tokenizer, scorer = policy_and_scorer(profile, seed)
+    start, reference = Start(policy, tokenizer, profile, seed), frozen_reference(policy)
+    config = replace(ppo_config(profile, seed), beta=beta)
+    score = reward_model_score(scorer, tokenizer)
+    every, columns, steps = max(1, config.steps // LOOKS), {}, 0
+    asked = min(ASKED, profile.eval_prompts)
+
+    def look(k: int) -> None:
+        judged = start.judged(asked, reference=reference)
+        texts = [judged[column].tolist() for column in ("prompt", "reply")]
+        judged["score"], judged["kind"] = score(*texts), [is_kind(text) for text in texts[1]]
+        columns.update({**looked_at(judged, k), f"step_{k}": float(steps)})
+        columns["utility_sd"] = columns.get("utility_sd", float(judged["utility"].std()))
+
+    def on_step(metrics: dict[str, float]) -> None:
+        nonlocal steps
+        steps += 1
+        if steps % every == 0:
+            look(steps // every)
+
+    look(0)
+    rows = [{"prompt": i.prompt} for i in ppo_prompts(profile, seed)]
+    critic = ValueModel.from_reward_model(scorer)
+    ppo.train_ppo(policy, tokenizer, rows, score, config, value_model=critic, on_step=on_step)
+    return columns
 
 
 @study("ppo_details", "which implementation details of PPO matter here?", detail=DETAILS)
