@@ -32,7 +32,14 @@ PLANS = {
         "train",
         ("losses", "history"),
     ),
+    "03": (
+        {"method-figure", "measure", "small-world", "errors", "rloo-use", "error-figure"}
+        | {"tilted", "tilted-figure", "beta-use", "kl-use", "trace-passes"},
+        "train",
+        ("traced", "history"),
+    ),
 }
+LOGGED = {"03": ("reward", "kl", "value_loss")}  # of a history, where it is not the loss
 ALSO = {"01": ("bare-loop", 'brief_losses = bare_loop(load()[0], rows, 3)["loss"].tolist()')}
 EDITS = {  # notebook, cell, what stands there, what is put there, which of the trainings change
     "the mask of 01": ("01", "pad-rows", "i, border:end] = 1", "i, 1:end] = 1", (True, False)),
@@ -44,6 +51,25 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
     "the loss of 02": ("02", "bt-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),
     "the place of 02": (
         "02", "model-code", "[rows, last_column(attention_mask)]", "[:, -1]", (True, True)
+    ),
+    "the objective of 03": (
+        "03", "policy-loss", "return -torch.minimum(", "return -torch.maximum(", (False, True)
+    ),
+    "the size of the objective of 03": (
+        "03", "policy-loss", "return -torch.minimum(", "return -2 * torch.minimum(", (True, True)
+    ),
+    "the rewards of 03": (
+        "03", "token-rewards", "-beta * kl, 0.0", "beta * kl, 0.0", (False, True)
+    ),
+    "the critic's loss of 03": ("03", "value-loss", "0.5 * error", "error", (False, True)),
+    "the advantages of 03": (
+        "03", "gae-use", "gae = lambda_advantages if solved else solved_lambda_advantages",
+        "gae = lambda rewards, values, mask, lam: solved_lambda_advantages(\n"
+        "    rewards, values, mask, 0.0)", (True, True)
+    ),
+    "the whitening of 03": (
+        "03", "white-use", "whiten = whitened if solved else solved_whitened",
+        "whiten = lambda values, mask: 2 * solved_whitened(values, mask)", (True, True)
     ),
     "the start of 02": ("02", "model-code", "(width + 1) ** 0.5", "(width + 1)", (True, True)),
 }  # fmt: skip
@@ -82,7 +108,7 @@ def losses(number: str, edit: tuple[str, str, str] | None = None) -> list[list[f
     first, second = (space[name] for name in names)
     if isinstance(first, dict):  # of several short runs
         first = [loss for run in first.values() for loss in run]
-    return [first, list(second["loss"])]
+    return [first, [x for name in LOGGED.get(number, ["loss"]) for x in second[name]]]
 
 
 UNCHANGED: dict[str, list[list[float]]] = {}

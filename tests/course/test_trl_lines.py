@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 pytest.importorskip("trl")
+import trl
 from transformers import TrainerCallback, trainer
 
 from minialign.algorithms.reward_model import bradley_terry
@@ -83,6 +85,7 @@ def reward_modeling() -> SimpleNamespace:
 
 
 OURS: dict[str, Callable[[], SimpleNamespace]] = {"01": tuning, "02": reward_modeling}
+GONE = {"03": "PPOTrainer"}  # trainers that TRL has no more, so that a notebook has no lines
 
 
 @pytest.fixture
@@ -105,6 +108,16 @@ def test_the_notebooks_that_are_run_have_such_lines():
     """A block in another notebook wants a row of `OURS`."""
     counts = {number: len(lines_with_trl(path)) for number, path in NOTEBOOKS.items()}
     assert {number: n for number, n in counts.items() if n} == dict.fromkeys(OURS, 1)
+
+
+@pytest.mark.parametrize("number", GONE)
+def test_a_notebook_without_lines_says_that_trl_has_no_such_trainer(number: str):
+    cells = nbformat.read(NOTEBOOKS[number], as_version=4).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert "TRL 1.16 has no PPO trainer any more" in prose and not lines_with_trl(NOTEBOOKS[number])
+    assert trl.__version__.startswith("1.16.") and not hasattr(trl, GONE[number])
+    names = [module.name for module in pkgutil.walk_packages(trl.__path__, "trl.")]
+    assert names and not [name for name in names if "ppo" in name.split(".")]
 
 
 @pytest.mark.parametrize("number", OURS)
