@@ -33,8 +33,8 @@ PLANS = {
         ("losses", "history"),
     ),
     "03": (
-        {"method-figure", "measure", "small-world", "errors", "rloo-use", "error-figure"}
-        | {"tilted", "tilted-figure", "beta-use", "kl-use", "trace-passes"},
+        {"method-figure", "errors", "rloo-use", "error-figure", "tilted-figure"}
+        | {"beta-use", "kl-use", "trace-passes"},
         "train",
         ("traced", "history"),
     ),

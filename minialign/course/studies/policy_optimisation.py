@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
@@ -32,12 +33,14 @@ from minialign.variants.loops.critic import Critic
 from minialign.variants.loops.policy_loop import PolicyConfig, train_policy
 from minialign.world.manners import is_kind
 from minialign.world.replies.annotator import gold_reward
+from minialign.world.tasks import instructions, running_examples
 
 BEFORE = -1.0  # the beta that stands for the policy before any PPO
 BETAS = (BEFORE, 0.0, 0.03, 0.1, 0.3, 1.0)  # reward per nat
 LEASHES = (0.1, 0.0)  # the stage's leash, and none; nothing else differs
 LOOKS = 16  # times that a run is looked at, besides its start
 ASKED = 96  # held-out prompts, the same at every look
+SAMPLED = 4  # held-out prompts whose replies are recorded, besides the running examples
 MEANS = ("score", "utility", "kl", "follows", "kind", "any", "stops", "tokens")
 CURVES = ("reward", "gold", "kl", "entropy", "length", "stops", "clip_fraction",
           "explained_variance")  # fmt: skip
@@ -112,6 +115,18 @@ def frontier(profile: Profile, seed: int, beta: float) -> dict[str, float]:
     return _with_ends(*optimise(profile, seed, beta=beta))
 
 
+def some_replies(start: Start) -> list[tuple[str, str]]:
+    """(prompt, sampled reply) of the course's running examples and a few held-out prompts."""
+    asked = [*running_examples(), *instructions(SAMPLED, "phrasings", seed=5)]
+    rollout = sample(
+        start.policy,
+        start.tokenizer,
+        [i.prompt for i in asked],
+        max_new_tokens=start.profile.max_new_tokens,
+    )
+    return list(zip(rollout.prompts, rollout.texts, strict=True))
+
+
 def looked_at(judged: pd.DataFrame, k: int) -> dict[str, float]:
     """The means of one look as columns: score_3, utility_3, ..."""
     return {f"{name}_{k}": float(judged[name].mean()) for name in MEANS}
@@ -122,13 +137,14 @@ def looked_at(judged: pd.DataFrame, k: int) -> dict[str, float]:
     "where along a run does the proxy go on rising while gold turns, with a leash and without?",
     beta=LEASHES,
 )  # fmt: skip
-def along_a_run(profile: Profile, seed: int, beta: float) -> dict[str, float]:
+def along_a_run(profile: Profile, seed: int, beta: float) -> dict[str, Any]:
     """The stage's run at one beta; every few rollouts the policy answers the same prompts.
 
     Columns NAME_k with k = 0, 1, ... are means over the prompts at look k: score (the proxy),
     utility (gold), kl (nats to the start), shares that follow, hold a kind word, show any flaw and
     stop, and tokens; step_k is the number of rollouts before the look. A look draws its replies
-    with random numbers of its own, so it does not change the run.
+    with random numbers of its own, so it does not change the run. samples: prompt, reply before
+    and reply after.
     """
     policy, tokenizer, scorer = policy_and_scorer(profile, seed)
     start, reference = Start(policy, tokenizer, profile, seed), frozen_reference(policy)
@@ -151,10 +167,12 @@ def along_a_run(profile: Profile, seed: int, beta: float) -> dict[str, float]:
             look(steps // every)
 
     look(0)
+    before = some_replies(start)
     rows = [{"prompt": i.prompt} for i in ppo_prompts(profile, seed)]
     critic = ValueModel.from_reward_model(scorer)
     ppo.train_ppo(policy, tokenizer, rows, score, config, value_model=critic, on_step=on_step)
-    return columns
+    pairs = zip(before, some_replies(start), strict=True)
+    return {**columns, "samples": json.dumps([(*old, new) for old, (_, new) in pairs])}
 
 
 @study("ppo_details", "which implementation details of PPO matter here?", detail=DETAILS)
