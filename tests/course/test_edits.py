@@ -59,7 +59,7 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
         "03", "policy-loss", "return -torch.minimum(", "return -2 * torch.minimum(", (True, True)
     ),
     "the rewards of 03": (
-        "03", "token-rewards", "-beta * kl, 0.0", "beta * kl, 0.0", (False, True)
+        "03", "token-rewards", "scores[:, None].to(", "2 * scores[:, None].to(", (True, True)
     ),
     "the critic's loss of 03": ("03", "value-loss", "0.5 * error", "error", (False, True)),
     "the advantages of 03": (
