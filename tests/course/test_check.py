@@ -20,7 +20,7 @@ from minialign.course.exercises.shown_code import MAX_LINES, plain_code
 from minialign.evaluate import statistics
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
-EARLY = [  # of notebooks 00 to 03
+EARLY = [  # of second editions
     check.names_cold,
     check.next_token_logprobs,
     check.conversation_mask,
@@ -39,6 +39,11 @@ EARLY = [  # of notebooks 00 to 03
     check.kl_moments,
     check.beta_for_kl,
     check.still_pulled,
+    check.pair_losses,
+    check.wpo_weight,
+    check.best_margins,
+    check.robust_loss,
+    check.kto_losses,
 ]
 NAME = attrgetter("name")
 

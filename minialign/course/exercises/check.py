@@ -5,8 +5,10 @@ from minialign.course.exercises.compare import Exercise
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
+    kto_losses,
     next_token_logprobs,
-    summed_logprobs,
+    pair_losses,
+    wpo_weight,
 )
 from minialign.course.exercises.policy import (
     beta_for_kl,
@@ -19,11 +21,11 @@ from minialign.course.exercises.policy import (
     whitened,
 )
 from minialign.course.exercises.preference import (
+    best_margins,
     bradley_terry,
-    dpo_loss,
     fitted_scores,
-    last_token,
     length_free,
+    robust_loss,
 )
 from minialign.course.exercises.replies import names_cold
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
@@ -38,30 +40,32 @@ __all__ = [
     "Exercise",
     "best_choice_loss",
     "best_low_rank",
+    "best_margins",
     "best_of_n_gold",
     "beta_for_kl",
     "bradley_terry",
     "clipped",
     "conversation_mask",
     "cross_entropy",
-    "dpo_loss",
     "fitted_scores",
     "fitted_temperature",
     "group_advantages",
     "guess",
     "kl_moments",
+    "kto_losses",
     "lambda_advantages",
-    "last_token",
     "length_free",
     "micro_losses",
     "names_cold",
     "neftune_noise",
     "next_token_logprobs",
+    "pair_losses",
     "restart_positions",
     "reveal",
     "rloo_advantages",
+    "robust_loss",
     "same_code",
     "still_pulled",
-    "summed_logprobs",
     "whitened",
+    "wpo_weight",
 ]  # fmt: skip
