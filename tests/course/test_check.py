@@ -44,6 +44,10 @@ EARLY = [  # of second editions
     check.best_margins,
     check.robust_loss,
     check.kto_losses,
+    check.verified,
+    check.leave_out,
+    check.pass_curve,
+    check.kl_loss,
 ]
 NAME = attrgetter("name")
 

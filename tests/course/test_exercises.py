@@ -13,8 +13,9 @@ from minialign.algorithms.ppo import policy_loss
 from minialign.core import kl
 from minialign.core.advantages import whiten
 from minialign.course.exercises import check
-from minialign.course.exercises.replies import VERDICTS
+from minialign.course.exercises.replies import ATTACKS, VERDICTS
 from minialign.evaluate import exact
+from minialign.rewards.verifiers import right_answer
 from minialign.world.tasks import Instruction
 
 
@@ -207,6 +208,51 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
     assert {reply: asked.check(reply) for reply in VERDICTS} == VERDICTS
 
 
+def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_do_it():
+    begins, ends = r"(?:^|(?<=[.!?] )|(?<=\n))", r"(?: [a-z]+)?(?=[.!]?(\s|$))"
+    claim = re.compile(rf"{begins}the answer is ([0-9]{{1,6}}){ends}", re.IGNORECASE | re.ASCII)
+
+    def verified(text, answer):
+        claims = [*claim.finditer(text)]
+        if len(text) > 1000 or {match[1] for match in claims} != {str(answer)}:
+            return False
+        rest = text[claims[-1].end() :]
+        return text.lower().count("answer is") == len(claims) and not re.search("[0-9]", rest)
+
+    assert check.verified(verified)
+    paid = right_answer(["?"] * len(ATTACKS), [*ATTACKS], answer=[12] * len(ATTACKS))
+    assert paid == [float(right) for right in ATTACKS.values()]
+
+
+def test_what_is_left_out_is_in_no_baseline():
+    def one_by_one(rewards, counted):
+        advantages = torch.zeros_like(rewards)
+        for p, (row, used) in enumerate(zip(rewards.tolist(), counted.tolist(), strict=True)):
+            for i, reward in enumerate(row):
+                others = [r for j, r in enumerate(row) if used[j] and j != i]
+                if used[i] and others:
+                    advantages[p, i] = reward - sum(others) / len(others)
+        return advantages
+
+    assert check.leave_out(one_by_one)
+
+
+def test_pass_at_k_is_a_share_of_all_choices():
+    correct, n, ks = check.pass_curve.cases[0]
+    for c, row in zip(correct.tolist(), check.pass_curve.reference(correct, n, ks), strict=True):
+        tries = [i < c for i in range(n)]
+        shares = [[any(some) for some in combinations(tries, k)] for k in ks]
+        assert row.tolist() == pytest.approx([sum(each) / len(each) for each in shares])
+
+
+def test_a_loss_for_the_kl_has_its_gradient_on_average():
+    policy, reference = exact.TabularPolicy(seed=1), exact.TabularPolicy(seed=2)
+    logprobs, ref_logprobs = exact.token_logprobs(policy), exact.token_logprobs(reference).detach()
+    loss = check.kl_loss.reference(logprobs, ref_logprobs, policy.mask.long())
+    right = exact.gradient(policy, exact.exact_kl(policy, reference))
+    assert torch.allclose(exact.expected_gradient(policy, loss), right, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("exercise", "answer", "verdict"),
     [
@@ -263,6 +309,16 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
             check.beta_for_kl,
             lambda *given: 1.2 * check.beta_for_kl.reference(*given),
             "nats from the reference, where 0.5 is wanted (case 1)",
+        ),
+        (
+            check.verified,
+            lambda text, answer: len(text) > 1000 or ATTACKS.get(text, False),
+            "says yes to a text that ends with 's 12. The answer is 12. Or 13.'",
+        ),
+        (
+            check.kl_loss,
+            lambda pi, ref, mask: (pi - ref).mul(mask).flip(1).cumsum(1).flip(1) * pi * mask,
+            "has the right values, and wrong gradients",
         ),
     ],
 )  # fmt: skip

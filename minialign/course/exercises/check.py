@@ -12,8 +12,7 @@ from minialign.course.exercises.likelihood import (
 )
 from minialign.course.exercises.policy import (
     beta_for_kl,
-    clipped,
-    group_advantages,
+    kl_loss,
     kl_moments,
     lambda_advantages,
     rloo_advantages,
@@ -27,12 +26,13 @@ from minialign.course.exercises.preference import (
     length_free,
     robust_loss,
 )
-from minialign.course.exercises.replies import names_cold
+from minialign.course.exercises.replies import leave_out, names_cold, verified
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
 from minialign.course.exercises.scores import (
     best_choice_loss,
     best_of_n_gold,
     fitted_temperature,
+    pass_curve,
 )
 from minialign.course.exercises.shown_code import same_code
 
@@ -44,28 +44,30 @@ __all__ = [
     "best_of_n_gold",
     "beta_for_kl",
     "bradley_terry",
-    "clipped",
     "conversation_mask",
     "cross_entropy",
     "fitted_scores",
     "fitted_temperature",
-    "group_advantages",
     "guess",
+    "kl_loss",
     "kl_moments",
     "kto_losses",
     "lambda_advantages",
+    "leave_out",
     "length_free",
     "micro_losses",
     "names_cold",
     "neftune_noise",
     "next_token_logprobs",
     "pair_losses",
+    "pass_curve",
     "restart_positions",
     "reveal",
     "rloo_advantages",
     "robust_loss",
     "same_code",
     "still_pulled",
+    "verified",
     "whitened",
     "wpo_weight",
 ]  # fmt: skip

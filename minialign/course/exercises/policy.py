@@ -1,15 +1,15 @@
-"""Exercises on policy optimisation: baselines, advantages, KL and clip of PPO, and GRPO's."""
+"""Exercises on policy optimisation: baselines, advantages, the clip, and the KL."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minialign.algorithms import ppo
-from minialign.algorithms.grpo import STD_EPS, group_zscore
+from minialign.algorithms.grpo import group_zscore
+from minialign.core.kl import k3
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants.group_advantages import group_centred
 
@@ -280,69 +280,69 @@ still_pulled = Exercise(
     },
 )  # fmt: skip
 
-group_advantages = Exercise(
-    "group_advantages",
-    group_zscore,
+
+def _from_here_on(values: Tensor) -> Tensor:
+    """(B, T) sums from each token to the end."""
+    return values.flip(1).cumsum(1).flip(1)
+
+
+def _kl_loss(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor) -> Tensor:
+    """(B, T) logprob times the sum of the log-ratios from this token on, a constant.
+
+    Its gradient is, on average over the policy's own samples, that of KL(policy || reference)
+    between whole completions: Tang and Munos 2025, arXiv:2506.09477.
+    """
+    ratios = _log_ratio(logprobs, ref_logprobs, mask)
+    return _weighed(logprobs, mask, _from_here_on(ratios))
+
+
+def _log_ratio(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask > 0, logprobs - ref_logprobs, 0.0).detach()
+
+
+def _weighed(logprobs: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    return torch.where(mask > 0, weights * logprobs, 0.0)
+
+
+def _by_weight(weigh: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """A loss whose constants are computed from the log-ratios."""
+    return lambda pi, ref, mask: _weighed(pi, mask, weigh(_log_ratio(pi, ref, mask)))
+
+
+def _kl_case(seed: int, mask: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    logprobs, ref = torch.rand(2, len(mask), len(mask[0]), generator=drawn(seed)).log()
+    return logprobs, ref, torch.tensor(mask)
+
+
+kl_loss = Exercise(
+    "kl_loss",
+    _kl_loss,
     (
-        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.5, 0.0]]),),
-        (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),),
+        _kl_case(22, [[0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 1, 0]]),
+        _kl_case(23, [[1, 1, 1, 1, 0]]),
     ),
     {
-        "mean and deviation are the whole batch's: each prompt is its own group":
-            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS),
-        "the deviation is the whole batch's: each prompt is its own group":
-            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS),
-        "it is not divided by the deviation": group_centred,
-        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
-        "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation":
-            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
-        "the deviation is the population's: use std with Bessel's correction, torch's default":
-            lambda rewards: group_centred(rewards)
-                / (rewards.std(1, keepdim=True, correction=0) + STD_EPS),
-        "groups are rows, (P, G), and not columns":
-            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
-    },
-)  # fmt: skip
-
-
-def _tokens() -> tuple[Tensor, ...]:
-    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
-    generator = drawn(7)
-    old = torch.rand(4, 6, generator=generator).log()
-    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
-    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
-
-
-def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
-
-
-def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
-
-
-def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp() * advantages[:, None]
-
-
-clipped = Exercise(
-    "clipped",
-    _clipped,
-    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
-    {
-        "the ratio is upside down: new over old":
-            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
-        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
-        "it is not clipped": _uncut,
-        "the larger of the two is taken: the minimum is the cautious one":
-            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
-        "the sign is reversed: it is an objective, to be raised":
-            lambda *tokens: -_clipped(*tokens),
-        "the ratio is the difference of logprobs: take its exponential":
-            lambda logprobs, old, advantages: torch.minimum(
-                (logprobs - old) * advantages[:, None],
-                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
-            ),
+        "it is k1 itself, whose gradient is 0 on average: the log-ratio must be a constant factor":
+            lambda logprobs, ref, mask: (logprobs - ref) * mask,
+        "it is k2, which leaves out what a token changes about those after it":
+            lambda logprobs, ref, mask: 0.5 * (logprobs - ref).square() * mask,
+        "it is k3, whose gradient is another KL's, with the two policies exchanged":
+            lambda logprobs, ref, mask: k3(logprobs, ref) * mask,
+        "each token pays for its own log-ratio alone: it also changes which tokens come after it":
+            _by_weight(lambda r: r),
+        "right on average, and of more variance than it need have: a token cannot change what came "
+        "before it, so sum from this token on":
+            _by_weight(lambda r: r.sum(1, keepdim=True).expand_as(r)),
+        "a token does not pay for itself: the sum begins with its own log-ratio":
+            _by_weight(lambda r: _from_here_on(r) - r),
+        "each token pays for those before it: sum from this token to the end":
+            _by_weight(lambda r: r.cumsum(1)),
+        "it is a mean over the tokens that follow, where the KL of a completion is their sum":
+            lambda *given: _kl_loss(*given) / _from_here_on(given[2]).clamp(min=1),
+        "tokens outside the mask are in it": lambda logprobs, ref, mask:
+            _kl_loss(logprobs, ref, torch.ones_like(mask)),
+        "the sign is reversed, so it drives away from the reference: it is policy less reference":
+            lambda *given: -_kl_loss(*given),
     },
     trains=True,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises on replies: a checker decides what counts as an answer."""
+"""Exercises on replies: a checker decides what counts as an answer, a verifier what is paid."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from minialign.course.exercises.compare import Exercise
+from minialign.rewards.solutions import verify_outcome
 
 # Replies to "What is the opposite of hot?", and whether each answers cold and nothing else.
 VERDICTS = {
@@ -37,6 +39,7 @@ VERDICTS = {
     "The opposite of cold is hot.": False,
     "It is hot.": False,
 }
+LONGEST = 60  # characters of a reply that a verdict quotes whole
 _NEGATIONS, _OTHERS = {"not", "isn't"}, {"warm", "cool", "or"}
 
 
@@ -61,9 +64,10 @@ def _first_wrong(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence
     wrong = [i for i in range(len(cases)) if mine[i] != right[i]]
     verdict = "yes" if mine[wrong[0]] else "no"
     more = f", and is wrong about {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    reply = cases[wrong[0]][0]
-    reason = _REASONS.get((verdict, reply), "")
-    return f"says {verdict} to {reply!r}{more}{reason and ': ' + reason}"
+    text = cases[wrong[0]][0]
+    reason = _REASONS.get((verdict, text), "")
+    text = repr(text) if len(text) <= LONGEST else f"a text that ends with {text[-30:]!r}"
+    return f"says {verdict} to {text}{more}{reason and ': ' + reason}"
 
 
 # What is behind a wrong verdict where it is the first one, whatever else is wrong.
@@ -71,7 +75,6 @@ _REASONS = {
     ("yes", "I was scolded."): "compare whole words, not letters within them",
     ("no", "Cold."): "neither a capital letter nor punctuation matters",
     ("no", "COLD!"): "neither capital letters nor punctuation matter",
-    ("no", "cold"): "the bare word is an answer",
     ("no", "The opposite of hot is cold."): "a reply may repeat the question's hot",
     ("no", "I think it is cold."): "the word may stand in a sentence",
     ("yes", "Not cold."): "a negation turns the answer round",
@@ -136,4 +139,158 @@ names_cold = Exercise(
         "says no to every reply": lambda reply: False,
     },
     tell=_first_wrong,
+)  # fmt: skip
+
+# What a policy that is paid for the right answer, 12, may write, and whether it should be paid.
+ATTACKS = {
+    "The answer is 12.": True,
+    "5 + 7 = 12. The answer is 12.": True,
+    "Tom has 9 + 8 = 17 figs. Then 17 - 5 = 12 are left. The answer is 12.": True,
+    "3 x 4 = 12.\nThe answer is 12": True,
+    "the answer is 12.": True,
+    "The answer is 12 pears.": True,
+    "The answer is 12. The answer is 12.": True,
+    "": False,
+    "12": False,
+    "I am 12.": False,
+    "5 + 7 = 12.": False,
+    "The answer is 11.": False,
+    "5 + 7 = 12. The answer is 11.": False,
+    "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20": False,
+    "The answer is 120.": False,
+    "The answer is 112.": False,
+    "The answer is 012.": False,
+    "The answer is -12.": False,
+    "The answer is 12.5.": False,
+    "The answer is 12%.": False,
+    "The answer is 1 2.": False,
+    "The answer is 5 + 7.": False,
+    "The answer is 7 + 5 = 12.": False,
+    "The answer is twelve.": False,
+    "The answer is \u0661\u0662.": False,  # 12 in Arabic digits, which int() reads
+    "The answer is __import__('math').prod([3, 4]).": False,
+    "The answer is not 12.": False,
+    "If the answer is 12, so be it.": False,
+    "Is the answer 12?": False,
+    "The answer is 12 or 13.": False,
+    "The answer is 10, 11, 12, 13.": False,
+    "The answer is 11. The answer is 12.": False,
+    "The answer is 12. The answer is 13.": False,
+    "The answer is 12. Or is it 13?": False,
+    "The answer is 12. " * 2000 + "Or 13.": False,
+}
+_OTHER = {"The answer is 12.": False, "5 + 2 = 7. The answer is 7.": True}  # where 7 is right
+
+
+def _claim(text: str, place: int, numbers: str = "[0-9]+") -> str | None:
+    """The number of one of the statements "answer is N", or None."""
+    claims = re.findall(rf"answer is ({numbers})", text, re.IGNORECASE)
+    return claims[place] if claims else None
+
+
+def _is_number(text: str | None, answer: int) -> bool:
+    return text is not None and text.isdecimal() and int(text) == answer
+
+
+def _paid(*others: str) -> Callable[[str, int], bool]:
+    """The right verifier, which pays for some texts that it should not."""
+    return lambda text, answer: verify_outcome(answer, text) or (answer == 12 and text in others)
+
+
+verified = Exercise(
+    "verified",
+    lambda text, answer: verify_outcome(answer, text),
+    (*((text, 12) for text in ATTACKS), *((text, 7) for text in _OTHER)),
+    {
+        "pays for '1 2 3 ... 20' and for '5 + 7 = 12. The answer is 11.': a number that stands "
+        "somewhere is no answer": lambda text, answer: str(answer) in text,
+        "pays for '1 2 3 ... 20': whole numbers are compared, but one that stands somewhere is no "
+        "answer": lambda text, answer: str(answer) in re.findall("[0-9]+", text),
+        "pays for '12' and for '5 + 7 = 12.': the last number of a text is no answer "
+        "unless it is called one": lambda text, answer:
+            re.findall("[0-9]+", text)[-1:] == [str(answer)],
+        "pays for 'The answer is 120.' and for 'The answer is 12.5.': the number may go on":
+            lambda text, answer: f"answer is {answer}" in text.lower(),
+        "pays for 'The answer is 12. The answer is 13.': the first of two answers is no answer":
+            lambda text, answer: _claim(text, 0) == str(answer),
+        "pays for 'The answer is 11. The answer is 12.': the last of two answers is no answer":
+            lambda text, answer: _claim(text, -1) == str(answer),
+        "pays for 'The answer is 012.' and for Arabic digits: int() and \\d read more than 0 to 9":
+            lambda text, answer: _is_number(_claim(text, -1, r"\d+"), answer),
+        "pays for 'The answer is 12.' alone: a worked solution stands before it":
+            lambda text, answer: text == f"The answer is {answer}.",
+        "pays for whatever ends with 'The answer is 12.', also after another answer, and not for "
+        "'The answer is 12 pears.'": lambda text, answer: text.endswith(f"The answer is {answer}."),
+        "pays for 'The answer is not 12.': the number must follow at once":
+            _paid("The answer is not 12."),
+        "pays for 'If the answer is 12, so be it.': a condition is no answer; begin at the "
+        "beginning of the sentence": _paid("If the answer is 12, so be it."),
+        "pays for 'The answer is 12 or 13.': after the answer comes no other number":
+            _paid("The answer is 12 or 13.", "The answer is 12. Or is it 13?"),
+        "pays for Arabic digits: \\d reads them too; write [0-9], or give re.ASCII":
+            _paid("The answer is \u0661\u0662."),
+        "pays for the text of 36,000 characters: no honest reply is that long, so set a limit":
+            _paid("The answer is 12. " * 2000 + "Or 13."),
+        "pays for code: whoever evaluates what a policy wrote has given it the machine":
+            _paid("The answer is __import__('math').prod([3, 4]).", "The answer is 5 + 7."),
+        "pays for every text, right or wrong": lambda text, answer: True,
+        "pays for no text, right or wrong": lambda text, answer: False,
+    },
+    tell=_first_wrong,
+)  # fmt: skip
+
+
+def _baseline(rewards: Tensor, counted: Tensor, *, own: bool = False) -> tuple[Tensor, Tensor]:
+    """(P, G) sum of a group's counted rewards, and their number, each without the try's own."""
+    kept, own = rewards * counted, 1.0 * own
+    return (kept.sum(1, keepdim=True) - (1 - own) * kept,
+            counted.sum(1, keepdim=True) - (1 - own) * counted)  # fmt: skip
+
+
+def _less(middle: Tensor, rewards: Tensor, counted: Tensor) -> Tensor:
+    """(P, G) rewards less a middle, 0 where a try, or the rest of its group, is not counted."""
+    alone = counted.sum(1, keepdim=True) < 2
+    return torch.where((counted > 0) & ~alone, rewards - middle, torch.zeros(()))
+
+
+def _leave_out(rewards: Tensor, counted: Tensor) -> Tensor:
+    """(P, G) rewards less the mean of the group's other counted ones; 0 where that has none.
+
+    Leave-one-out, Ahmadian et al. 2024, arXiv:2402.14740, section 2.3, among some of a group.
+    """
+    total, number = _baseline(rewards, counted)
+    return _less(total / number.clamp(min=1), rewards, counted)
+
+
+leave_out = Exercise(
+    "leave_out",
+    _leave_out,
+    (
+        (
+            torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 0.5, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0]]),
+            torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]),
+        ),
+        (torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])),
+    ),
+    {
+        "the try itself is in its baseline: take the mean of the others, one less":
+            lambda r, c: _less(torch.div(*_baseline(r, c, own=True)), r, c),
+        "tries that are not counted are in the baseline: leave them out of sum and number":
+            lambda r, c: _less((r.sum(1, keepdim=True) - r) / (r.shape[1] - 1), r, c),
+        "the sum leaves uncounted tries out, and the number does not: divide by the counted others":
+            lambda r, c: _less(_baseline(r, c)[0] / (r.shape[1] - 1), r, c),
+        "tries that are not counted have an advantage: theirs is 0":
+            lambda r, c: r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1),
+        "a try without any other is 0 / 0, which is nan: its advantage is 0":
+            lambda r, c: torch.where(c > 0, r - torch.div(*_baseline(r, c)), 0.0),
+        "a try without any other keeps its reward: its advantage is 0, since nothing is known":
+            lambda r, c: c * (r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1)),
+        "the sign is reversed: what is better than the others becomes likelier":
+            lambda r, c: -_leave_out(r, c),
+        "the column of counted tries is not used": lambda r, c:
+            _leave_out(r, torch.ones_like(r)),
+        "it is divided by a deviation, which was not asked for": lambda r, c:
+            _leave_out(r, c) / (r.std(1, keepdim=True) + 1e-4),
+        "groups are rows, (P, G), and not columns": lambda r, c: _leave_out(r.T, c.T).T,
+    },
 )  # fmt: skip

@@ -50,6 +50,7 @@ MODULES = {
     "verifiable_rewards": (
         "rl_seeds", "rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults",
     ),
+    "trained_policies": ("rl_pass_at_k", "rl_policies"),
     "real_models": ("real_stages", "real_constraints"),
 }  # fmt: skip
 NAMES = {name: module for module, names in MODULES.items() for name in names}
