@@ -77,7 +77,7 @@ def train_reward(
 
     Returns:
         A history of loss (nats per comparison), accuracy (share of pairs in the right order, a tie
-        counts half), gap (mean chosen minus rejected score), grad_norm and learning_rate.
+        counts half), margin (mean chosen minus rejected score), grad_norm and learning_rate.
     """
     config = config or RewardConfig()
     require_rankings(comparisons, 2)
@@ -96,7 +96,7 @@ def train_reward(
             loss = bradley_terry(chosen, rejected).mean()
             # 4. Update.
             run.update(loss, scores=scores)
-            gap = (chosen - rejected).detach()
-            accuracy = (gap.sign() + 1).mean() / 2
-            run.log(step, loss=loss, accuracy=accuracy, gap=gap.mean())
+            margin = (chosen - rejected).detach()
+            accuracy = (margin.sign() + 1).mean() / 2
+            run.log(step, loss=loss, accuracy=accuracy, margin=margin.mean())
     return run.history

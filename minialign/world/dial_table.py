@@ -93,7 +93,7 @@ def _measured(pairs: list[Comparison]) -> Iterator[Dial]:
         ("ceiling", accuracy_ceiling(gaps, CROWD.temperature),
          "The best accuracy that any reward model can reach on their labels."),
     ):  # fmt: skip
-        yield Dial("measured", dial, round(value, 3), f"of {len(pairs)} comparisons", meaning)
+        yield Dial("measured", dial, round(value, 3), f"share of {len(pairs)} comparisons", meaning)
 
 
 def politely_wrong(pair: Comparison) -> bool:

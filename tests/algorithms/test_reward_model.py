@@ -29,7 +29,7 @@ PAIRS = [
     for prompt in PROMPTS
 ]  # fmt: skip
 settings = partial(small, RewardConfig)
-METRICS = ["loss", "accuracy", "gap", "grad_norm", "learning_rate"]
+METRICS = ["loss", "accuracy", "margin", "grad_norm", "learning_rate"]
 BOTH = pytest.mark.parametrize("train", [train_reward, train_rankings])
 
 
@@ -108,7 +108,8 @@ def test_two_steps_log_the_metrics_and_the_loss_is_the_pairs_mean(train):
     assert history.names == METRICS and len(seen) == 2 and not scorer.training
     expected = bradley_terry(scores[:, 0], scores[:, 1]).mean().item()
     assert history["loss"][0] == pytest.approx(expected, abs=0.02)  # bfloat16 in the loop
-    assert history["gap"][0] == pytest.approx((scores[:, 0] - scores[:, 1]).mean().item(), abs=0.05)
+    margin = (scores[:, 0] - scores[:, 1]).mean().item()
+    assert history["margin"][0] == pytest.approx(margin, abs=0.05)
 
 
 def test_the_zero_is_set_on_some_replies_and_changes_no_comparison():

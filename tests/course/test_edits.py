@@ -83,12 +83,12 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
     ),
     "the critic's loss of 03": ("03", "value-loss", "0.5 * error", "error", (False, True)),
     "the advantages of 03": (
-        "03", "gae-use", "gae = lambda_advantages if solved else solved_lambda_advantages",
+        "03", "gae-use", "gae = lambda_advantages if solved_2 else solved_lambda_advantages",
         "gae = lambda rewards, values, mask, lam: solved_lambda_advantages(\n"
         "    rewards, values, mask, 0.0)", (True, True)
     ),
     "the whitening of 03": (
-        "03", "white-use", "whiten = whitened if solved else solved_whitened",
+        "03", "white-use", "whiten = whitened if solved_6 else solved_whitened",
         "whiten = lambda values, mask: 2 * solved_whitened(values, mask)", (True, True)
     ),
     "the loss of 04": ("04", "loss-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),

@@ -98,6 +98,7 @@ def test_the_temperature_is_the_best_of_a_grid():
         return grid[torch.stack(losses).argmin()]
 
     assert check.fitted_temperature(on_a_grid)
+    assert check.fitted_temperature(lambda *given: torch.as_tensor(on_a_grid(*given)).view(1))
 
 
 def test_the_best_of_n_is_a_mean_over_all_choices():
@@ -277,6 +278,21 @@ def test_a_loss_for_the_kl_has_its_gradient_on_average():
             "the loss is",
         ),
         (check.fitted_temperature, lambda *given: 10.0, "it is 10 whatever the outcomes are"),
+        (
+            check.fitted_temperature,
+            lambda leads, wins: -2118.0 * wins.mean(),
+            "the search left T > 0",
+        ),
+        (
+            check.best_choice_loss,
+            lambda scores: scores.amax(1) - scores[:, 0],
+            "the highest score stands in the place of",
+        ),
+        (
+            check.best_choice_loss,
+            lambda scores: check.best_choice_loss.reference(scores).mean(),
+            "it is one number, return one per row",
+        ),
         (
             check.best_of_n_gold,
             lambda *given: check.best_of_n_gold.reference(*given) + 0.01,

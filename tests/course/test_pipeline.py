@@ -181,6 +181,7 @@ def test_a_study_measures_what_its_notebook_plots(name: str, tmp_path: Path, cap
         "ppo_overoptimisation": {"score_0", "utility_1", "kl_1", "follows_1", "kind_1", "step_1"},
         "ppo_faults": {"utility", "reward_0", "gold_1", "kl_1", "explained_variance_0"},
         "reward_best_of_n": {"single_gold_1", "worst_proxy_4", "warm_gold_4", "oracle_gold_4"},
+        "reward_selection": {"all_gold_1", "few_proxy_4", "all_right_4", "oracle_right_4"},
         "real_stages": {"model", "follows_before", "follows_after", "utility_after", "samples"},
         "real_constraints": {"kept_before", "kept_after", "items_before", "reward_0", "samples"},
     }

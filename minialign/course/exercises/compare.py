@@ -83,9 +83,12 @@ class Exercise:
                 mine.append(values(answer))
             except Exception:  # whatever it is, it holds no numbers
                 return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
+            if not right[i].ndim and mine[i].numel() == 1:
+                mine[i] = mine[i].reshape(())  # one number, in whatever shape
             if mine[i].shape != right[i].shape:
                 shapes = tuple(mine[i].shape), tuple(right[i].shape)
-                return f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
+                told = f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
+                return told if shapes[0] else f"{told}: it is one number, return one per row"
         if all(map(self.close, mine, right)):
             return (self.trains and self._slopes(yours)) or "right"
         told = self._mistake(mine) or (self.tell and self.tell(self.cases, mine, right))

@@ -1,7 +1,8 @@
-"""Exercises on policy optimisation: baselines, advantages, the clip, and the KL."""
+"""Exercises on policy optimisation: baselines, advantages, KL and the clip."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -38,7 +39,13 @@ rloo_advantages = Exercise(
             - (rewards.sum() - rewards) / (rewards.numel() - 1),
         "the others are those of the column: a group is a row":
             lambda rewards: rewards - _others(rewards.T).T,
+        "the mean is the whole batch's: a group is a row":
+            lambda rewards: rewards - rewards.mean(),
         "it is divided by the deviation, which RLOO does not do: that is GRPO's": group_zscore,
+        "it is divided by the deviation, which RLOO does not do: that is GRPO's (without its 1e-4)":
+            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
+        "it is divided by the deviation, which RLOO does not do":
+            lambda rewards: (rewards - _others(rewards)) / rewards.std(1, keepdim=True),
     },
 )  # fmt: skip
 
@@ -68,6 +75,13 @@ def _episodes(seed: int, lam: float) -> tuple[Tensor, Tensor, Tensor, float]:
     return rewards * mask, values, mask, lam
 
 
+def _full(seed: int, lam: float) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Completions of which one fills all columns."""
+    rewards, values = torch.randn(2, 2, 4, generator=drawn(seed))
+    mask = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 0]])
+    return rewards * mask, values, mask, lam
+
+
 def _alike(rewards: Tensor, values: Tensor, mask: Tensor, lam: float, after: Tensor) -> Tensor:
     """(B, T) advantages with another value after each token."""
     deltas = torch.where(mask.bool(), rewards + after - values, 0.0)
@@ -77,7 +91,7 @@ def _alike(rewards: Tensor, values: Tensor, mask: Tensor, lam: float, after: Ten
 lambda_advantages = Exercise(
     "lambda_advantages",
     _lambda_advantages,
-    (_episodes(31, 0.5), _episodes(32, 0.95), _episodes(33, 0.0)),
+    (_episodes(31, 0.5), _episodes(32, 0.95), _episodes(33, 0.0), _full(41, 0.5)),
     {
         "the value after the last token is read from the padding: nothing comes, so it is 0":
             lambda rewards, values, mask, lam:
@@ -97,7 +111,19 @@ lambda_advantages = Exercise(
             _summed(_deltas(rewards, values, mask), lam),
         "the sign of the jumps is reversed": lambda rewards, values, mask, lam:
             -_lambda_advantages(rewards, values, mask, lam),
-        "the value is subtracted at the end only: each delta has one of its own":
+        "values outside the mask enter the sum: set them to 0 first, and end the sum at the mask":
+            lambda rewards, values, mask, lam:
+                _summed(rewards + pad(values[:, 1:], (0, 1)) - values, lam) * mask,
+        "the columns are in reverse order: turn the list before stacking it":
+            lambda rewards, values, mask, lam:
+                _lambda_advantages(rewards, values, mask, lam).flip(1),
+        "after the last column comes the first one, by torch.roll: nothing comes, so it is 0":
+            lambda rewards, values, mask, lam: _alike(
+                rewards, values * mask, mask, lam, torch.roll(values * mask, -1, 1)),
+        "values are not used: subtract from each reward the value before, add the one after":
+            lambda rewards, values, mask, lam: _summed(rewards * mask, lam) * mask,
+        "the value is subtracted at the end only (or lambda multiplies the value after): each "
+        "delta has one of its own":
             lambda rewards, values, mask, lam: (_summed(rewards * mask, lam) - values) * mask,
     },
 )  # fmt: skip
@@ -179,6 +205,14 @@ kl_moments = Exercise(
             lambda p, ref: _kl_moments(p, ref) ** torch.tensor([1.0, 2.0]),
         "the half of k2 is missing": lambda p, ref:
             _moments(_estimators(p, ref) * torch.tensor([[1.0], [2.0], [1.0]]), p.exp()),
+        "every completion counts alike: weigh each by the policy's probability (plain mean, std)":
+            lambda p, ref: torch.stack(
+                [_estimators(p, ref).mean(1), _estimators(p, ref).std(1)], 1),
+        "the mean is not subtracted before squaring": lambda p, ref: torch.stack(
+            [_estimators(p, ref) @ p.exp(), (_estimators(p, ref).square() @ p.exp()).sqrt()], 1),
+        "the log of k3 has the wrong sign: it is r - 1 - log r, and log r is -k1": lambda p, ref:
+            _moments(torch.stack(
+                [*_estimators(p, ref)[:2], torch.expm1(ref - p) - (p - ref)]), p.exp()),
         "the ratio of k3 is upside down: it is reference / policy": lambda p, ref: _moments(
             torch.stack([*_estimators(p, ref)[:2], _estimators(ref, p)[2]]), p.exp()),
         "the log of k3 is missing: it is r - 1 - log r": lambda p, ref: _moments(
@@ -218,6 +252,12 @@ def _search_of_beta(
     if not all(torch.isfinite(beta) and beta > 0 for beta in mine):
         return None
     (ref, rewards, kl), beta = cases[0], mine[0]
+    for end, name in ((1e-3, "lower"), (1e3, "upper")):
+        if all(0.5 < x / end < 2 for x in mine):
+            return (
+                f"the search ran to its {name} end: KL falls as beta rises, so too large a KL asks "
+                "for a larger beta; if yours does so, look at the KL, a mean over the tilted one"
+            )
     return (
         f"at your beta = {beta:.4g} the tilted distribution is {_kl_of(ref, rewards, beta):.4g} "
         f"nats from the reference, where {kl:g} is wanted (case 1)"
@@ -232,13 +272,11 @@ beta_for_kl = Exercise(
         "it is 1 / beta: the reward is divided by beta": lambda *given: 1 / _beta_for_kl(*given),
         "the KL is the other way round: KL(tilted || reference) is an expectation over tilted":
             lambda *given: _beta_for_kl(*given, swapped=True),
+        "the KL is counted in bits: nats are natural logarithms":
+            lambda ref, rewards, kl: _beta_for_kl(ref, rewards, kl * math.log(2)),
         "it is log beta: take its exponential": lambda *given: _beta_for_kl(*given).log(),
         "it is the KL reached, which was given: return the beta":
             lambda ref, rewards, kl: rewards.new_tensor(kl),
-        "the search ran to its upper end: KL falls as beta rises, so raise beta where KL is too "
-        "large": lambda ref, rewards, kl: 1e3,
-        "the search ran to its lower end: KL falls as beta rises, so lower beta where KL is too "
-        "small": lambda ref, rewards, kl: 1e-3,
     },
     rtol=1e-2,
     tell=_search_of_beta,
@@ -265,6 +303,9 @@ still_pulled = Exercise(
     {
         "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
         "distance": lambda ratio, A, clip: (((ratio - 1).abs() < clip) & (A != 0)).float(),
+        "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
+        "distance (and an advantage of 0 pulls nothing)":
+            lambda ratio, A, clip: ((ratio - 1).abs() < clip).float(),
         "the signs are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
             lambda ratio, A, clip: _still_pulled(ratio, -A, clip),
         "it is the complement: 1 is where there is a slope":

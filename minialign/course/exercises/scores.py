@@ -77,6 +77,8 @@ best_choice_loss = Exercise(
             lambda scores: _pairs(scores).amax(1),
         "it is the loss of one pair, with the mean of the other scores: all K are compared, in one "
         "softmax": lambda scores: -logsigmoid(scores[:, 0] - scores[:, 1:].mean(1)),
+        "the highest score stands in the place of the log of the sum of exponentials, to which all "
+        "K add: logsumexp": lambda scores: scores.amax(1) - scores[:, 0],
         "the differences have the wrong sign: it is log of the sum of exp(score - picked score)":
             lambda scores: (scores[:, :1] - scores).logsumexp(1),
         "it is the mean over the batch, where one number per prompt is asked for":
@@ -153,7 +155,11 @@ def _search(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tens
             "of the leads? If so, the search ran to its end: look at the sign of the loss"
         )
     if not all(0 < a < torch.inf for a in mine):
-        return None
+        given = ", ".join(f"{a:.4g}" for a in mine)
+        return (
+            f"it is {given}: the search left T > 0, where the loss has no bottom; search for log "
+            "T, or for b = 1 / T, in which the loss is convex"
+        )
     i = max(range(len(mine)), key=lambda i: abs((mine[i] / right[i]).log()))  # farthest off
     at = [_surprise(1 / t, *cases[i]) for t in (mine[i], right[i])]
     return (

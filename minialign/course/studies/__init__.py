@@ -40,7 +40,9 @@ Measure = Callable[..., dict[str, Any]]  # (profile, seed, **settings) -> column
 
 MODULES = {
     "instruction_tuning": ("sft_seeds", "sft_data", "sft_variants"),
-    "reward_modeling": ("reward_data", "reward_bias", "reward_kinds", "reward_best_of_n"),
+    "reward_modeling": (
+        "reward_data", "reward_bias", "reward_kinds", "reward_best_of_n", "reward_selection",
+    ),
     "reward_blindness": ("reward_blindness",),
     "policy_optimisation": (
         "ppo_frontier", "ppo_overoptimisation", "ppo_details", "ppo_faults",

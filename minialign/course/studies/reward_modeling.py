@@ -36,6 +36,7 @@ BIASES = {"none": CROWD, "length": replace(CROWD, length_bias=2.0),
 TESTS = 5  # held-out comparisons per prompt of the profile's evaluation
 MEMBERS = 4  # reward models of an ensemble
 LARGEST = 64  # completions of a prompt in best-of-n
+AT_ONCE = 24  # prompts of so many completions
 
 
 def fit(
@@ -208,6 +209,36 @@ def choice_by_proxy(profile: Profile, seed: int) -> dict[str, float]:
     texts = zip((i for i in held_out for _ in range(largest)), rollout.texts, strict=True)
     gold = torch.tensor([gold_utility(i, text) for i, text in texts])
     return best_of_n(proxies, gold, largest)
+
+
+@study("reward_selection", "among how many replies may a score select, by what it learnt from?")
+def selection(profile: Profile, seed: int) -> dict[str, float]:
+    """Best of n by two reward models: of all comparisons in one pass, of few in several passes.
+
+    Both select among the same replies of the tuned policy, so that they can be compared by seed.
+    """
+    start = Start.tuned(profile, seed)
+    policy, tokenizer = start.policy, start.tokenizer
+    held_out = tasks.instructions(max(21, 2 * profile.eval_prompts // 3), "test", seed=4)
+    largest = LARGEST if profile.base != "smoke" else 4
+    generator, texts = torch.Generator(policy.device).manual_seed(seed), []
+    for k in range(0, len(held_out), AT_ONCE):  # all at once would need some 14 GB
+        texts += sample(
+            policy, tokenizer, [i.prompt for i in held_out[k : k + AT_ONCE]], group_size=largest,
+            max_new_tokens=profile.max_new_tokens, generator=generator,
+        ).texts  # fmt: skip
+    replies = [(i, texts[largest * k + j]) for k, i in enumerate(held_out) for j in range(largest)]
+    prompts = [i.prompt for i, _ in replies]
+    parts = [people.utility_parts(*reply) for reply in replies]
+    proxies = {}
+    for name, number in (("all", profile.comparisons), ("few", min(1000, profile.comparisons))):
+        model = fit(start, comparison_rows(tokenizer, number, seed=seed))
+        proxies[name] = torch.tensor(reward_model_score(model, tokenizer)(prompts, texts))
+    gold = [gold_utility(*reply) for reply in replies]
+    right = [part.follows * part.true for part in parts]
+    found = best_of_n(proxies, torch.tensor(gold), largest)
+    shares = best_of_n(proxies, torch.tensor(right), largest)
+    return found | {k.replace("gold", "right"): x for k, x in shares.items() if "gold" in k}
 
 
 def best_of_n(

@@ -188,8 +188,8 @@ def train_rankings(
         checkpoint_dir: where to save; an interrupted run continues from there, bit-equal on CPU.
 
     Returns:
-        A history of loss (nats per ranking), accuracy (of neighbours in a ranking), gap (best minus
-        worst score), grad_norm and learning_rate.
+        A history of loss (nats per ranking), accuracy (of neighbours in a ranking), margin (best
+        minus worst score), grad_norm and learning_rate.
     """
     require_rankings(rankings, 2 if loss is None else None)
 
@@ -200,7 +200,7 @@ def train_rankings(
         chosen, rejected = scores[:, 0], scores[:, -1]
         each = pair_loss(chosen, rejected) if loss is None else loss(scores)
         gaps = (scores[:, :-1] - scores[:, 1:]).detach()
-        metrics = {"accuracy": (gaps.sign() + 1).mean() / 2, "gap": (chosen - rejected).mean()}
+        metrics = {"accuracy": (gaps.sign() + 1).mean() / 2, "margin": (chosen - rejected).mean()}
         return each.mean(), metrics, {"scores": scores}
 
     functions = {"loss": loss or pair_loss}
