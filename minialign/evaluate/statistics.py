@@ -9,7 +9,7 @@ the values cannot, and none is empty because the values happen to be all alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -132,15 +132,36 @@ def verdict(differences: Sequence[float] | Estimate, digits: int = 3) -> str:
     >>> verdict([0.0] * 94), verdict([0.5])
     ('0 in all 94 pairs, not shown', '+0.500 (n = 1), one value has no interval')
     """
+    middle, interval, n, word = _verdict(differences, digits)
+    if n == 1:
+        return f"{middle} (n = 1), one value has no interval"
+    if not interval:
+        return f"{middle if float(middle) else '0'} in all {n} pairs, {word}"
+    return f"{middle} {interval} (n = {n}), {word}"
+
+
+def verdicts(rows: Mapping[str, Sequence[float] | Estimate], digits: int = 2) -> pd.DataFrame:
+    """`verdict` of several differences, by name, as a table.
+
+    >>> print(verdicts({"new minus old": [0.3, 0.4, 0.5]}).to_string(index=False))
+       difference  mean   95% interval  n verdict
+    new minus old +0.40 [+0.15, +0.65]  3   shown
+    """
+    columns = ["mean", "95% interval", "n", "verdict"]
+    found = {name: _verdict(values, digits) for name, values in rows.items()}
+    table = pd.DataFrame.from_dict(found, orient="index", columns=columns)
+    return table.replace("", None).rename_axis("difference").reset_index()
+
+
+def _verdict(differences: Sequence[float] | Estimate, digits: int) -> tuple[str, str, int, str]:
+    """Mean, interval (empty without one), number of pairs, and whether it is shown."""
     found = differences if isinstance(differences, Estimate) else difference(differences)
     middle = f"{found.mean:+.{digits}f}"
-    if found.n == 1:
-        return f"{middle} (n = 1), one value has no interval"
-    if found.error == 0:
-        return f"{middle if found.mean else '0'} in all {found.n} pairs, not shown"
+    if found.n == 1 or found.error == 0:
+        return middle, "", found.n, "not shown"
     low, high = found.interval
     word = "shown" if low > 0 or high < 0 else "not shown"
-    return f"{middle} [{low:+.{digits}f}, {high:+.{digits}f}] (n = {found.n}), {word}"
+    return middle, f"[{low:+.{digits}f}, {high:+.{digits}f}]", found.n, word
 
 
 def share(successes: Sequence[bool]) -> Estimate:

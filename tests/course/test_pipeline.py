@@ -168,7 +168,7 @@ def test_a_study_measures_what_its_notebook_plots(name: str, tmp_path: Path, cap
         "sft": {"phrasings_follows", "test_follows", "families_follows", "sampled_any"},
         "reward_kinds": {"accuracy", "ceiling", "gold_accuracy"},
         "reward_data": {"accuracy", "ceiling", "gold_accuracy", "test_accuracy"},
-        "reward_blindness": {"share", "truth", "following", "way", "ceiling", "gold_accuracy"},
+        "reward_blindness": {"share", "truth", "following", "normalised", "gold_accuracy"},
         "reward_bias": {
             "accuracy",
             "gold_accuracy",

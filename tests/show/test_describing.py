@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from html import unescape
+from io import BytesIO
 
 import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
 
 from minialign.core.history import History
 from minialign.course.execution import notebooks as files
@@ -89,6 +92,17 @@ def test_boxes_and_long_texts():
     figure, ax = plt.subplots()
     ax.set_title("word " * 1000)
     assert len(describing.alternative(figure)) <= describing.LONGEST
+
+
+def test_an_image_is_sharper_than_the_page_and_keeps_its_colours():
+    figure, ax = plt.subplots(figsize=(3, 2), layout="constrained")
+    ax.set_facecolor("#0072B2")
+    html = describing.image(figure)
+    picture = Image.open(BytesIO(b64decode(re.search(r"base64,([^\"]+)", html)[1])))
+    (width,) = re.findall(r"width:(\d+)px", html)
+    assert picture.width == pytest.approx(describing.SHARPNESS * int(width), abs=1)
+    colours = {colour for _, colour in picture.convert("RGB").getcolors(256)}
+    assert picture.mode == "P" and {(0, 0x72, 0xB2), (255, 255, 255)} <= colours
 
 
 def test_what_a_figure_says_is_escaped():

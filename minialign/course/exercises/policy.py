@@ -96,6 +96,10 @@ lambda_advantages = Exercise(
         "the value after the last token is read from the padding: nothing comes, so it is 0":
             lambda rewards, values, mask, lam:
                 _alike(rewards, values, mask, lam, pad(values[:, 1:], (0, 1))),
+        "after the last token comes its own value again: nothing comes, so it is 0":
+            lambda rewards, values, mask, lam: _alike(
+                rewards, values, mask, lam,
+                torch.where(pad(mask[:, 1:], (0, 1)) > 0, pad(values[:, 1:], (0, 1)), values)),
         "the value after the token is missing: delta is reward + value after - value before":
             lambda rewards, values, mask, lam: _alike(rewards, values, mask, lam, 0 * values),
         "lambda is not used: the jump k tokens later counts lambda^k":

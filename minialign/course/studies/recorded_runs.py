@@ -19,7 +19,7 @@ MEASURES = {
     "dpo": ("any", "rude", "too_long", "follows"),
     "ppo": ("any", "rude", "too_long", "follows"),
 }  # shares of replies
-HEADLINE = {"sft": "stops", "dpo": "utility", "ppo": "utility"}
+HEADLINE = {"sft": "stops", "dpo": "any", "ppo": "any"}  # of the measures: the title
 CURVES = {"sft": ("loss",), "dpo": ("accuracy", "margin"), "ppo": ("reward", "kl", "length")}
 
 LABELS = {"any": "any flaw", "utility": "gold utility", "kept": "its rule kept"}
@@ -123,11 +123,11 @@ def show_reward(here: Mapping[str, float], model: str) -> None:
         model: the name of the model that was trained here.
     """
     rows = runs("real_stages", stage="reward")
-    columns = ["model", "seed", "accuracy", "ceiling", "way", "gold"]
+    columns = ["model", "seed", "accuracy", "ceiling", "normalised", "gold"]
     rows = rows.rename(columns={"gold_accuracy": "gold"}).reindex(columns=columns)
     table = pd.concat([pd.DataFrame([{"model": model, "seed": "here", **here}]), rows])
-    table["way"] = (table["accuracy"] - 0.5) / (table["ceiling"] - 0.5)
-    show(table[columns].round(2), "held-out comparisons; way: from a coin (0) to the ceiling (1)")
+    table["normalised"] = (table["accuracy"] - 0.5) / (table["ceiling"] - 0.5)
+    show(table[columns].round(2), "held-out comparisons; normalised: a coin is 0, the ceiling 1")
 
 
 def show_constraints(before: pd.DataFrame, after: pd.DataFrame, model: str) -> None:

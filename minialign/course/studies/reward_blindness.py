@@ -88,7 +88,7 @@ def on_comparisons(
 ) -> dict[str, float]:
     """Accuracy on annotators' labels, expected over their noise, its ceiling, and against gold.
 
-    way: how far from a coin (0) to the ceiling (1) the accuracy lies.
+    normalised: how far from a coin (0) to the ceiling (1) the accuracy lies.
     """
     found = leads(score, tokenizer, [(c.instruction, c.first, c.second) for c in pairs])
     gaps = [c.gap for c in pairs]
@@ -97,7 +97,7 @@ def on_comparisons(
     return {
         "accuracy": accuracy,
         "ceiling": ceiling,
-        "way": (accuracy - 0.5) / (ceiling - 0.5),
+        "normalised": (accuracy - 0.5) / (ceiling - 0.5),
         "gold_accuracy": win_rate(found * np.sign(gaps), np.zeros(len(gaps))).mean,
     }
 
