@@ -15,8 +15,7 @@ from minialign.algorithms import dpo, ppo
 from minialign.algorithms.sft import cross_entropy
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
-from minialign.course.exercises.compare import values
-from minialign.course.exercises.shown_code import MAX_LINES, plain_code
+from minialign.course.exercises.compare import MAX_LINES, plain_code, values
 from minialign.evaluate import statistics
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]

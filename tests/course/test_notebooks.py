@@ -18,7 +18,7 @@ import pytest
 from course_cases import as_jupyterlab_saves
 
 import minialign
-from minialign.course.exercises.shown_code import plain_code
+from minialign.course.exercises.compare import plain_code
 from tools.notebooks import address as colab
 from tools.notebooks import save as saved
 

@@ -1,7 +1,8 @@
 """What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
 from minialign.course.exercises.adapters import best_low_rank, neftune_noise
-from minialign.course.exercises.compare import Exercise
+from minialign.course.exercises.compare import Exercise, same_code
+from minialign.course.exercises.divergence import beta_for_kl, kl_loss, kl_moments
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
@@ -11,10 +12,8 @@ from minialign.course.exercises.likelihood import (
     wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    beta_for_kl,
-    kl_loss,
-    kl_moments,
     lambda_advantages,
+    leave_out,
     rloo_advantages,
     still_pulled,
     whitened,
@@ -26,15 +25,13 @@ from minialign.course.exercises.preference import (
     length_free,
     robust_loss,
 )
-from minialign.course.exercises.replies import leave_out, names_cold, verified
+from minialign.course.exercises.replies import names_cold, pass_curve, verified
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
 from minialign.course.exercises.scores import (
     best_choice_loss,
     best_of_n_gold,
     fitted_temperature,
-    pass_curve,
 )
-from minialign.course.exercises.shown_code import same_code
 
 __all__ = [
     "Exercise",

@@ -1,10 +1,11 @@
-"""Exercises on replies: a checker decides what counts as an answer, a verifier what is paid."""
+"""Exercises on replies: which one answers, which one is paid, and how many of k tries are right."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import comb
 
 import torch
 from torch import Tensor
@@ -240,57 +241,49 @@ verified = Exercise(
 )  # fmt: skip
 
 
-def _baseline(rewards: Tensor, counted: Tensor, *, own: bool = False) -> tuple[Tensor, Tensor]:
-    """(P, G) sum of a group's counted rewards, and their number, each without the try's own."""
-    kept, own = rewards * counted, 1.0 * own
-    return (kept.sum(1, keepdim=True) - (1 - own) * kept,
-            counted.sum(1, keepdim=True) - (1 - own) * counted)  # fmt: skip
+def _pass_curve(correct: Tensor, n: int, ks: list[int]) -> Tensor:
+    """(P, K) chance that at least one of k tries is right, from `correct` of n.
 
-
-def _less(middle: Tensor, rewards: Tensor, counted: Tensor) -> Tensor:
-    """(P, G) rewards less a middle, 0 where a try, or the rest of its group, is not counted."""
-    alone = counted.sum(1, keepdim=True) < 2
-    return torch.where((counted > 0) & ~alone, rewards - middle, torch.zeros(()))
-
-
-def _leave_out(rewards: Tensor, counted: Tensor) -> Tensor:
-    """(P, G) rewards less the mean of the group's other counted ones; 0 where that has none.
-
-    Leave-one-out, Ahmadian et al. 2024, arXiv:2402.14740, section 2.3, among some of a group.
+    Chen et al. 2021, arXiv:2107.03374, equation 1.
     """
-    total, number = _baseline(rewards, counted)
-    return _less(total / number.clamp(min=1), rewards, counted)
+    rows = [[1 - comb(n - int(c), k) / comb(n, k) for k in ks] for c in correct]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
-leave_out = Exercise(
-    "leave_out",
-    _leave_out,
+def _by_k(correct: Tensor, ks: list[int], chance: Callable[[Tensor, int], Tensor]) -> Tensor:
+    return torch.stack([chance(correct.double(), k) for k in ks], 1)
+
+
+pass_curve = Exercise(
+    "pass_curve",
+    _pass_curve,
     (
-        (
-            torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 0.5, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0]]),
-            torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]),
-        ),
-        (torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])),
+        (torch.tensor([0, 1, 2, 4]), 4, [1, 2, 4]),
+        (torch.tensor([1, 3, 100, 256]), 256, [1, 16, 128, 256]),
     ),
     {
-        "the try itself is in its baseline: take the mean of the others, one less":
-            lambda r, c: _less(torch.div(*_baseline(r, c, own=True)), r, c),
-        "tries that are not counted are in the baseline: leave them out of sum and number":
-            lambda r, c: _less((r.sum(1, keepdim=True) - r) / (r.shape[1] - 1), r, c),
-        "the sum leaves uncounted tries out, and the number does not: divide by the counted others":
-            lambda r, c: _less(_baseline(r, c)[0] / (r.shape[1] - 1), r, c),
-        "tries that are not counted have an advantage: theirs is 0":
-            lambda r, c: r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1),
-        "a try without any other is 0 / 0, which is nan: its advantage is 0":
-            lambda r, c: torch.where(c > 0, r - torch.div(*_baseline(r, c)), 0.0),
-        "a try without any other keeps its reward: its advantage is 0, since nothing is known":
-            lambda r, c: c * (r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1)),
-        "the sign is reversed: what is better than the others becomes likelier":
-            lambda r, c: -_leave_out(r, c),
-        "the column of counted tries is not used": lambda r, c:
-            _leave_out(r, torch.ones_like(r)),
-        "it is divided by a deviation, which was not asked for": lambda r, c:
-            _leave_out(r, c) / (r.std(1, keepdim=True) + 1e-4),
-        "groups are rows, (P, G), and not columns": lambda r, c: _leave_out(r.T, c.T).T,
+        "tries are drawn with replacement: 1 - (1 - c / n)^k is too low for k near n; count the "
+        "choices of k of the n tries": lambda correct, n, ks:
+            _by_k(correct, ks, lambda c, k: 1 - (1 - c / n) ** k),
+        "k is not used, it is the share that is right": lambda correct, n, ks:
+            _by_k(correct, ks, lambda c, k: c / n),
+        "k times the share that is right counts a choice with two right tries twice":
+            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: (k * c / n).clamp(max=1)),
+        "it is whether any of the n tries is right: only k of them are looked at":
+            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: (c > 0).double()),
+        "it is the chance that no try is right: take it from 1":
+            lambda *given: 1 - _pass_curve(*given),
+        "it is the chance that all k tries are right: one is enough": lambda correct, n, ks:
+            1 - _pass_curve(n - correct, n, ks),
+        "it is the chance that exactly one of k is right: more are as good":
+            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: torch.tensor(
+                [int(x) * comb(n - int(x), k - 1) / comb(n, k) for x in c]).double()),
+        "the binomials are those of the right tries: no right one is C(n - c, k) / C(n, k)":
+            lambda correct, n, ks: 1 - torch.tensor(
+                [[comb(int(c), k) / comb(n, k) for k in ks] for c in correct]).double(),
+        "rows are problems and columns are k, not the other way round, and they must not mix":
+            lambda correct, n, ks: _pass_curve(correct, n, ks).flip(0),
+        "n - c is off by one: C(n - c, k) counts the choices without any of the c right tries":
+            lambda correct, n, ks: _pass_curve((correct - 1).clamp(min=0), n, ks),
     },
 )  # fmt: skip

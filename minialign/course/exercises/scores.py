@@ -1,8 +1,8 @@
-"""Exercises on scores: what a choice costs, how sure a lead is, what a group of tries tells."""
+"""Exercises on scores: what a choice costs, how sure a lead is, what is best among n replies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import comb
 
 import torch
@@ -302,52 +302,4 @@ best_of_n_gold = Exercise(
             _best_of_n_gold(proxy, gold, n) * comb(gold.shape[1], n),
     },
     tell=_random,
-)  # fmt: skip
-
-
-def _pass_curve(correct: Tensor, n: int, ks: list[int]) -> Tensor:
-    """(P, K) chance that at least one of k tries is right, from `correct` of n.
-
-    Chen et al. 2021, arXiv:2107.03374, equation 1.
-    """
-    rows = [[1 - comb(n - int(c), k) / comb(n, k) for k in ks] for c in correct]
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def _by_k(correct: Tensor, ks: list[int], chance: Callable[[Tensor, int], Tensor]) -> Tensor:
-    return torch.stack([chance(correct.double(), k) for k in ks], 1)
-
-
-pass_curve = Exercise(
-    "pass_curve",
-    _pass_curve,
-    (
-        (torch.tensor([0, 1, 2, 4]), 4, [1, 2, 4]),
-        (torch.tensor([1, 3, 100, 256]), 256, [1, 16, 128, 256]),
-    ),
-    {
-        "tries are drawn with replacement: 1 - (1 - c / n)^k is too low for k near n; count the "
-        "choices of k of the n tries": lambda correct, n, ks:
-            _by_k(correct, ks, lambda c, k: 1 - (1 - c / n) ** k),
-        "k is not used, it is the share that is right": lambda correct, n, ks:
-            _by_k(correct, ks, lambda c, k: c / n),
-        "k times the share that is right counts a choice with two right tries twice":
-            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: (k * c / n).clamp(max=1)),
-        "it is whether any of the n tries is right: only k of them are looked at":
-            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: (c > 0).double()),
-        "it is the chance that no try is right: take it from 1":
-            lambda *given: 1 - _pass_curve(*given),
-        "it is the chance that all k tries are right: one is enough": lambda correct, n, ks:
-            1 - _pass_curve(n - correct, n, ks),
-        "it is the chance that exactly one of k is right: more are as good":
-            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: torch.tensor(
-                [int(x) * comb(n - int(x), k - 1) / comb(n, k) for x in c]).double()),
-        "the binomials are those of the right tries: no right one is C(n - c, k) / C(n, k)":
-            lambda correct, n, ks: 1 - torch.tensor(
-                [[comb(int(c), k) / comb(n, k) for k in ks] for c in correct]).double(),
-        "rows are problems and columns are k, not the other way round, and they must not mix":
-            lambda correct, n, ks: _pass_curve(correct, n, ks).flip(0),
-        "n - c is off by one: C(n - c, k) counts the choices without any of the c right tries":
-            lambda correct, n, ks: _pass_curve((correct - 1).clamp(min=0), n, ks),
-    },
 )  # fmt: skip
