@@ -34,7 +34,8 @@ PLANS = {
     ),
     "03": (
         {"method-figure", "errors", "rloo-use", "error-figure", "tilted-figure"}
-        | {"beta-use", "kl-use", "trace-passes"},
+        | {"beta-use", "beta-figure", "kl-use", "kl-figure", "trace-passes", "passes-figure"}
+        | {"trace-unseen"},
         "train",
         ("traced", "history"),
     ),

@@ -95,12 +95,12 @@ def _search_of_beta(
     if not all(torch.isfinite(beta) and beta > 0 for beta in mine):
         return None
     (ref, rewards, kl), beta = cases[0], mine[0]
-    for end, name in ((1e-3, "lower"), (1e3, "upper")):
-        if all(0.5 < x / end < 2 for x in mine):
-            return (
-                f"the search ran to its {name} end: KL falls as beta rises, so too large a KL asks "
-                "for a larger beta; if yours does so, look at the KL, a mean over the tilted one"
-            )
+    if all(min(abs(math.log(x / end)) for end in (1e-3, 1e3)) < math.log(2) for x in mine):
+        return (
+            "the search ran to an end of its interval: is the reward divided by beta, is the KL "
+            "a mean over the tilted distribution, and is the right half kept? KL falls as beta "
+            "rises, so too large a KL asks for a larger beta"
+        )
     return (
         f"at your beta = {beta:.4g} the tilted distribution is {_kl_of(ref, rewards, beta):.4g} "
         f"nats from the reference, where {kl:g} is wanted (case 1)"

@@ -44,7 +44,8 @@ def guess(name: str, value: object = None, *, like: object = None, unit: str | N
         kept = next(word for word in like if word.lower() == str(kept).lower())
     if unit and not _within(kept, unit):
         low, high = UNITS[unit]
-        raise ValueError(f"guess is {value!r}; give a {unit}, from {low} to {high}")
+        hint = ", such as 60 and not 0.6" if unit == "percent" else ""
+        raise ValueError(f"guess is {value!r}; give a {unit}, from {low} to {high}{hint}")
     path = folders.runs_folder() / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     every = {**_kept(), name: kept}

@@ -193,6 +193,11 @@ still_pulled = Exercise(
         "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
         "distance (and an advantage of 0 pulls nothing)":
             lambda ratio, A, clip: ((ratio - 1).abs() < clip).float(),
+        "the bounds are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
+            lambda ratio, A, clip: (
+                ((A > 0) & (ratio < 1 - clip)) | ((A < 0) & (ratio > 1 + clip))).float(),
+        "clip is not used: 0.2 is only its usual value":
+            lambda ratio, A, clip: _still_pulled(ratio, A, 0.2),
         "the signs are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
             lambda ratio, A, clip: _still_pulled(ratio, -A, clip),
         "it is the complement: 1 is where there is a slope":

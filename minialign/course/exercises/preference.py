@@ -70,6 +70,8 @@ length_free = Exercise(
     _length_free,
     (_leads(22, 6, 0.8), _leads(23, 9, -3.0)),
     {
+        "the slope is a ratio of deviations: least squares has the sum of products above":
+            lambda leads, doublings: leads - leads.std() / doublings.std() * doublings,
         "a constant is fitted, too: the order within a pair is random, so no length difference "
         "means no lead; fit through the origin": _with_constant,
         "the slope is that of a line with a constant: through the origin it is sum(leads * "
@@ -207,10 +209,15 @@ fitted_scores = Exercise(
         "it is one step from equal strengths, the logarithm of each one's share of wins: repeat "
         "until nothing changes":
             lambda wins: _centred(_strengths(wins, 1).log()),
-        "all are 0: go on until nothing changes; and the sum over j holds all games of i and j, "
-        "not the wins of i alone": lambda wins: 0 * wins.sum(1),
+        "all are 0: the sum over j holds all games of i and j, not the wins of i alone; or the "
+        "loop never ran": lambda wins: 0 * wins.sum(1),
         "these are strengths, exp(score), less their mean: take the logarithm first":
             lambda wins: _centred(_strengths(wins)),
+        "games were added to those that were played: no prior was asked for":
+            lambda wins: _fitted_scores(wins + 0.5 * (1 - torch.eye(len(wins), dtype=wins.dtype))),
+        "these are mean log-odds of each pair, but some met more often than others, or never: fit "
+        "scores to all wins together":
+            lambda wins: _centred(((wins + 1) / (wins.T + 1)).log().mean(1)),
         "these are logarithms of numbers of wins, centred: fit scores to every pair":
             lambda wins: _centred(wins.sum(1).log()),
         "the sum over j holds the losses of i alone: it holds all games of i and j, won and lost":

@@ -164,8 +164,8 @@ def _search(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tens
     at = [_surprise(1 / t, *cases[i]) for t in (mine[i], right[i])]
     return (
         f"the loss is {at[0]:.4g} at your T = {mine[i]:.4g}, and {at[1]:.4g} at T = {right[i]:.4g} "
-        f"(case {i + 1}): is it the mean of -log P(outcome), for losses too, and did the search go "
-        "on until nothing changes?"
+        f"(case {i + 1}): is it the mean of -log P(outcome), for lost comparisons too, and did the "
+        "search go on until nothing changes?"
     )
 
 
@@ -274,6 +274,8 @@ best_of_n_gold = Exercise(
         "choices of n count": lambda proxy, gold, n: gold[:, :n].amax(1),
         "it is a mean over disjoint groups of n, one of many ways to draw: average over all "
         "C(N, n) choices": _blocks,
+        "every prompt has the order of the first: gather takes each row's own proxy.argsort(1)":
+            lambda proxy, gold, n: _best_of_n_gold(proxy[:1].expand_as(proxy), gold, n),
         "argsort(argsort) gives ranks, and gold wants the order: gather with one argsort":
             lambda proxy, gold, n: _weighted(proxy.argsort(1), gold, _chances(gold.shape[1], n)),
         "the binomials are C(i, n): the other n - 1 come from the i - 1 below, C(i - 1, n - 1)":
