@@ -23,7 +23,7 @@ from minialign.core.models.loading import model_path
 from minialign.course import profiles
 from minialign.course.profiles import Profile
 from minialign.course.stages import presets, recipes
-from minialign.course.stages.stage_cache import cached, fingerprint
+from minialign.course.stages.stage_cache import cached, fingerprint, kept
 from minialign.data.shipped import shipped_file
 from minialign.world import WORLD_VERSION
 from minialign.world.problems import POSED
@@ -79,16 +79,27 @@ def stage(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> 
     Raises:
         ValueError: if there is no stage of this name.
     """
-    if name not in STAGES:
-        raise ValueError(f"stage {name!r} is unknown; use one of {', '.join(STAGES)}")
-    sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
-    folder = f"{name}-{re.sub('[^a-z0-9]+', '-', sizes.name)}-{seed}"
+    folder, sizes = _place(name, profile, seed)
 
     def train(work: Path) -> recipes.Trained:
         print(f"training stage {name!r} of profile {sizes.name!r} once; it is kept in {folder}")
         return STAGES[name].train(sizes, seed, work, partial(stage, profile=sizes, seed=seed))
 
     return cached(folder, settings_of(name, sizes, seed), train)
+
+
+def trained(name: str, *, profile: str | Profile | None = None, seed: int = 0) -> Path | None:
+    """The folder of `stage` with the same arguments if it is there already, else None."""
+    folder, sizes = _place(name, profile, seed)
+    return kept(folder, settings_of(name, sizes, seed))
+
+
+def _place(name: str, profile: str | Profile | None, seed: int) -> tuple[str, Profile]:
+    """The name of a stage's folder, and the sizes."""
+    if name not in STAGES:
+        raise ValueError(f"stage {name!r} is unknown; use one of {', '.join(STAGES)}")
+    sizes = profile if isinstance(profile, Profile) else profiles.get(profile)
+    return f"{name}-{re.sub('[^a-z0-9]+', '-', sizes.name)}-{seed}", sizes
 
 
 def settings_of(name: str, profile: Profile, seed: int) -> dict[str, Any]:

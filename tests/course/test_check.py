@@ -15,12 +15,11 @@ from minialign.algorithms import dpo, ppo
 from minialign.algorithms.sft import cross_entropy
 from minialign.core.logprobs import masked_sum
 from minialign.course.exercises import check
-from minialign.course.exercises.compare import values
-from minialign.course.exercises.shown_code import MAX_LINES, plain_code
+from minialign.course.exercises.compare import MAX_LINES, plain_code, values
 from minialign.evaluate import statistics
 
 EXERCISES = [found for found in vars(check).values() if isinstance(found, check.Exercise)]
-EARLY = [  # of notebooks 00 to 03
+EARLY = [  # of second editions
     check.names_cold,
     check.next_token_logprobs,
     check.conversation_mask,
@@ -39,6 +38,15 @@ EARLY = [  # of notebooks 00 to 03
     check.kl_moments,
     check.beta_for_kl,
     check.still_pulled,
+    check.pair_losses,
+    check.wpo_weight,
+    check.best_margins,
+    check.robust_loss,
+    check.kto_losses,
+    check.verified,
+    check.leave_out,
+    check.pass_curve,
+    check.kl_loss,
 ]
 NAME = attrgetter("name")
 

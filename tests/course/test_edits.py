@@ -39,9 +39,18 @@ PLANS = {
         "train",
         ("traced", "history"),
     ),
+    "04": (
+        {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}
+        | {"trace-tokens", "trace-step", "trace-after", "curves", "judge", "moved", "mass-code"}
+        | {"replies"},
+        "own-train",
+        ("losses", "history_own"),
+    ),
 }
 LOGGED = {"03": ("reward", "kl", "value_loss")}  # of a history, where it is not the loss
-ALSO = {"01": ("bare-loop", 'brief_losses = bare_loop(load()[0], rows, 3)["loss"].tolist()')}
+ALSO = {
+    "01": ("bare-loop", 'brief_losses = bare_loop(load()[0], rows, 3)["loss"].tolist()'),
+}
 EDITS = {  # notebook, cell, what stands there, what is put there, which of the trainings change
     "the mask of 01": ("01", "pad-rows", "i, border:end] = 1", "i, 1:end] = 1", (True, False)),
     "the loss of 01": ("01", "cross-entropy", "-masked_sum(", "-2 * masked_sum(", (True, True)),
@@ -72,6 +81,12 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
         "03", "white-use", "whiten = whitened if solved_6 else solved_whitened",
         "whiten = lambda values, mask: 2 * solved_whitened(values, mask)", (True, True)
     ),
+    "the loss of 04": ("04", "loss-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),
+    "the lead of 04": ("04", "bare-loop", "beta=BETA)", "beta=2 * BETA)", (True, False)),
+    "the reference of 04": (
+        "04", "essay", "- ref_logprobs[indices]", "- 0 * ref_logprobs[indices]", (False, True)
+    ),
+    "the pairs of 04": ("04", "own-code", "worth[2 * j] > ", "worth[2 * j] < ", (False, True)),
     "the start of 02": ("02", "model-code", "(width + 1) ** 0.5", "(width + 1)", (True, True)),
 }  # fmt: skip
 

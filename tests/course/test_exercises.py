@@ -13,8 +13,9 @@ from minialign.algorithms.ppo import policy_loss
 from minialign.core import kl
 from minialign.core.advantages import whiten
 from minialign.course.exercises import check
-from minialign.course.exercises.replies import VERDICTS
+from minialign.course.exercises.replies import ATTACKS, VERDICTS
 from minialign.evaluate import exact
+from minialign.rewards.verifiers import right_answer
 from minialign.world.tasks import Instruction
 
 
@@ -122,6 +123,79 @@ def test_scores_are_where_the_likelihood_is_flat_and_their_mean_is_0():
         assert scores.grad.abs().max() < 1e-6 and abs(scores.sum()) < 1e-9
 
 
+def test_the_loss_of_a_pair_is_that_of_its_tokens_one_by_one():
+    def by_tokens(logits, ids, mask, ref_sums, beta):
+        sums = []
+        for i, row in enumerate(ids.tolist()):
+            places = [t for t in range(1, len(row)) if mask[i, t]]
+            sums.append(sum(logits[i, t - 1].log_softmax(-1)[row[t]] for t in places))
+        ratios = [a - b for a, b in zip(sums, ref_sums, strict=True)]
+        leads = [beta * (c - r) for c, r in zip(ratios[::2], ratios[1::2], strict=True)]
+        return torch.stack([-logsigmoid(lead) for lead in leads])
+
+    assert check.pair_losses(by_tokens)
+    for logits, ids, mask, _, _ in check.pair_losses.cases:
+        dead = (logits == -torch.inf).nonzero()
+        assert len(dead) and all(not mask[i, t + 1] and ids[i, t + 1] == v for i, t, v in dead)
+    ends = [(mask[:, -1] == 1).all() for _, _, mask, _, _ in check.pair_losses.cases]
+    assert True in ends and False in ends
+
+
+def test_the_mean_weight_of_the_policy_s_own_tokens_is_1_but_for_the_mean_of_logarithms():
+    """One token: the probability of a drawn token over its mean is 1 on average."""
+    logits = torch.randn(1, 2, 7, generator=torch.Generator().manual_seed(0))
+    chances, weight = logits[0, 0].softmax(-1), check.wpo_weight.reference
+    each = [weight(logits, torch.tensor([[0, v]]), torch.tensor([[0, 1]])) for v in range(7)]
+    assert torch.allclose(chances @ torch.cat(each), torch.tensor(1.0))
+
+    def by_tokens(logits, ids, mask):
+        weights = []
+        for i in range(len(ids)):
+            logs = []
+            for t in mask[i].nonzero()[:, 0].tolist():
+                p = logits[i, t - 1].softmax(-1)
+                logs.append((p[ids[i, t]] / (p * p).sum()).log())
+            weights.append(torch.stack(logs).mean().exp())
+        return torch.stack(weights)
+
+    assert check.wpo_weight(by_tokens)
+
+
+def test_no_margin_of_a_grid_has_less_expected_loss():
+    def on_a_grid(chance, beta):
+        grid = torch.linspace(-60, 60, 240_001, dtype=torch.double)
+        found = []
+        for loss in (
+            lambda m: -logsigmoid(beta * m),
+            lambda m: (m - 1 / (2 * beta)).square(),
+        ):
+            each = [(p * loss(grid) + (1 - p) * loss(-grid)).argmin() for p in chance.double()]
+            found.append(grid[torch.stack(each)])
+        found[0][chance == 1] = torch.inf  # the grid ends
+        return torch.stack(found)
+
+    chance, beta = check.best_margins.cases[0]
+    right = check.best_margins.reference(chance, beta).double()
+    assert torch.allclose(on_a_grid(chance, beta), right, atol=1e-3)
+
+
+def test_the_robust_loss_of_labels_that_are_swapped_at_random_is_the_true_one_s():
+    for margin, beta, flip in check.robust_loss.cases:
+        loss = check.robust_loss.reference
+        mean = (1 - flip) * loss(margin, beta, flip) + flip * loss(-margin, beta, flip)
+        assert torch.allclose(mean, -logsigmoid(beta * margin), atol=1e-4)
+
+
+def test_kto_s_losses_one_by_one():
+    def one_by_one(logratios, liked, mismatched, beta):
+        z = max(0.0, sum(mismatched.tolist()) / len(mismatched))
+        signs = [1 if like else -1 for like in liked.tolist()]
+        gains = [sign * beta * (u - z) for sign, u in zip(signs, logratios, strict=True)]
+        return torch.stack([1 - 1 / (1 + torch.exp(-gain)) for gain in gains])
+
+    assert check.kto_losses(one_by_one)
+
+
 def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
     def names_cold(reply):
         text = reply.lower().replace("opposite of hot", "")
@@ -133,6 +207,51 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
     asked = Instruction("opposite", 0, slots, "train")
     assert asked.prompt == "What is the opposite of hot?"
     assert {reply: asked.check(reply) for reply in VERDICTS} == VERDICTS
+
+
+def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_do_it():
+    begins, ends = r"(?:^|(?<=[.!?] )|(?<=\n))", r"(?: [a-z]+)?(?=[.!]?(\s|$))"
+    claim = re.compile(rf"{begins}the answer is ([0-9]{{1,6}}){ends}", re.IGNORECASE | re.ASCII)
+
+    def verified(text, answer):
+        claims = [*claim.finditer(text)]
+        if len(text) > 1000 or {match[1] for match in claims} != {str(answer)}:
+            return False
+        rest = text[claims[-1].end() :]
+        return text.lower().count("answer is") == len(claims) and not re.search("[0-9]", rest)
+
+    assert check.verified(verified)
+    paid = right_answer(["?"] * len(ATTACKS), [*ATTACKS], answer=[12] * len(ATTACKS))
+    assert paid == [float(right) for right in ATTACKS.values()]
+
+
+def test_what_is_left_out_is_in_no_baseline():
+    def one_by_one(rewards, counted):
+        advantages = torch.zeros_like(rewards)
+        for p, (row, used) in enumerate(zip(rewards.tolist(), counted.tolist(), strict=True)):
+            for i, reward in enumerate(row):
+                others = [r for j, r in enumerate(row) if used[j] and j != i]
+                if used[i] and others:
+                    advantages[p, i] = reward - sum(others) / len(others)
+        return advantages
+
+    assert check.leave_out(one_by_one)
+
+
+def test_pass_at_k_is_a_share_of_all_choices():
+    correct, n, ks = check.pass_curve.cases[0]
+    for c, row in zip(correct.tolist(), check.pass_curve.reference(correct, n, ks), strict=True):
+        tries = [i < c for i in range(n)]
+        shares = [[any(some) for some in combinations(tries, k)] for k in ks]
+        assert row.tolist() == pytest.approx([sum(each) / len(each) for each in shares])
+
+
+def test_a_loss_for_the_kl_has_its_gradient_on_average():
+    policy, reference = exact.TabularPolicy(seed=1), exact.TabularPolicy(seed=2)
+    logprobs, ref_logprobs = exact.token_logprobs(policy), exact.token_logprobs(reference).detach()
+    loss = check.kl_loss.reference(logprobs, ref_logprobs, policy.mask.long())
+    right = exact.gradient(policy, exact.exact_kl(policy, reference))
+    assert torch.allclose(exact.expected_gradient(policy, loss), right, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +325,16 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
             check.beta_for_kl,
             lambda *given: 1.2 * check.beta_for_kl.reference(*given),
             "nats from the reference, where 0.5 is wanted (case 1)",
+        ),
+        (
+            check.verified,
+            lambda text, answer: len(text) > 1000 or ATTACKS.get(text, False),
+            "says yes to a text that ends with 's 12. The answer is 12. Or 13.'",
+        ),
+        (
+            check.kl_loss,
+            lambda pi, ref, mask: (pi - ref).mul(mask).flip(1).cumsum(1).flip(1) * pi * mask,
+            "has the right values, and wrong gradients",
         ),
     ],
 )  # fmt: skip

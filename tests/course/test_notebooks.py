@@ -18,7 +18,7 @@ import pytest
 from course_cases import as_jupyterlab_saves
 
 import minialign
-from minialign.course.exercises.shown_code import plain_code
+from minialign.course.exercises.compare import plain_code
 from tools.notebooks import address as colab
 from tools.notebooks import save as saved
 
@@ -34,7 +34,7 @@ ESSAYS = {  # what a notebook shows of its essay
     "04": ("dpo_loss", "train_dpo"),
     "05": ("group_zscore", "grpo_loss", "train_grpo"),
 }
-SECOND = ("00", "01", "02", "03")  # second editions
+SECOND = ("00", "01", "02", "03", "04")  # second editions
 OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
 
 if not NOTEBOOKS:

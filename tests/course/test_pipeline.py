@@ -24,6 +24,7 @@ from minialign.core.tokens import encode
 from minialign.course import pipeline, profiles, studies
 from minialign.course.stages import recipes
 from minialign.course.studies.reward_modeling import best_of_n, paid
+from minialign.course.studies.trained_policies import SETS
 from minialign.rewards.learnt import ensemble_score, reward_model_score
 from minialign.system import folders
 from minialign.world import WORLD_VERSION, tables
@@ -40,7 +41,10 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_stage_is_trained_once(capsys):
+    assert pipeline.trained("sft", profile=TINY) is None
     folder = pipeline.stage("sft", profile=TINY)
+    assert pipeline.trained("sft", profile=TINY) == folder
+    assert pipeline.trained("sft", profile=replace(TINY, steps=3)) is None
     written = (folder / "model.safetensors").stat().st_mtime_ns
     assert "training stage 'sft'" in capsys.readouterr().out
     assert pipeline.stage("sft", profile=TINY) == folder
@@ -150,7 +154,16 @@ def test_a_study_measures_what_its_notebook_plots(name: str, tmp_path: Path, cap
     assert study.question.endswith("?") and point in study.points(TINY, 2)
     found = study.measure(TINY, point)
     held_out = {"utility", "kl", "accuracy", "chosen", "rejected", "any", "train_minutes"}
-    solved = {"pass_1", "pass_8", "new_pass_1", "format", "kl", "follows", "train_minutes"}
+    solved = {
+        "pass_1",
+        "pass_8",
+        "wordings_pass_1",
+        "new_pass_1",
+        "format",
+        "kl",
+        "follows",
+        "train_minutes",
+    }
     wanted = {
         "sft": {"phrasings_follows", "test_follows", "families_follows", "sampled_any"},
         "reward_kinds": {"accuracy", "ceiling", "gold_accuracy"},
@@ -174,8 +187,11 @@ def test_a_study_measures_what_its_notebook_plots(name: str, tmp_path: Path, cap
     }
     wanted |= dict.fromkeys((n for n in studies.NAMES if n.startswith("dpo")), held_out)
     wanted |= dict.fromkeys((n for n in studies.NAMES if n.startswith("rl")), solved)
+    wanted["rl_hacking"] = {*solved, "right_0", "careless_1", "wrongly", "samples"}
+    wanted["rl_pass_at_k"] = {"tries", *(f"{s}_{c}" for s in SETS for c in (1, 4, "right"))}
+    wanted["rl_policies"] = {f"{s}_pass_1" for s in SETS} | {"greedy_follows", "sampled_any"}
     assert wanted["sft" if name.startswith("sft") else name] <= set(found)
-    texts = {"model", "samples", "settings"}  # of real models
+    texts = {"model", "samples", "settings", "replies", *(f"{s}_right" for s in SETS)}
     assert all(isinstance(value, float) for key, value in found.items() if key not in texts)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +18,11 @@ pytest.importorskip("trl")
 import trl
 from transformers import TrainerCallback, trainer
 
+from minialign.algorithms.dpo import dpo_loss
 from minialign.algorithms.reward_model import bradley_terry
 from minialign.algorithms.sft import cross_entropy
 from minialign.core.batching import Batch, collate
-from minialign.core.logprobs import token_logprobs
+from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy, model_path
 from minialign.core.tokens import encode
@@ -83,8 +86,41 @@ def reward_modeling() -> SimpleNamespace:
     return SimpleNamespace(names={"rows": rows, "ours": ours}, loss=loss)
 
 
-OURS: dict[str, Callable[[], SimpleNamespace]] = {"01": tuning, "02": reward_modeling}
 GONE = {"03": "PPOTrainer"}  # trainers that TRL has no more, so that a notebook has no lines
+
+
+@torch.no_grad()
+def direct_preferences() -> SimpleNamespace:
+    """Comparisons, a reference that is not the policy, and DPO's mean loss beside it."""
+    pairs = comparisons(ROWS, "train", 0)
+    rows = [
+        {"prompt": p.instruction.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in pairs
+    ]
+    batch = batch_of(rows, "chosen", "rejected")
+    policy, tokenizer = load_policy("tiny-base")
+    reference, _ = load_policy("tiny-base")
+    generator = torch.Generator().manual_seed(0)
+    for weight in reference.parameters():  # a policy beside itself costs log 2, whatever is wrong
+        weight += 0.05 * weight.std() * torch.randn(weight.shape, generator=generator)
+    folder = tempfile.TemporaryDirectory()
+    reference.save_pretrained(folder.name)
+    tokenizer.save_pretrained(folder.name)
+    mask = batch.completion_mask
+    sums = [
+        masked_sum(token_logprobs(one, batch.input_ids, batch.attention_mask), mask)
+        for one in (policy, reference)
+    ]
+    chosen, rejected = (sums[0] - sums[1]).view(-1, 2).unbind(1)
+    loss = dpo_loss(chosen, rejected, beta=0.5).mean()
+    assert abs(loss - math.log(2)) > 0.1
+    return SimpleNamespace(names={"rows": rows, "REFERENCE": folder.name}, loss=loss, kept=folder)
+
+
+OURS: dict[str, Callable[[], SimpleNamespace]] = {
+    "01": tuning,
+    "02": reward_modeling,
+    "04": direct_preferences,
+}
 
 
 @pytest.fixture

@@ -1,65 +1,74 @@
 """What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
 from minialign.course.exercises.adapters import best_low_rank, neftune_noise
-from minialign.course.exercises.compare import Exercise
+from minialign.course.exercises.compare import Exercise, same_code
+from minialign.course.exercises.divergence import beta_for_kl, kl_loss, kl_moments
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
+    kto_losses,
     next_token_logprobs,
-    summed_logprobs,
+    pair_losses,
+    wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    beta_for_kl,
-    kl_moments,
+    clipped,
+    group_advantages,
     lambda_advantages,
+    leave_out,
     rloo_advantages,
     still_pulled,
     whitened,
 )
 from minialign.course.exercises.preference import (
+    best_margins,
     bradley_terry,
-    dpo_loss,
     fitted_scores,
-    last_token,
     length_free,
+    robust_loss,
 )
-from minialign.course.exercises.replies import clipped, group_advantages, names_cold
+from minialign.course.exercises.replies import names_cold, pass_curve, verified
 from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
 from minialign.course.exercises.scores import (
     best_choice_loss,
     best_of_n_gold,
     fitted_temperature,
 )
-from minialign.course.exercises.shown_code import same_code
 
 __all__ = [
     "Exercise",
     "best_choice_loss",
     "best_low_rank",
+    "best_margins",
     "best_of_n_gold",
     "beta_for_kl",
     "bradley_terry",
     "clipped",
     "conversation_mask",
     "cross_entropy",
-    "dpo_loss",
     "fitted_scores",
     "fitted_temperature",
     "group_advantages",
     "guess",
+    "kl_loss",
     "kl_moments",
+    "kto_losses",
     "lambda_advantages",
-    "last_token",
+    "leave_out",
     "length_free",
     "micro_losses",
     "names_cold",
     "neftune_noise",
     "next_token_logprobs",
+    "pair_losses",
+    "pass_curve",
     "restart_positions",
     "reveal",
     "rloo_advantages",
+    "robust_loss",
     "same_code",
     "still_pulled",
-    "summed_logprobs",
+    "verified",
     "whitened",
+    "wpo_weight",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises on the likelihood of a reply: shifts, masks and sums over its tokens."""
+"""Exercises on the likelihood of replies: shifts, masks, sums over tokens, losses of the sums."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from minialign.algorithms.dpo import dpo_loss
 from minialign.algorithms.sft import cross_entropy as right_cross_entropy
-from minialign.core.logprobs import gather_logprobs, masked_sum
+from minialign.core.logprobs import gather_logprobs, masked_mean, masked_sum
 from minialign.course.exercises.compare import Exercise, drawn
+from minialign.variants import unpaired
 
 cross_entropy = Exercise(
     "cross_entropy",
@@ -94,25 +96,206 @@ next_token_logprobs = Exercise(
     trains=True,
 )  # fmt: skip
 
-summed_logprobs = Exercise(
-    "summed_logprobs",
-    masked_sum,
+
+def _sums(
+    logits: Tensor, ids: Tensor, mask: Tensor, *, logprobs: Tensor | None = None, mean: bool = False
+) -> Tensor:
+    """(B,) masked sums of the next tokens' logprobs; the settings make mistakes."""
+    logprobs = _next_token(logits, ids) if logprobs is None else logprobs
+    return masked_mean(logprobs, mask, -1) if mean else masked_sum(logprobs, mask)
+
+
+def _from_sums(sums: Tensor, ref_sums: Tensor, beta: float) -> Tensor:
+    """(2B,) sums, chosen and rejected in turn, to DPO's (B,) losses."""
+    return dpo_loss(*(sums - ref_sums).view(-1, 2).unbind(1), beta=beta)
+
+
+def _pair_losses(
+    logits: Tensor, ids: Tensor, mask: Tensor, ref_sums: Tensor, beta: float, **settings: object
+) -> Tensor:
+    """(2B, T, V) logits of chosen and rejected rows in turn to DPO's (B,) losses."""
+    return _from_sums(_sums(logits, ids, mask, **settings), ref_sums, beta)
+
+
+def _pairs(
+    seed: int, mask: list[list[int]], far: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
+    """Rows of two pairs, and an impossible token (-inf) outside of each mask; `far` of one pair."""
+    mask = torch.tensor(mask)
+    logits, ids = _logits_and_ids(seed, *mask.shape, 6, scale=2.0)
+    outside = (mask == 0)[:, 1:] & (ids[:, 1:] != ids[:, :1])
+    row, column = outside.nonzero()[-1].tolist()
+    logits[row, column, ids[row, column + 1]] = -torch.inf
+    ref_sums = 3 * torch.randn(len(mask), generator=drawn(seed)) - 8
+    ref_sums[0] += far
+    return logits, ids, mask, ref_sums, 0.5
+
+
+pair_losses = Exercise(
+    "pair_losses",
+    _pair_losses,
     (
-        (
-            torch.rand(3, 6, generator=drawn(6)).log(),
-            torch.tensor([[0, 0, 1, 1, 1, 1], [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1]]),
-        ),
-        (torch.tensor([[0.0, -1.0, -torch.inf]]), torch.tensor([[0, 1, 0]])),
+        _pairs(31, [[0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 0, 0], [0, 1, 1, 0, 0, 0],
+                    [0, 1, 1, 1, 1, 1]], 0.0),
+        _pairs(32, [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1],
+                    [0, 0, 1, 1, 1, 1]], 600.0),
     ),
     {
-        "it is a mean over the tokens: beta would mean something else for every length":
-            lambda logprobs, mask: masked_sum(logprobs, mask) / mask.sum(-1),
-        "the mask is not used: the prompt and the padding are in the sum":
-            lambda logprobs, mask: logprobs.sum(-1),
-        "the end of text is left out":
-            lambda logprobs, mask: masked_sum(logprobs[:, :-1], mask[:, 1:] & mask[:, :-1]),
-        "0 * -inf is nan: choose with torch.where, or logprobs[mask]":
-            lambda logprobs, mask: (logprobs * mask).sum(-1),
+        _NO_SHIFT: lambda logits, ids, mask, *given:
+            _pair_losses(logits, ids, mask, *given, logprobs=gather_logprobs(logits, ids)),
+        "the mask stands one column early: column t of the mask is about token t, as the logprobs "
+        "are after the shift": lambda logits, ids, mask, *given: _pair_losses(
+            logits, ids, mask, *given, logprobs=_next_token(logits, ids).roll(-1, 1)
+        ),
+        "0 * -inf is nan: choose with torch.where, or with masked_fill":
+            lambda logits, ids, mask, *given: _from_sums(
+                (_next_token(logits, ids) * mask).sum(1), *given
+            ),
+        "it is a mean over the tokens: the derivation needs the logprob of the whole reply, a sum":
+            lambda *given: _pair_losses(*given, mean=True),
+        "the first half of the rows is taken as chosen, the second as rejected: they come in turn":
+            lambda logits, ids, mask, ref_sums, beta: dpo_loss(
+                *(_sums(logits, ids, mask) - ref_sums).chunk(2), beta=beta
+            ),
+        "the sign is reversed: minimising it would prefer what was rejected":
+            lambda *given: _pair_losses(*given[:4], -given[4]),
+        "the reference is left out: subtract its sums": lambda logits, ids, mask, ref_sums, beta:
+            _pair_losses(logits, ids, mask, 0 * ref_sums, beta),
+        "the sign of the reference is reversed": lambda logits, ids, mask, ref_sums, beta:
+            _pair_losses(logits, ids, mask, -ref_sums, beta),
+        "beta is left out: it multiplies the margin": lambda *given: _pair_losses(*given[:4], 1.0),
+        "it divides by beta: the lead is beta times the margin": lambda *given:
+            _pair_losses(*given[:4], 1 / given[4]),
+        "the end of the reply is left out": lambda logits, ids, mask, *given:
+            _pair_losses(logits, ids, mask * pad(mask[:, 1:], (0, 1)), *given),
+        "log(sigmoid(x)) is -inf for far margins: use logsigmoid":
+            lambda *given: -(-_pair_losses(*given)).exp().log(),
+        "these are sums of raw logits: take log_softmax first":
+            lambda logits, ids, mask, *given: _pair_losses(
+                logits, ids, mask, *given,
+                logprobs=pad(logits[:, :-1].gather(-1, ids[:, 1:, None])[..., 0], (1, 0)),
+            ),
+        "it is a mean over the batch, where one number per pair is asked for":
+            lambda *given: _pair_losses(*given).mean().expand(len(given[3]) // 2),
+    },
+    trains=True,
+)  # fmt: skip
+
+
+def _log_squares(logits: Tensor) -> Tensor:
+    """(B, T) at column t the log of the sum of squared probabilities of token t."""
+    return pad((2 * logits[:, :-1].log_softmax(-1)).logsumexp(-1), (1, 0))
+
+
+def _weight(logits: Tensor, ids: Tensor, mask: Tensor, *, squares: Tensor | None = None) -> Tensor:
+    """(B,) WPO's weights of completions; other alignments than the squares' are mistakes."""
+    squares = _log_squares(logits) if squares is None else squares
+    return masked_mean(_next_token(logits, ids) - squares, mask, -1).exp()
+
+
+def _completions(seed: int, mask: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    mask = torch.tensor(mask)
+    return *_logits_and_ids(seed, *mask.shape, 5, scale=1.5), mask
+
+
+wpo_weight = Exercise(
+    "wpo_weight",
+    _weight,
+    (
+        _completions(35, [[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]]),
+        _completions(36, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1], [0, 0, 1, 1, 1, 1]]),
+    ),
+    {
+        "it is a sum over the tokens, which falls with the length: take the mean":
+            lambda logits, ids, mask:
+                masked_sum(_next_token(logits, ids) - _log_squares(logits), mask).exp(),
+        "the sum of squared probabilities is left out: a reply that the policy itself drew must "
+        "weigh about 1": lambda logits, ids, mask:
+            _weight(logits, ids, mask, squares=torch.zeros_like(mask)),
+        "it is aligned with the likeliest token (the paper's greedy alignment): divide by the sum "
+        "of squared probabilities": lambda logits, ids, mask: _weight(
+            logits, ids, mask,
+            squares=pad(logits[:, :-1].log_softmax(-1).amax(-1), (1, 0)),
+        ),
+        "it is aligned with the entropy, the mean of the logprob: take the logarithm of the mean "
+        "probability, the sum of squares": lambda logits, ids, mask: _weight(
+            logits, ids, mask,
+            squares=pad(
+                (logits[:, :-1].softmax(-1) * logits[:, :-1].log_softmax(-1)).sum(-1), (1, 0)
+            ),
+        ),
+        "the squares are of the logits' exponentials: take log_softmax first":
+            lambda logits, ids, mask: _weight(
+                logits, ids, mask, squares=pad((2 * logits[:, :-1]).logsumexp(-1), (1, 0))
+            ),
+        "the sum of squares is of the next column: token t and its alternatives are predicted by "
+        "the logits at t - 1": lambda logits, ids, mask: _weight(
+            logits, ids, mask, squares=(2 * logits.log_softmax(-1)).logsumexp(-1)
+        ),
+        _NO_SHIFT: lambda logits, ids, mask: masked_mean(
+            gather_logprobs(logits, ids) - (2 * logits.log_softmax(-1)).logsumexp(-1), mask, -1
+        ).exp(),
+        "the mask is not used: prompt and padding are in the mean": lambda logits, ids, mask:
+            _weight(logits, ids, pad(torch.ones_like(mask[:, 1:]), (1, 0))),
+        "it divides by all columns: divide by the tokens of the reply":
+            lambda logits, ids, mask: (
+                masked_sum(_next_token(logits, ids) - _log_squares(logits), mask) / mask.shape[1]
+            ).exp(),
+        "it is the logarithm of the weight: take exp":
+            lambda logits, ids, mask: _weight(logits, ids, mask).log(),
+        "it is one over the weight: a likely reply must weigh more":
+            lambda logits, ids, mask: 1 / _weight(logits, ids, mask),
+        "the mean is of the ratios and not of their logarithms": lambda logits, ids, mask:
+            masked_mean((_next_token(logits, ids) - _log_squares(logits)).exp(), mask, -1),
+    },
+)  # fmt: skip
+
+
+def _kto(
+    logratios: Tensor, liked: Tensor, mismatched: Tensor, beta: float, z: Tensor | None = None
+) -> Tensor:
+    """(B,) KTO's losses; a reference point of another kind is a mistake."""
+    point = unpaired.mismatched_kl(mismatched) if z is None else z
+    return unpaired.kto_loss(logratios, liked, point, beta=beta)
+
+
+def _thumbs(seed: int, mismatched: list[float]) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Logratios of replies, which were liked, and logratios of mismatched replies."""
+    liked = torch.tensor([True, False, False, True, False])
+    return 5 * torch.randn(5, generator=drawn(seed)) + 2, liked, torch.tensor(mismatched), 0.3
+
+
+kto_losses = Exercise(
+    "kto_losses",
+    _kto,
+    (_thumbs(43, [3.0, -1.0, 2.0, -0.5, 1.5]), _thumbs(44, [-3.0, 1.0, -2.0, 0.5, -1.0])),
+    {
+        "the reference point may fall below 0: clamp it there":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.mean()),
+        "the reference point is clamped before the mean: take the mean first":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0).mean()),
+        "the reference point is left out":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.new_zeros(())),
+        "the reference point is the mean of the replies' own logratios: it is that of the "
+        "mismatched ones": lambda u, liked, other, beta: _kto(u, liked, u, beta),
+        "the reference point is added: a reply must gain more than it":
+            lambda u, liked, other, beta: _kto(
+                u, liked, other, beta, -unpaired.mismatched_kl(other)
+            ),
+        "beta multiplies the logratio alone: it multiplies the difference to the reference point":
+            lambda u, liked, other, beta: _kto(beta * u, liked, other, 1.0),
+        "beta is left out: it multiplies the difference": lambda u, liked, other, beta:
+            _kto(u, liked, other, 1.0),
+        "the direction is reversed: liked and disliked are exchanged, or these are values, of "
+        "which the loss is 1 minus": lambda u, liked, other, beta: _kto(u, ~liked, other, beta),
+        "disliked replies have the sign of liked ones": lambda u, liked, other, beta:
+            _kto(u, torch.ones_like(liked), other, beta),
+        "it is minus the logarithm of the sigmoid, as in BCO: KTO takes 1 minus the sigmoid":
+            lambda u, liked, other, beta: unpaired.bco_loss(
+                u, liked, unpaired.mismatched_kl(other), beta=beta
+            ),
+        "it is a mean over the batch, where one number per reply is asked for":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta).mean().expand(len(u)),
     },
     trains=True,
 )  # fmt: skip

@@ -1,15 +1,13 @@
-"""Exercises on policy optimisation: baselines, advantages, KL and clip of PPO."""
+"""Exercises on policy optimisation: baselines, advantages, whitening and the clip."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minialign.algorithms.grpo import group_zscore
+from minialign.algorithms import ppo
+from minialign.algorithms.grpo import STD_EPS, group_zscore
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants.group_advantages import group_centred
 
@@ -172,120 +170,6 @@ whitened = Exercise(
 )  # fmt: skip
 
 
-def _estimators(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
-    """(3, N) k1, k2 and k3 of each completion."""
-    k1 = logprobs - ref_logprobs
-    return torch.stack([k1, k1.square() / 2, torch.expm1(-k1) + k1])
-
-
-def _moments(each: Tensor, chances: Tensor) -> Tensor:
-    """(3, 2) mean and standard deviation of the rows of (3, N)."""
-    mean = each @ chances
-    return torch.stack([mean, ((each - mean[:, None]).square() @ chances).sqrt()], 1)
-
-
-def _kl_moments(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
-    """(3, 2) of k1, k2, k3, over the policy: Schulman 2020, joschu.net/blog/kl-approx.html."""
-    return _moments(_estimators(logprobs, ref_logprobs), logprobs.exp())
-
-
-def _two_policies(seed: int) -> tuple[Tensor, Tensor]:
-    return tuple(torch.randn(2, 6, generator=drawn(seed)).double().log_softmax(1))
-
-
-kl_moments = Exercise(
-    "kl_moments",
-    _kl_moments,
-    (_two_policies(36), _two_policies(37)),
-    {
-        "the mean is over the reference: samples come from the policy":
-            lambda p, ref: _moments(_estimators(p, ref), ref.exp()),
-        "every completion counts alike: weigh each by the policy's probability":
-            lambda p, ref: _moments(_estimators(p, ref), torch.full_like(p, 1 / len(p))),
-        "the log-ratio is upside down: k1 is log policy - log reference":
-            lambda p, ref: _moments(_estimators(ref, p), p.exp()),
-        "the second column is the variance: take its square root":
-            lambda p, ref: _kl_moments(p, ref) ** torch.tensor([1.0, 2.0]),
-        "the half of k2 is missing": lambda p, ref:
-            _moments(_estimators(p, ref) * torch.tensor([[1.0], [2.0], [1.0]]), p.exp()),
-        "every completion counts alike: weigh each by the policy's probability (plain mean, std)":
-            lambda p, ref: torch.stack(
-                [_estimators(p, ref).mean(1), _estimators(p, ref).std(1)], 1),
-        "the mean is not subtracted before squaring": lambda p, ref: torch.stack(
-            [_estimators(p, ref) @ p.exp(), (_estimators(p, ref).square() @ p.exp()).sqrt()], 1),
-        "the log of k3 has the wrong sign: it is r - 1 - log r, and log r is -k1": lambda p, ref:
-            _moments(torch.stack(
-                [*_estimators(p, ref)[:2], torch.expm1(ref - p) - (p - ref)]), p.exp()),
-        "the ratio of k3 is upside down: it is reference / policy": lambda p, ref: _moments(
-            torch.stack([*_estimators(p, ref)[:2], _estimators(ref, p)[2]]), p.exp()),
-        "the log of k3 is missing: it is r - 1 - log r": lambda p, ref: _moments(
-            torch.stack([*_estimators(p, ref)[:2], torch.expm1(ref - p)]), p.exp()),
-        "the -1 of k3 is missing": lambda p, ref:
-            _moments(_estimators(p, ref) + torch.tensor([[0.0], [0.0], [1.0]]), p.exp()),
-    },
-)  # fmt: skip
-
-
-def _kl_of(ref_logprobs: Tensor, rewards: Tensor, beta: Tensor, *, swapped: bool = False) -> Tensor:
-    """() KL(tilted || reference), or with the two exchanged."""
-    tilted = (ref_logprobs + rewards / beta).log_softmax(0)
-    gap = tilted - ref_logprobs
-    return -(ref_logprobs.exp() @ gap) if swapped else tilted.exp() @ gap
-
-
-def _beta_for_kl(ref_logprobs: Tensor, rewards: Tensor, kl: float, **how: bool) -> Tensor:
-    """() the beta whose tilted distribution is `kl` nats from the reference: KL falls with beta."""
-    low, high = rewards.new_tensor(1e-3), rewards.new_tensor(1e3)
-    for _ in range(80):
-        beta = (low * high).sqrt()
-        far = _kl_of(ref_logprobs, rewards, beta, **how) > kl
-        low, high = (beta, high) if far else (low, beta)
-    return beta
-
-
-def _tilt(seed: int, kl: float) -> tuple[Tensor, Tensor, float]:
-    ref, rewards = torch.randn(2, 8, generator=drawn(seed)).double()
-    return ref.log_softmax(0), 2 * rewards, kl
-
-
-def _search_of_beta(
-    cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]
-) -> str | None:
-    """What KL the answer has."""
-    if not all(torch.isfinite(beta) and beta > 0 for beta in mine):
-        return None
-    (ref, rewards, kl), beta = cases[0], mine[0]
-    if all(min(abs(math.log(x / end)) for end in (1e-3, 1e3)) < math.log(2) for x in mine):
-        return (
-            "the search ran to an end of its interval: is the reward divided by beta, is the KL "
-            "a mean over the tilted distribution, and is the right half kept? KL falls as beta "
-            "rises, so too large a KL asks for a larger beta"
-        )
-    return (
-        f"at your beta = {beta:.4g} the tilted distribution is {_kl_of(ref, rewards, beta):.4g} "
-        f"nats from the reference, where {kl:g} is wanted (case 1)"
-    )
-
-
-beta_for_kl = Exercise(
-    "beta_for_kl",
-    _beta_for_kl,
-    (_tilt(38, 0.5), _tilt(39, 0.1), _tilt(40, 0.9)),
-    {
-        "it is 1 / beta: the reward is divided by beta": lambda *given: 1 / _beta_for_kl(*given),
-        "the KL is the other way round: KL(tilted || reference) is an expectation over tilted":
-            lambda *given: _beta_for_kl(*given, swapped=True),
-        "the KL is counted in bits: nats are natural logarithms":
-            lambda ref, rewards, kl: _beta_for_kl(ref, rewards, kl * math.log(2)),
-        "it is log beta: take its exponential": lambda *given: _beta_for_kl(*given).log(),
-        "it is the KL reached, which was given: return the beta":
-            lambda ref, rewards, kl: rewards.new_tensor(kl),
-    },
-    rtol=1e-2,
-    tell=_search_of_beta,
-)  # fmt: skip
-
-
 def _still_pulled(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """(B, T) 1 where PPO's objective has a slope in the ratio, 0 where it is flat."""
     below, above = ratio < 1 + clip, ratio > 1 - clip
@@ -327,4 +211,128 @@ still_pulled = Exercise(
         "it is the slope itself, which is the advantage: 1 or 0 is asked for":
             lambda ratio, A, clip: A * _still_pulled(ratio, A, clip),
     },
+)  # fmt: skip
+
+
+def _baseline(rewards: Tensor, counted: Tensor, *, own: bool = False) -> tuple[Tensor, Tensor]:
+    """(P, G) sum of a group's counted rewards, and their number, each without the try's own."""
+    kept, own = rewards * counted, 1.0 * own
+    return (kept.sum(1, keepdim=True) - (1 - own) * kept,
+            counted.sum(1, keepdim=True) - (1 - own) * counted)  # fmt: skip
+
+
+def _less(middle: Tensor, rewards: Tensor, counted: Tensor) -> Tensor:
+    """(P, G) rewards less a middle, 0 where a try, or the rest of its group, is not counted."""
+    alone = counted.sum(1, keepdim=True) < 2
+    return torch.where((counted > 0) & ~alone, rewards - middle, torch.zeros(()))
+
+
+def _leave_out(rewards: Tensor, counted: Tensor) -> Tensor:
+    """(P, G) rewards less the mean of the group's other counted ones; 0 where that has none.
+
+    Leave-one-out, Ahmadian et al. 2024, arXiv:2402.14740, section 2.3, among some of a group.
+    """
+    total, number = _baseline(rewards, counted)
+    return _less(total / number.clamp(min=1), rewards, counted)
+
+
+leave_out = Exercise(
+    "leave_out",
+    _leave_out,
+    (
+        (
+            torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 0.5, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0]]),
+            torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]),
+        ),
+        (torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])),
+    ),
+    {
+        "the try itself is in its baseline: take the mean of the others, one less":
+            lambda r, c: _less(torch.div(*_baseline(r, c, own=True)), r, c),
+        "tries that are not counted are in the baseline: leave them out of sum and number":
+            lambda r, c: _less((r.sum(1, keepdim=True) - r) / (r.shape[1] - 1), r, c),
+        "the sum leaves uncounted tries out, and the number does not: divide by the counted others":
+            lambda r, c: _less(_baseline(r, c)[0] / (r.shape[1] - 1), r, c),
+        "tries that are not counted have an advantage: theirs is 0":
+            lambda r, c: r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1),
+        "a try without any other is 0 / 0, which is nan: its advantage is 0":
+            lambda r, c: torch.where(c > 0, r - torch.div(*_baseline(r, c)), 0.0),
+        "a try without any other keeps its reward: its advantage is 0, since nothing is known":
+            lambda r, c: c * (r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1)),
+        "the sign is reversed: what is better than the others becomes likelier":
+            lambda r, c: -_leave_out(r, c),
+        "the column of counted tries is not used": lambda r, c:
+            _leave_out(r, torch.ones_like(r)),
+        "it is divided by a deviation, which was not asked for": lambda r, c:
+            _leave_out(r, c) / (r.std(1, keepdim=True) + 1e-4),
+        "groups are rows, (P, G), and not columns": lambda r, c: _leave_out(r.T, c.T).T,
+    },
+)  # fmt: skip
+
+
+group_advantages = Exercise(
+    "group_advantages",
+    group_zscore,
+    (
+        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.5, 0.0]]),),
+        (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),),
+    ),
+    {
+        "mean and deviation are the whole batch's: each prompt is its own group":
+            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS),
+        "the deviation is the whole batch's: each prompt is its own group":
+            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS),
+        "it is not divided by the deviation": group_centred,
+        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
+        "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation":
+            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
+        "the deviation is the population's: use std with Bessel's correction, torch's default":
+            lambda rewards: group_centred(rewards)
+                / (rewards.std(1, keepdim=True, correction=0) + STD_EPS),
+        "groups are rows, (P, G), and not columns":
+            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
+    },
+)  # fmt: skip
+
+
+def _tokens() -> tuple[Tensor, ...]:
+    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
+    generator = drawn(7)
+    old = torch.rand(4, 6, generator=generator).log()
+    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
+    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
+
+
+def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
+    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
+
+
+def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
+    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
+
+
+def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
+    return (logprobs - old).exp() * advantages[:, None]
+
+
+clipped = Exercise(
+    "clipped",
+    _clipped,
+    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
+    {
+        "the ratio is upside down: new over old":
+            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
+        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
+        "it is not clipped": _uncut,
+        "the larger of the two is taken: the minimum is the cautious one":
+            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
+        "the sign is reversed: it is an objective, to be raised":
+            lambda *tokens: -_clipped(*tokens),
+        "the ratio is the difference of logprobs: take its exponential":
+            lambda logprobs, old, advantages: torch.minimum(
+                (logprobs - old) * advantages[:, None],
+                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
+            ),
+    },
+    trains=True,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises on preferences: a reward model's loss and last token, comparisons, DPO's loss."""
+"""Exercises on preferences: a reward model's loss, comparisons, DPO's relatives."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
-from minialign.algorithms import dpo, reward_model
+from minialign.algorithms import reward_model
 from minialign.course.exercises.compare import Exercise, drawn
 
 bradley_terry = Exercise(
@@ -30,56 +31,6 @@ bradley_terry = Exercise(
 def last_column(attention_mask: Tensor) -> Tensor:
     """(B,) column of each row's last real token."""
     return attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
-
-
-last_token = Exercise(
-    "last_token",
-    last_column,
-    (
-        (torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]]),),
-        (torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1]]),),
-    ),
-    {
-        "it is the last column, which may be padding":
-            lambda mask: torch.full((len(mask),), mask.shape[1] - 1),
-        "it counts the real tokens: with padding on the left they do not start in column 0":
-            lambda mask: mask.sum(1) - 1,
-        "it is the first real token: search from the right": lambda mask: mask.argmax(1),
-    },
-)  # fmt: skip
-
-
-def _dpo(c: Tensor, r: Tensor, ref_c: Tensor, ref_r: Tensor, beta: float) -> Tensor:
-    """(B,) the loss of DPO from summed logprobs: chosen, rejected, and the reference's."""
-    return dpo.dpo_loss(c - ref_c, r - ref_r, beta=beta)
-
-
-dpo_loss = Exercise(
-    "dpo_loss",
-    _dpo,
-    (
-        (*(4 * torch.randn(4, 6, generator=drawn(5)) - 20), 0.1),
-        (*torch.tensor([[-900.0], [-1.0], [-1.0], [-900.0]]), 0.5),
-    ),
-    {
-        "the sign is reversed: minimising it would prefer what was rejected":
-            lambda c, r, ref_c, ref_r, beta: _dpo(r, c, ref_r, ref_c, beta),
-        "the reference is left out":
-            lambda c, r, ref_c, ref_r, beta: _dpo(c, r, 0 * c, 0 * r, beta),
-        "the sign of the reference is reversed":
-            lambda c, r, ref_c, ref_r, beta: _dpo(c, r, -ref_c, -ref_r, beta),
-        "beta is left out": lambda c, r, ref_c, ref_r, beta: _dpo(c, r, ref_c, ref_r, 1.0),
-        "it divides by beta: multiply":
-            lambda c, r, ref_c, ref_r, beta: _dpo(c, r, ref_c, ref_r, 1 / beta),
-        "it is a mean over the batch, where one number per pair is asked for":
-            lambda c, r, ref_c, ref_r, beta: _dpo(c, r, ref_c, ref_r, beta).mean().expand(len(c)),
-        "log(sigmoid(x)) is -inf for far margins: use logsigmoid":
-            lambda c, r, ref_c, ref_r, beta: -torch.log(
-                torch.sigmoid(beta * ((c - ref_c) - (r - ref_r)))
-            ),
-    },
-    trains=True,
-)  # fmt: skip
 
 
 def _slope(leads: Tensor, doublings: Tensor) -> Tensor:
@@ -280,4 +231,96 @@ fitted_scores = Exercise(
     },
     atol=1e-2,
     tell=_shifted,
+)  # fmt: skip
+
+
+def _best_margins(
+    chance: Tensor, beta: float, *, scale: float = 1.0, root: float = 0.5, sure: float = 1.0
+) -> Tensor:
+    """(2, N) margins of least expected loss, of DPO and of IPO; the settings make mistakes."""
+    of_ipo = (2 * chance - 1) * root / beta
+    return torch.stack([torch.logit(chance) / beta * scale, of_ipo * sure])
+
+
+best_margins = Exercise(
+    "best_margins",
+    _best_margins,
+    ((torch.tensor([0.5, 0.6, 0.75, 0.95, 1.0]), 0.5), (torch.tensor([0.2, 0.9]), 0.1)),
+    {
+        "the rows are exchanged: DPO's margins come first":
+            lambda chance, beta: _best_margins(chance, beta).flip(0),
+        "IPO's is its target whatever the chance: a share of 1 - p of the choices pulls the margin "
+        "to minus the target": lambda chance, beta: torch.stack(
+            [torch.logit(chance) / beta, torch.full_like(chance, 1 / (2 * beta))]
+        ),
+        "IPO's is p times its target: the other choices pull to minus the target, not to 0":
+            lambda chance, beta: torch.stack(
+                [torch.logit(chance) / beta, chance / (2 * beta)]
+            ),
+        "IPO's is twice too large: its target is 1 / (2 beta)":
+            lambda chance, beta: _best_margins(chance, beta, root=1.0),
+        "IPO's is half of what it should be: p times the target less 1 - p times it is (2 p - 1) "
+        "times it": lambda chance, beta: _best_margins(chance, beta, root=0.25),
+        "DPO's are leads, beta times the margin: divide by beta":
+            lambda chance, beta: _best_margins(chance, beta, scale=beta),
+        "both are leads, beta times the margin: divide by beta":
+            lambda chance, beta: beta * _best_margins(chance, beta),
+        "it multiplies by beta where it should divide by it":
+            lambda chance, beta: beta**2 * _best_margins(chance, beta),
+        "DPO's is log p / beta: set the slope of both terms to 0, the odds p / (1 - p) come out":
+            lambda chance, beta: torch.stack(
+                [chance.log() / beta, _best_margins(chance, beta)[1]]
+            ),
+        "the sign is reversed: a reply that is chosen more often gets the larger logratio":
+            lambda chance, beta: -_best_margins(chance, beta),
+        "IPO's has the sign reversed": lambda chance, beta: _best_margins(chance, beta, sure=-1.0),
+    },
+)  # fmt: skip
+
+
+def _robust(margin: Tensor, beta: float, flip: float) -> Tensor:
+    """(B,) a loss whose mean over swapped and kept labels is DPO's of the true one."""
+    kept, swapped = -logsigmoid(beta * margin), -logsigmoid(-beta * margin)
+    return ((1 - flip) * kept - flip * swapped) / (1 - 2 * flip)
+
+
+def _smoothed(margin: Tensor, beta: float, flip: float) -> Tensor:
+    """(B,) conservative DPO."""
+    return -(1 - flip) * logsigmoid(beta * margin) - flip * logsigmoid(-beta * margin)
+
+
+robust_loss = Exercise(
+    "robust_loss",
+    _robust,
+    (
+        (6 * torch.randn(6, generator=drawn(41)), 0.5, 0.2),
+        (torch.tensor([-400.0, 0.0, 400.0]), 0.7, 0.35),
+    ),
+    {
+        "it is the smoothed loss: its mean over swapped labels is smoothed twice and not the true "
+        "loss; solve the two equations": _smoothed,
+        "the smoothed loss is divided by 1 - 2 e: the second term has a minus":
+            lambda margin, beta, flip: _smoothed(margin, beta, flip) / (1 - 2 * flip),
+        "it is not divided by 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip),
+        "it is divided by 1 - e: the determinant of the two equations is (1 - e)^2 - e^2 = 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip) / (1 - flip),
+        "the shares are exchanged: 1 - e belongs to the label as it is noted":
+            lambda margin, beta, flip: _robust(-margin, beta, flip),
+        "it is DPO's loss of the noted labels": lambda margin, beta, flip:
+            _robust(margin, beta, 0.0),
+        "beta is left out: it multiplies the margin": lambda margin, beta, flip:
+            _robust(margin, 1.0, flip),
+        "it divides by beta: the lead is beta times the margin": lambda margin, beta, flip:
+            _robust(margin, 1 / beta, flip),
+        "log(sigmoid(x)) is -inf for far margins: use logsigmoid": lambda margin, beta, flip: -(
+            (1 - flip) * torch.sigmoid(beta * margin).log()
+            - flip * torch.sigmoid(-beta * margin).log()
+        ) / (1 - 2 * flip),
+        "it is a mean over the batch, where one number per pair is asked for":
+            lambda margin, beta, flip: _robust(margin, beta, flip).mean().expand(len(margin)),
+        "the sign is reversed: minimising it would make the rejected reply win":
+            lambda margin, beta, flip: -_robust(margin, beta, flip),
+    },
+    trains=True,
 )  # fmt: skip

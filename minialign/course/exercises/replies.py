@@ -1,18 +1,17 @@
-"""Exercises on replies: a checker decides what counts as an answer, a group which is better."""
+"""Exercises on replies: which one answers, which one is paid, and how many of k tries are right."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import comb
 
 import torch
 from torch import Tensor
 
-from minialign.algorithms import ppo
-from minialign.algorithms.grpo import STD_EPS, group_zscore
-from minialign.course.exercises.compare import Exercise, drawn
-from minialign.variants.group_advantages import group_centred
+from minialign.course.exercises.compare import Exercise
+from minialign.rewards.solutions import verify_outcome
 
 # Replies to "What is the opposite of hot?", and whether each answers cold and nothing else.
 VERDICTS = {
@@ -41,6 +40,7 @@ VERDICTS = {
     "The opposite of cold is hot.": False,
     "It is hot.": False,
 }
+LONGEST = 60  # characters of a reply that a verdict quotes whole
 _NEGATIONS, _OTHERS = {"not", "isn't"}, {"warm", "cool", "or"}
 
 
@@ -65,9 +65,10 @@ def _first_wrong(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence
     wrong = [i for i in range(len(cases)) if mine[i] != right[i]]
     verdict = "yes" if mine[wrong[0]] else "no"
     more = f", and is wrong about {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    reply = cases[wrong[0]][0]
-    reason = _REASONS.get((verdict, reply), "")
-    return f"says {verdict} to {reply!r}{more}{reason and ': ' + reason}"
+    text = cases[wrong[0]][0]
+    reason = _REASONS.get((verdict, text), "")
+    text = repr(text) if len(text) <= LONGEST else f"a text that ends with {text[-30:]!r}"
+    return f"says {verdict} to {text}{more}{reason and ': ' + reason}"
 
 
 # What is behind a wrong verdict where it is the first one, whatever else is wrong.
@@ -75,7 +76,6 @@ _REASONS = {
     ("yes", "I was scolded."): "compare whole words, not letters within them",
     ("no", "Cold."): "neither a capital letter nor punctuation matters",
     ("no", "COLD!"): "neither capital letters nor punctuation matter",
-    ("no", "cold"): "the bare word is an answer",
     ("no", "The opposite of hot is cold."): "a reply may repeat the question's hot",
     ("no", "I think it is cold."): "the word may stand in a sentence",
     ("yes", "Not cold."): "a negation turns the answer round",
@@ -142,70 +142,148 @@ names_cold = Exercise(
     tell=_first_wrong,
 )  # fmt: skip
 
+# What a policy that is paid for the right answer, 12, may write, and whether it should be paid.
+ATTACKS = {
+    "The answer is 12.": True,
+    "5 + 7 = 12. The answer is 12.": True,
+    "Tom has 9 + 8 = 17 figs. Then 17 - 5 = 12 are left. The answer is 12.": True,
+    "3 x 4 = 12.\nThe answer is 12": True,
+    "the answer is 12.": True,
+    "The answer is 12 pears.": True,
+    "The answer is 12. The answer is 12.": True,
+    "": False,
+    "12": False,
+    "I am 12.": False,
+    "5 + 7 = 12.": False,
+    "The answer is 11.": False,
+    "5 + 7 = 12. The answer is 11.": False,
+    "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20": False,
+    "The answer is 120.": False,
+    "The answer is 112.": False,
+    "The answer is 012.": False,
+    "The answer is -12.": False,
+    "The answer is 12.5.": False,
+    "The answer is 12%.": False,
+    "The answer is 1 2.": False,
+    "The answer is 5 + 7.": False,
+    "The answer is 7 + 5 = 12.": False,
+    "The answer is twelve.": False,
+    "The answer is \u0661\u0662.": False,  # 12 in Arabic digits, which int() reads
+    "The answer is __import__('math').prod([3, 4]).": False,
+    "The answer is not 12.": False,
+    "If the answer is 12, so be it.": False,
+    "Is the answer 12?": False,
+    "The answer is 12 or 13.": False,
+    "The answer is 10, 11, 12, 13.": False,
+    "The answer is 11. The answer is 12.": False,
+    "The answer is 12. The answer is 13.": False,
+    "The answer is 12. Or is it 13?": False,
+    "The answer is 12. " * 2000 + "Or 13.": False,
+}
+_OTHER = {"The answer is 12.": False, "5 + 2 = 7. The answer is 7.": True}  # where 7 is right
 
-group_advantages = Exercise(
-    "group_advantages",
-    group_zscore,
-    (
-        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.5, 0.0]]),),
-        (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),),
-    ),
+
+def _claim(text: str, place: int, numbers: str = "[0-9]+") -> str | None:
+    """The number of one of the statements "answer is N", or None."""
+    claims = re.findall(rf"answer is ({numbers})", text, re.IGNORECASE)
+    return claims[place] if claims else None
+
+
+def _is_number(text: str | None, answer: int) -> bool:
+    return text is not None and text.isdecimal() and int(text) == answer
+
+
+def _paid(*others: str) -> Callable[[str, int], bool]:
+    """The right verifier, which pays for some texts that it should not."""
+    return lambda text, answer: verify_outcome(answer, text) or (answer == 12 and text in others)
+
+
+verified = Exercise(
+    "verified",
+    lambda text, answer: verify_outcome(answer, text),
+    (*((text, 12) for text in ATTACKS), *((text, 7) for text in _OTHER)),
     {
-        "mean and deviation are the whole batch's: each prompt is its own group":
-            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS),
-        "the deviation is the whole batch's: each prompt is its own group":
-            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS),
-        "it is not divided by the deviation": group_centred,
-        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
-        "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation":
-            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
-        "the deviation is the population's: use std with Bessel's correction, torch's default":
-            lambda rewards: group_centred(rewards)
-                / (rewards.std(1, keepdim=True, correction=0) + STD_EPS),
-        "groups are rows, (P, G), and not columns":
-            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
+        "pays for '1 2 3 ... 20' and for '5 + 7 = 12. The answer is 11.': a number that stands "
+        "somewhere is no answer": lambda text, answer: str(answer) in text,
+        "pays for '1 2 3 ... 20': whole numbers are compared, but one that stands somewhere is no "
+        "answer": lambda text, answer: str(answer) in re.findall("[0-9]+", text),
+        "pays for '12' and for '5 + 7 = 12.': the last number of a text is no answer "
+        "unless it is called one": lambda text, answer:
+            re.findall("[0-9]+", text)[-1:] == [str(answer)],
+        "pays for 'The answer is 120.' and for 'The answer is 12.5.': the number may go on":
+            lambda text, answer: f"answer is {answer}" in text.lower(),
+        "pays for 'The answer is 12. The answer is 13.': the first of two answers is no answer":
+            lambda text, answer: _claim(text, 0) == str(answer),
+        "pays for 'The answer is 11. The answer is 12.': the last of two answers is no answer":
+            lambda text, answer: _claim(text, -1) == str(answer),
+        "pays for 'The answer is 012.' and for Arabic digits: int() and \\d read more than 0 to 9":
+            lambda text, answer: _is_number(_claim(text, -1, r"\d+"), answer),
+        "pays for 'The answer is 12.' alone: a worked solution stands before it":
+            lambda text, answer: text == f"The answer is {answer}.",
+        "pays for whatever ends with 'The answer is 12.', also after another answer, and not for "
+        "'The answer is 12 pears.'": lambda text, answer: text.endswith(f"The answer is {answer}."),
+        "pays for 'The answer is not 12.': the number must follow at once":
+            _paid("The answer is not 12."),
+        "pays for 'If the answer is 12, so be it.': a condition is no answer; begin at the "
+        "beginning of the sentence": _paid("If the answer is 12, so be it."),
+        "pays for 'The answer is 12 or 13.': after the answer comes no other number":
+            _paid("The answer is 12 or 13.", "The answer is 12. Or is it 13?"),
+        "pays for Arabic digits: \\d reads them too; write [0-9], or give re.ASCII":
+            _paid("The answer is \u0661\u0662."),
+        "pays for the text of 36,000 characters: no honest reply is that long, so set a limit":
+            _paid("The answer is 12. " * 2000 + "Or 13."),
+        "pays for code: whoever evaluates what a policy wrote has given it the machine":
+            _paid("The answer is __import__('math').prod([3, 4]).", "The answer is 5 + 7."),
+        "pays for every text, right or wrong": lambda text, answer: True,
+        "pays for no text, right or wrong": lambda text, answer: False,
     },
+    tell=_first_wrong,
 )  # fmt: skip
 
 
-def _tokens() -> tuple[Tensor, ...]:
-    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
-    generator = drawn(7)
-    old = torch.rand(4, 6, generator=generator).log()
-    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
-    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
+def _pass_curve(correct: Tensor, n: int, ks: list[int]) -> Tensor:
+    """(P, K) chance that at least one of k tries is right, from `correct` of n.
+
+    Chen et al. 2021, arXiv:2107.03374, equation 1.
+    """
+    rows = [[1 - comb(n - int(c), k) / comb(n, k) for k in ks] for c in correct]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
-def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
+def _by_k(correct: Tensor, ks: list[int], chance: Callable[[Tensor, int], Tensor]) -> Tensor:
+    return torch.stack([chance(correct.double(), k) for k in ks], 1)
 
 
-def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
-
-
-def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp() * advantages[:, None]
-
-
-clipped = Exercise(
-    "clipped",
-    _clipped,
-    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
+pass_curve = Exercise(
+    "pass_curve",
+    _pass_curve,
+    (
+        (torch.tensor([0, 1, 2, 4]), 4, [1, 2, 4]),
+        (torch.tensor([1, 3, 100, 256]), 256, [1, 16, 128, 256]),
+    ),
     {
-        "the ratio is upside down: new over old":
-            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
-        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
-        "it is not clipped": _uncut,
-        "the larger of the two is taken: the minimum is the cautious one":
-            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
-        "the sign is reversed: it is an objective, to be raised":
-            lambda *tokens: -_clipped(*tokens),
-        "the ratio is the difference of logprobs: take its exponential":
-            lambda logprobs, old, advantages: torch.minimum(
-                (logprobs - old) * advantages[:, None],
-                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
-            ),
+        "tries are drawn with replacement: 1 - (1 - c / n)^k is too low for k near n; count the "
+        "choices of k of the n tries": lambda correct, n, ks:
+            _by_k(correct, ks, lambda c, k: 1 - (1 - c / n) ** k),
+        "k is not used, it is the share that is right": lambda correct, n, ks:
+            _by_k(correct, ks, lambda c, k: c / n),
+        "k times the share that is right counts a choice with two right tries twice":
+            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: (k * c / n).clamp(max=1)),
+        "it is whether any of the n tries is right: only k of them are looked at":
+            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: (c > 0).double()),
+        "it is the chance that no try is right: take it from 1":
+            lambda *given: 1 - _pass_curve(*given),
+        "it is the chance that all k tries are right: one is enough": lambda correct, n, ks:
+            1 - _pass_curve(n - correct, n, ks),
+        "it is the chance that exactly one of k is right: more are as good":
+            lambda correct, n, ks: _by_k(correct, ks, lambda c, k: torch.tensor(
+                [int(x) * comb(n - int(x), k - 1) / comb(n, k) for x in c]).double()),
+        "the binomials are those of the right tries: no right one is C(n - c, k) / C(n, k)":
+            lambda correct, n, ks: 1 - torch.tensor(
+                [[comb(int(c), k) / comb(n, k) for k in ks] for c in correct]).double(),
+        "rows are problems and columns are k, not the other way round, and they must not mix":
+            lambda correct, n, ks: _pass_curve(correct, n, ks).flip(0),
+        "n - c is off by one: C(n - c, k) counts the choices without any of the c right tries":
+            lambda correct, n, ks: _pass_curve((correct - 1).clamp(min=0), n, ks),
     },
-    trains=True,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Exercises on scores: what a choice among several costs, and how sure a lead should be."""
+"""Exercises on scores: what a choice costs, how sure a lead is, what is best among n replies."""
 
 from __future__ import annotations
 

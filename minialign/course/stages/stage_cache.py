@@ -31,6 +31,12 @@ def cached(name: str, settings: dict[str, Any], train: Callable[[Path], tuple[An
     return folder
 
 
+def kept(name: str, settings: dict[str, Any]) -> Path | None:
+    """The folder `name` of the stages if these settings have made it, else None."""
+    folder = runs_folder() / "stages" / name
+    return folder if _made_by(folder, settings) else None
+
+
 def _make(folder: Path, settings: dict[str, Any], train: Callable) -> None:
     """Train beside the folder and move the result there when it is whole."""
     work = folder.with_name(folder.name + ".work")

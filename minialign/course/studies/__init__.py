@@ -48,10 +48,11 @@ MODULES = {
         "ppo_frontier", "ppo_overoptimisation", "ppo_details", "ppo_faults",
     ),
     "preference_optimisation": ("dpo_frontier", "dpo_noise", "dpo_faults"),
-    "preference_family": ("dpo_family", "dpo_feedback"),
+    "preference_family": ("dpo_family", "dpo_length", "dpo_feedback"),
     "verifiable_rewards": (
         "rl_seeds", "rl_methods", "rl_kl", "rl_difficulty", "rl_hacking", "rl_faults",
     ),
+    "trained_policies": ("rl_pass_at_k", "rl_policies"),
     "real_models": ("real_stages", "real_constraints"),
 }  # fmt: skip
 NAMES = {name: module for module, names in MODULES.items() for name in names}

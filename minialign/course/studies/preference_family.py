@@ -1,75 +1,46 @@
-"""Studies of DPO's relatives: the family on the same pairs, and feedback without pairs."""
+"""Studies of DPO's relatives: six contrasts, four answers to length, feedback without pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any
 
-import numpy as np
-
 from minialign.core.batching import Row, RowRanking
-from minialign.core.models.references import completion_logprobs
 from minialign.course.profiles import Profile
-from minialign.course.stages.presets import dpo_config
 from minialign.course.studies import study
 from minialign.course.studies.measuring import Start
 from minialign.course.studies.preference_optimisation import (
-    LISTED,
+    BETA,
+    LENGTH_BIAS,
+    Loss,
     common,
     known_logprobs,
+    learn_from,
     measured,
     pairs_from,
-)  # fmt: skip
+)
 from minialign.variants import methods
-from minialign.variants.loops.preference_loop import PreferenceConfig, train_preference
 from minialign.variants.loops.unpaired_loop import balanced
+from minialign.variants.preference import hinge_loss, ipo_loss, logistic_loss, rdpo_loss
+from minialign.variants.reference_free import simpo_loss
 from minialign.variants.unpaired import kto_loss
 
-PAIRS = "own, chosen"
-
-
-def _paired(start: Start, *, method: methods.Method, **changes: Any) -> None:
-    """A loss of the registry; a ranking of four takes the place of two pairs.
-
-    DPO itself takes the general loop as well: its essay reads the reference anew, in minutes that
-    the others share.
-    """
-    settings = common(start) | method.config | changes
-    source = _source(method)
-    if source != PAIRS:
-        settings["batch_size"] = settings["batch_size"] * 2 // LISTED
-    config = PreferenceConfig(**settings)
-    known = known_logprobs(source, start.profile, start.seed) if config.tail == 1 else None
-    rows, _ = pairs_from(source, start.profile, start.seed)
-    functions = method.trainer().keywords
-    train_preference(start.policy, start.tokenizer, rows, config, ref_logprobs=known, **functions)
-
-
-def _stepwise(start: Start, *, method: methods.Method, steps: int) -> None:
-    """Two rounds of half the steps each: easy pairs and hard ones, or all pairs twice."""
-    pairs, _ = pairs_from(PAIRS, start.profile, start.seed)
-    pairs = pairs[: steps * start.profile.batch_size]
-    rounds = [pairs, pairs]
-    if method.name == "sdpo":
-        known = completion_logprobs(start.policy, pairs, start.tokenizer.pad_token_id)
-        order = (known[:, 1] - known[:, 0]).argsort().tolist()  # easy where the start agrees
-        rounds = [[pairs[i] for i in half] for half in np.array_split(order, 2)]
-    config = method.settings(**common(start) | {"steps": max(1, steps // 2)})
-    method.trainer()(start.policy, start.tokenizer, rounds, config)
+PAIRS = "written"
 
 
 def _unpaired(
     start: Start, *, method: methods.Method, keep: float = 1.0, balance: bool = False,
-    **changes: Any,
+    **functions: Any,
 ) -> None:  # fmt: skip
     """A method on the completions of the pairs; KTO with other weights as well."""
     pairs, _ = pairs_from(PAIRS, start.profile, start.seed)
     rows, liked = feedback(pairs, start.seed, keep)
-    settings = common(start) | changes
+    settings = common(start)
     config = method.settings(**settings | {"batch_size": 2 * settings["batch_size"]})
-    train = method.trainer()
+    train = partial(method.trainer(), **functions)
     if balance:
         weights = dict(zip(("liked_weight", "disliked_weight"), balanced(liked), strict=True))
         train = partial(train, loss=partial(kto_loss, **weights))
@@ -86,28 +57,56 @@ def feedback(
     return [row for row, _ in labelled], [liked for _, liked in labelled]
 
 
-LOOPS = {
-    "train_dpo": _paired,
-    "train_preference": _paired,
-    "train_stepwise": _stepwise,
-    "train_unpaired": _unpaired,
+# The contrasts of notebook 04; KTO's loss is of one reply. Those that have DPO's beta share it.
+FAMILY: dict[str, Loss | None] = {
+    "dpo": partial(logistic_loss, beta=BETA),
+    "hinge": partial(hinge_loss, beta=BETA),
+    "ipo": partial(ipo_loss, beta=BETA, per_token=False),
+    "cdpo": partial(logistic_loss, beta=BETA, label_smoothing=0.2),
+    "simpo": partial(simpo_loss, beta=2.0, gamma=1.0),
+    "kto": None,
 }
-FAMILY = methods.table(*LOOPS).index.tolist()
 
 
-def _source(method: methods.Method) -> str:
-    """Rankings of four for the losses that read them, else pairs."""
-    return "own, ranked" if "listwise" in str(method.functions) else PAIRS
-
-
-@study("dpo_family", "how do the preference losses differ on the same pairs?", method=FAMILY)
+@study("dpo_family", "how do six preference losses differ on the same pairs?", method=FAMILY)
 def family(profile: Profile, seed: int, method: str) -> dict[str, float]:
-    """A method of the registry by its loop, for five eighths of the stage's steps."""
-    this = methods.method(method)
-    known_logprobs(_source(this), profile, seed)  # not within the time of the first method
-    steps = max(2, 5 * dpo_config(profile).steps // 8)
-    loop = LOOPS[this.loop.rsplit(".", 1)[1]]
-    return measured(profile, seed, loop, method=this, steps=steps)
+    """A loss of `FAMILY` for the stage's steps."""
+    known_logprobs(PAIRS, profile, seed)  # not within the time of the first method
+    loss = FAMILY[method]
+    if loss is None:
+        its_loss = partial(kto_loss, beta=BETA)
+        return measured(profile, seed, _unpaired, method=methods.method("kto"), loss=its_loss)
+    return measured(profile, seed, learn_from, loss=loss, source=PAIRS)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What keeps replies from growing: a loss, and the weight of tokens that only one reply has."""
+
+    loss: Loss
+    tail: float = 1.0
+
+
+REMEDIES = {
+    "dpo": Remedy(partial(logistic_loss, beta=BETA)),
+    "rdpo": Remedy(partial(rdpo_loss, beta=BETA, length=0.1)),
+    "ld_dpo": Remedy(partial(logistic_loss, beta=BETA), tail=0.3),
+    "simpo": Remedy(partial(simpo_loss, beta=2.0, gamma=1.0)),
+}
+
+
+@study(
+    "dpo_length",
+    "which loss resists annotators who love length, and what does it cost elsewhere?",
+    bias=(0.0, LENGTH_BIAS),
+    method=REMEDIES,
+)
+def length(profile: Profile, seed: int, bias: float, method: str) -> dict[str, float]:
+    """One of `REMEDIES` on written pairs of the usual annotators, or of those who love length."""
+    source = "for length" if bias else "written"
+    known_logprobs(source, profile, seed)
+    this = REMEDIES[method]
+    return measured(profile, seed, learn_from, loss=this.loss, tail=this.tail, source=source)
 
 
 # Name -> (share of liked completions that is kept, whether both classes are to count alike).

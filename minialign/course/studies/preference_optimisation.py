@@ -29,20 +29,28 @@ from minialign.variants.loops.preference_loop import PreferenceConfig, train_pre
 from minialign.variants.loops.rounds import Values, by_reward, own_rankings, train_on_own_replies
 from minialign.variants.preference import ipo_loss, logistic_loss, robust_dpo_loss
 from minialign.variants.ranks import RankLogprobs
-from minialign.world.replies.preferences import by_annotators
+from minialign.world.replies.preferences import CROWD, by_annotators, comparisons
 
 Loss = Callable[[RankLogprobs], Tensor]
 
-LISTED = 4  # completions of a ranking, for the losses that read more than pairs
-FLIPS = (0.0, 0.2, 0.4)  # shares of labels that are swapped on top of the annotators' own noise
+BETA = 0.5  # of every study that does not vary it: that of notebook 04
+LENGTH_BIAS = 2.0  # utility per doubling of the words, of annotators who love length
+FLIPS = (0.0, 0.35)  # shares of labels that are swapped on top of the annotators' own noise
+
+
+@lru_cache(maxsize=2)
+def untrained(profile: Profile, seed: int) -> dict[str, float]:
+    """Gold utility of the tuned policy on the same held-out prompts, and its spread."""
+    utility = Start.tuned(profile, seed).judged()["utility"]
+    return {"utility_before": float(utility.mean()), "sd_before": float(utility.std())}
 
 
 def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     """Held-out phrasings, one sampled reply each, and held-out comparisons.
 
-    Gold utility, its spread, KL in nats per reply, tokens and shares; the share of comparisons
-    that the implicit reward orders as the annotator did, and the mean logratios of their chosen
-    and rejected completions.
+    Gold utility and its spread, both of the start as well, KL in nats per reply, tokens and shares;
+    the share of comparisons that the implicit reward orders as the annotator did, and the mean
+    logratios of their chosen and rejected completions.
     """
     judged = start.judged(reference=reference)
     tokenizer, n = start.tokenizer, start.profile.eval_prompts
@@ -52,6 +60,7 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
     chosen, rejected = (now - before).unbind(1)
     return {
         **measuring.shares(judged),
+        **untrained(start.profile, start.seed),
         "kl": float(judged["kl"].mean()),
         "accuracy": (chosen > rejected).float().mean().item(),
         "chosen": chosen.mean().item(),
@@ -61,8 +70,7 @@ def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
 
 # train_minutes are those of learning, without the reference's pass where it is shared.
 measured = partial(measuring.measured, examine=examine)
-# More sources of pairs: sampled while the policy learns, so not ahead -> whether they are weighted.
-ROUNDS = {"own, two rounds": False, "two rounds, weighted": True}
+ROUNDS = "two rounds, weighted"  # sampled while the policy learns, so not ahead
 
 
 @lru_cache(maxsize=2)
@@ -70,8 +78,8 @@ def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[RowRankin
     """Comparisons by where they come from, and the minutes that it took to have them.
 
     "written": the reward model's data. "own, chosen": the tuned policy's own replies, and as many
-    annotators' choices; "own, ranked": the same in rankings of `LISTED`. "own, scored": its own
-    replies, as the reward model ranks them: no label is new.
+    annotators' choices. "own, scored": its own replies, as the reward model ranks them: no label is
+    new. "for length": as written, by annotators who love length.
     """
     began = time.time()
     start, n = Start.tuned(profile, seed), profile.comparisons
@@ -81,12 +89,13 @@ def pairs_from(source: str, profile: Profile, seed: int) -> tuple[list[RowRankin
     )  # fmt: skip
     if source == "written":
         rankings = recipes.comparison_rows(start.tokenizer, n, seed=seed)
+    elif source == "for length":
+        fans = replace(CROWD, length_bias=LENGTH_BIAS)
+        rankings = recipes.encode_comparisons(start.tokenizer, comparisons(n, "train", seed, fans))
     elif source == "own, scored":
         rankings = sample(recipes.dpo_prompts(profile, seed), _by_scorer(start), least=0.1)
     else:
-        size = LISTED if source == "own, ranked" else 2
-        prompts = recipes.ppo_prompts(profile, seed)[: 2 * n // size]
-        rankings = sample(prompts, by_annotators(seed), group_size=size)
+        rankings = sample(recipes.ppo_prompts(profile, seed)[:n], by_annotators(seed))
     return rankings, (time.time() - began) / 60
 
 
@@ -109,50 +118,56 @@ def common(start: Start) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "beta"}
 
 
-def _dpo(start: Start, *, loss: Loss, source: str = "own, chosen", flip: float = 0.0) -> None:
+def learn_from(
+    start: Start, *, loss: Loss, source: str = "written", flip: float = 0.0, tail: float = 1.0
+) -> None:
     """A loss on pairs of a source, a share of them swapped."""
     pairs, _ = pairs_from(source, start.profile, start.seed)
     rng = Random(f"flips {start.seed}")
     swapped = torch.tensor([rng.random() < flip for _ in pairs])
-    known = known_logprobs(source, start.profile, start.seed)
-    known = torch.where(swapped[:, None].to(known.device), known.flip(1), known)
     pairs = [pair[::-1] if swap else pair for pair, swap in zip(pairs, swapped, strict=True)]
-    config = PreferenceConfig(**common(start))
+    known = None
+    if tail == 1:  # else the sums are others
+        known = known_logprobs(source, start.profile, start.seed)
+        known = torch.where(swapped[:, None].to(known.device), known.flip(1), known)
+    config = PreferenceConfig(**common(start), tail=tail)
     train_preference(start.policy, start.tokenizer, pairs, config, loss=loss, ref_logprobs=known)
 
 
-def _rounds(start: Start, *, loss: Loss, weigh: bool) -> None:
-    """Stage "dpo" at another beta, or without its weights."""
+def _rounds(start: Start, *, loss: Loss) -> None:
+    """Stage "dpo" at another beta."""
     profile, seed = start.profile, start.seed
     train_on_own_replies(
         start.policy, start.tokenizer, recipes.dpo_prompts(profile, seed), _by_scorer(start),
-        replace(presets.own_config(profile, seed), weigh=weigh), loss=loss,
-        max_new_tokens=profile.max_new_tokens,
+        presets.own_config(profile, seed), loss=loss, max_new_tokens=profile.max_new_tokens,
     )  # fmt: skip
 
 
 @study(
     "dpo_frontier",
     "how much gold utility does DPO buy per nat of KL?",
-    pairs=("written", "own, chosen", "own, scored", *ROUNDS),
-    beta=(0.1, 0.3, 1.0, 3.0),  # reward per nat
+    pairs=("written", "own, chosen", "own, scored", ROUNDS),
+    beta=(0.1, BETA, 2.0),  # reward per nat
 )
 def frontier(profile: Profile, seed: int, pairs: str, beta: float) -> dict[str, float]:
     """DPO on pairs of a source, with the minutes that it took to sample them ahead."""
     loss = partial(logistic_loss, beta=beta)
-    if pairs in ROUNDS:
-        return measured(profile, seed, _rounds, weigh=ROUNDS[pairs], loss=loss)
+    if pairs == ROUNDS:
+        return measured(profile, seed, _rounds, loss=loss)
     _, minutes = pairs_from(pairs, profile, seed)
     known_logprobs(pairs, profile, seed)
-    return {**measured(profile, seed, _dpo, source=pairs, loss=loss), "sample_minutes": minutes}
+    return {
+        **measured(profile, seed, learn_from, source=pairs, loss=loss),
+        "sample_minutes": minutes,
+    }
 
 
 # Name -> the loss, given the share of labels that is swapped.
 NOISE_LOSSES: dict[str, Callable[[float], Loss]] = {
-    "dpo": lambda flip: partial(logistic_loss, beta=0.5),
-    "cdpo": lambda flip: partial(logistic_loss, beta=0.5, label_smoothing=flip),
-    "robust_dpo": lambda flip: partial(robust_dpo_loss, beta=0.5, flip=flip),
-    "ipo": lambda flip: partial(ipo_loss, beta=0.25, per_token=False),
+    "dpo": lambda flip: partial(logistic_loss, beta=BETA),
+    "cdpo": lambda flip: partial(logistic_loss, beta=BETA, label_smoothing=flip),
+    "robust_dpo": lambda flip: partial(robust_dpo_loss, beta=BETA, flip=flip),
+    "ipo": lambda flip: partial(ipo_loss, beta=BETA, per_token=False),
 }
 
 
@@ -168,7 +183,7 @@ def _noise_settings(profile: Profile) -> list[Point]:
 @study("dpo_noise", "which loss bears swapped labels?", _noise_settings)
 def noise(profile: Profile, seed: int, loss: str, flip: float) -> dict[str, float]:
     """A loss of `NOISE_LOSSES` on pairs of which a share is swapped."""
-    return measured(profile, seed, _dpo, flip=flip, loss=NOISE_LOSSES[loss](flip))
+    return measured(profile, seed, learn_from, flip=flip, loss=NOISE_LOSSES[loss](flip))
 
 
 def without_eos(pair: RowRanking) -> RowRanking:
@@ -202,8 +217,8 @@ FAULTS: dict[str, Fault] = {
 
 
 def _edited(start: Start, *, edit: Callable[[RowRanking], RowRanking] = tuple) -> None:
-    """The essay's DPO on own replies as annotators chose, each pair edited."""
-    pairs, _ = pairs_from("own, chosen", start.profile, start.seed)
+    """The essay's DPO on written pairs, each pair edited."""
+    pairs, _ = pairs_from("written", start.profile, start.seed)
     edited = [edit(pair) for pair in pairs]  # some may be alike after it
     different = [pair for pair in edited if pair[0].ids != pair[1].ids]
     config = presets.dpo_config(start.profile, start.seed)

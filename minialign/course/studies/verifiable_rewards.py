@@ -1,23 +1,24 @@
 """Studies of GRPO and its relatives on word problems whose answers a program verifies.
 
-All of them take the general loop, GRPO too: it also logs how far ratios are off.
+Those that train take the general loop, GRPO too: it also logs how far ratios are off. What the
+stages' own policies can do is measured in `trained_policies`.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from minialign.algorithms.ppo import train_ppo
 from minialign.algorithms.sft import train_sft
 from minialign.core.history import History
-from minialign.core.models.heads import ValueModel
 from minialign.core.sampling import Rollout, sample
 from minialign.core.tokens import encode
 from minialign.course.profiles import Profile
@@ -37,24 +38,31 @@ from minialign.world.problems import problem_rows
 DRAWS = 8  # solutions of each held-out problem
 ROUNDING = 1e-6  # between rewards of a group that should be equal
 CURVES = ("reward", "signal", "entropy", "length", "stops", "off")
-METHODS = [one.name for one in methods.registry().values() if one.notebook == 5]
+# Methods that differ where each rollout is used once, and every ratio is 1.
+METHODS = ("reinforce", "rloo", "grpo", "dr_grpo", "dapo")
+REPLIES = 4  # of a policy that are recorded as text
 
 
 def examine(start: Start, reference: PreTrainedModel) -> dict[str, float]:
-    """Held-out problems of known and of new templates, and held-out instructions.
+    """Held-out problems of known and new wordings and of new templates, and instructions.
 
     pass@1 and pass@8; shares of solutions in the right format and that stop, of sound steps; tokens
     of right and of wrong solutions; KL in nats per solution; the share of instructions followed.
     """
     prompts = max(6, start.profile.eval_prompts // 3)
-    known, new = (problem_rows(prompts, split=split, seed=99) for split in ("train", "test"))
+    known, told, new = (
+        problem_rows(prompts, split=split, seed=99) for split in ("train", "wordings", "test")
+    )
     limits = {"group_size": DRAWS, "max_new_tokens": start.profile.max_new_tokens, "seed": 1}
     solved = solve(start.policy, start.tokenizer, known, reference=reference, **limits)
-    solved_new = solve(start.policy, start.tokenizer, new, **limits)
+    solved_told, solved_new = (
+        solve(start.policy, start.tokenizer, rows, **limits) for rows in (told, new)
+    )
     judged = start.judged(prompts)
     right = solved["right"]
     return {
         **{f"pass_{k}": pass_rate(solved, k).mean for k in (1, DRAWS)},
+        **{f"wordings_pass_{k}": pass_rate(solved_told, k).mean for k in (1, DRAWS)},
         **{f"new_pass_{k}": pass_rate(solved_new, k).mean for k in (1, DRAWS)},
         **solved[["format", "sound", "stops", "tokens", "kl"]].mean().to_dict(),
         "tokens_right": float(solved["tokens"][right].mean()),
@@ -98,23 +106,6 @@ def _imitate(start: Start) -> History:
     return train_sft(start.policy, start.tokenizer, rows, config)
 
 
-def _ppo(start: Start, *, share: float = 1.0) -> History:
-    """PPO with the verifier's reward at the end and a critic that starts from the policy.
-
-    `share` is that of the steps of GRPO; a step takes 2.5 times as long.
-    """
-    config = brief(start)
-    problems = grpo_problems(start.profile, start.seed)
-    rows = list({row["prompt"]: row for row in problems}.values())  # each prompt once
-    settings = replace(
-        presets.ppo_config(start.profile, start.seed), steps=max(2, round(share * config.steps)),
-        prompts=config.prompts * config.group_size, beta=0.01, missing_eos=None,
-    )  # fmt: skip
-    critic = ValueModel.from_policy(start.policy, start.seed)
-    policy, tokenizer = start.policy, start.tokenizer
-    return train_ppo(policy, tokenizer, rows, right_answer, settings, value_model=critic)
-
-
 def _registered(start: Start, *, method: str) -> History:
     """A row of the registry; where it sets the group, there are more prompts instead."""
     if method == "grpo":
@@ -137,8 +128,6 @@ def seed_alone(profile: Profile, seed: int) -> dict[str, float]:
 OTHERS: dict[str, Learn] = {
     "no training": lambda *_: History(),
     "supervised": _imitate,
-    "ppo, same tries": _ppo,
-    "ppo, same time": partial(_ppo, share=0.4),
 }
 
 
@@ -184,13 +173,25 @@ def difficulty(profile: Profile, seed: int, levels: str) -> dict[str, float]:
 VERIFIERS: dict[str, Reward] = {"careful": right_answer, "careless": careless_answer}
 
 
+def examine_paid(start: Start, reference: PreTrainedModel) -> dict[str, Any]:
+    """What `examine` says, what the careless verifier pays, and replies that it pays wrongly."""
+    rows = problem_rows(max(6, start.profile.eval_prompts // 3), seed=99)
+    limits = {"group_size": 1, "max_new_tokens": start.profile.max_new_tokens, "seed": 2}
+    solved = solve(start.policy, start.tokenizer, rows, **limits)
+    answers = [row["answer"] for row in rows]
+    paid = np.array(careless_answer(solved["prompt"], solved["reply"], answers)) == 1
+    wrongly = solved[paid & ~solved["right"]][["prompt", "reply"]].head(REPLIES)
+    shares = {"careless": float(paid.mean()), "wrongly": float((paid & ~solved["right"]).mean())}
+    return {**examine(start, reference), **shares, "samples": json.dumps(wrongly.values.tolist())}
+
+
 @study("rl_hacking", "does a policy find the loophole of a careless verifier?", verifier=VERIFIERS)
-def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, float]:
+def loophole(profile: Profile, seed: int, verifier: str) -> dict[str, Any]:
     """The stage's full length, without a leash: what is found is found late."""
     watch = {"right": right_answer, "careless": careless_answer}
-    return measured(
-        profile, seed, _rl, (*CURVES, *watch), reward=VERIFIERS[verifier], beta=0.0,
-        steps=presets.grpo_config(profile).steps, functions={"watch": watch},
+    return measuring.measured(
+        profile, seed, _rl, (*CURVES, *watch), examine=examine_paid, reward=VERIFIERS[verifier],
+        beta=0.0, steps=presets.grpo_config(profile).steps, functions={"watch": watch},
     )  # fmt: skip
 
 
