@@ -41,8 +41,8 @@ PLANS = {
     ),
     "04": (
         {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}
-        | {"trace-tokens", "trace-step", "trace-after", "curves", "judge", "moved", "mass-code"}
-        | {"replies"},
+        | {"minimum-figure", "beta-tau-figure", "trace-tokens", "trace-step", "trace-after"}
+        | {"curves", "judge", "moved", "moved-figure", "mass-code", "mass-figure", "replies"},
         "own-train",
         ("losses", "history_own"),
     ),
