@@ -157,6 +157,19 @@ def test_the_mean_weight_of_the_policy_s_own_tokens_is_1_but_for_the_mean_of_log
     assert check.wpo_weight(by_tokens)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_weight_is_right_with_and_without_a_gradient(cut: bool):
+    """It is a constant of the loss, so what calls it cuts the gradient."""
+    logits, ids, mask = check.wpo_weight.cases[0]
+
+    def weight(logits, ids, mask):
+        found = check.wpo_weight.reference(logits.requires_grad_(), ids, mask)
+        return found.detach() if cut else found
+
+    assert weight(logits.clone(), ids, mask).requires_grad != cut
+    assert check.wpo_weight(weight)
+
+
 def test_no_margin_of_a_grid_has_less_expected_loss():
     def on_a_grid(chance, beta):
         grid = torch.linspace(-60, 60, 240_001, dtype=torch.double)
@@ -173,6 +186,12 @@ def test_no_margin_of_a_grid_has_less_expected_loss():
     chance, beta = check.best_margins.cases[0]
     right = check.best_margins.reference(chance, beta).double()
     assert torch.allclose(on_a_grid(chance, beta), right, atol=1e-3)
+
+
+def test_margins_in_columns_are_told_to_be_transposed(capsys):
+    assert not check.best_margins(lambda *given: check.best_margins.reference(*given).T)
+    said = capsys.readouterr().out
+    assert "has shape (5, 2); it should be (2, 5) (case 1): rows and columns are exchanged" in said
 
 
 def test_the_robust_loss_of_labels_that_are_swapped_at_random_is_the_true_one_s():

@@ -91,9 +91,7 @@ class Exercise:
             if not right[i].ndim and mine[i].numel() == 1:
                 mine[i] = mine[i].reshape(())  # one number, in whatever shape
             if mine[i].shape != right[i].shape:
-                shapes = tuple(mine[i].shape), tuple(right[i].shape)
-                told = f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
-                return told if shapes[0] else f"{told}: it is one number, return one per row"
+                return _other_shape(mine[i], right[i], i)
         if all(map(self.close, mine, right)):
             return (self.trains and self._slopes(yours)) or "right"
         told = self._mistake(mine) or (self.tell and self.tell(self.cases, mine, right))
@@ -172,6 +170,17 @@ def _copied(argument: object) -> object:
     if isinstance(argument, (list, tuple)):
         return type(argument)(map(_copied, argument))
     return argument.clone() if isinstance(argument, Tensor) else argument
+
+
+def _other_shape(mine: Tensor, right: Tensor, i: int) -> str:
+    """What is wrong with the shape of an answer."""
+    shapes = tuple(mine.shape), tuple(right.shape)
+    told = f"has shape {shapes[0]}; it should be {shapes[1]} (case {i + 1})"
+    if not mine.ndim:
+        return f"{told}: it is one number, return one per row"
+    if mine.ndim == 2 and shapes[0] == shapes[1][::-1]:
+        return f"{told}: rows and columns are exchanged, return its transpose"
+    return told
 
 
 def _which(case: tuple, i: int) -> str:

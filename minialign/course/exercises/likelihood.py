@@ -193,6 +193,12 @@ def _weight(logits: Tensor, ids: Tensor, mask: Tensor, *, squares: Tensor | None
     return masked_mean(_next_token(logits, ids) - squares, mask, -1).exp()
 
 
+def _early_weight(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """(B,) weights that read the mask one column early; a mask of T columns counts the last one."""
+    aligned = (_next_token(logits, ids) - _log_squares(logits))[:, 1:]
+    return masked_mean(pad(aligned, (0, mask.shape[1] - aligned.shape[1])), mask, -1).exp()
+
+
 def _completions(seed: int, mask: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
     mask = torch.tensor(mask)
     return *_logits_and_ids(seed, *mask.shape, 5, scale=1.5), mask
@@ -209,6 +215,12 @@ wpo_weight = Exercise(
         "it is a sum over the tokens, which falls with the length: take the mean":
             lambda logits, ids, mask:
                 masked_sum(_next_token(logits, ids) - _log_squares(logits), mask).exp(),
+        "the mask is cut at its end, mask[:, :-1], and stands one column early: after the shift "
+        "column t is about token t + 1, so take mask[:, 1:]": lambda logits, ids, mask:
+            _early_weight(logits, ids, mask[:, :-1]),
+        "the mask is not shifted, and the last column of the logprobs is filled up: column t is "
+        "about token t + 1 there, so take mask[:, 1:]": lambda logits, ids, mask:
+            _early_weight(logits, ids, mask),
         "the sum of squared probabilities is left out: a reply that the policy itself drew must "
         "weigh about 1": lambda logits, ids, mask:
             _weight(logits, ids, mask, squares=torch.zeros_like(mask)),
@@ -274,6 +286,12 @@ kto_losses = Exercise(
             lambda u, liked, other, beta: _kto(u, liked, other, beta, other.mean()),
         "the reference point is clamped before the mean: take the mean first":
             lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0).mean()),
+        "the reference point is one per row, bounded without a mean: z is one number of the batch, "
+        "so take the mean of the mismatched logratios, then the bound":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0)),
+        "the reference point is each row's own mismatched logratio: z is one number of the batch, "
+        "so take their mean, then the bound":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other),
         "the reference point is left out":
             lambda u, liked, other, beta: _kto(u, liked, other, beta, other.new_zeros(())),
         "the reference point is the mean of the replies' own logratios: it is that of the "

@@ -247,7 +247,7 @@ best_margins = Exercise(
     _best_margins,
     ((torch.tensor([0.5, 0.6, 0.75, 0.95, 1.0]), 0.5), (torch.tensor([0.2, 0.9]), 0.1)),
     {
-        "the rows are exchanged: DPO's margins come first":
+        "the rows are exchanged, IPO's come first: stack DPO's margins, then IPO's":
             lambda chance, beta: _best_margins(chance, beta).flip(0),
         "IPO's is its target whatever the chance: a share of 1 - p of the choices pulls the margin "
         "to minus the target": lambda chance, beta: torch.stack(
@@ -265,8 +265,12 @@ best_margins = Exercise(
             lambda chance, beta: _best_margins(chance, beta, scale=beta),
         "both are leads, beta times the margin: divide by beta":
             lambda chance, beta: beta * _best_margins(chance, beta),
-        "it multiplies by beta where it should divide by it":
+        "both are multiplied by beta: divide by it, a larger beta stays nearer":
             lambda chance, beta: beta**2 * _best_margins(chance, beta),
+        "DPO's are the log-odds multiplied by beta: divide by beta":
+            lambda chance, beta: _best_margins(chance, beta, scale=beta**2),
+        "IPO's is multiplied by beta: its target is 1 / (2 beta), so divide by beta":
+            lambda chance, beta: _best_margins(chance, beta, root=0.5 * beta**2),
         "DPO's is log p / beta: set the slope of both terms to 0, the odds p / (1 - p) come out":
             lambda chance, beta: torch.stack(
                 [chance.log() / beta, _best_margins(chance, beta)[1]]
