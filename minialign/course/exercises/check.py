@@ -28,7 +28,12 @@ from minialign.course.exercises.preference import (
     robust_loss,
 )
 from minialign.course.exercises.replies import names_cold, pass_curve, verified
-from minialign.course.exercises.rows import conversation_mask, micro_losses, restart_positions
+from minialign.course.exercises.rows import (
+    conversation_mask,
+    last_column,
+    micro_losses,
+    restart_positions,
+)
 from minialign.course.exercises.scores import (
     best_choice_loss,
     best_of_n_gold,
@@ -54,6 +59,7 @@ __all__ = [
     "kl_moments",
     "kto_losses",
     "lambda_advantages",
+    "last_column",
     "leave_out",
     "length_free",
     "micro_losses",

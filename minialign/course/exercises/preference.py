@@ -103,6 +103,11 @@ length_free = Exercise(
             lambda leads, doublings: leads - (leads * doublings).sum() * doublings,
         "it is divided by the number of pairs: divide by sum(doublings ** 2)":
             lambda leads, doublings: leads - (leads * doublings).mean() * doublings,
+        "it is divided by sum(doublings), the square is missing: divide by sum(doublings ** 2)":
+            lambda leads, doublings:
+                leads - (leads * doublings).sum() / doublings.sum() * doublings,
+        "the slope is a ratio of sizes, without signs: least squares has the sum of products above":
+            lambda leads, doublings: leads - leads.abs().sum() / doublings.abs().sum() * doublings,
         "the slope itself is subtracted: subtract it times the doublings":
             lambda leads, doublings: leads - _slope(leads, doublings),
         "the doublings are subtracted as they are: multiply them by the fitted slope":
@@ -157,7 +162,10 @@ def _shifted(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Ten
             "to every pair"
         )
     if all(torch.allclose(a, b, atol=0.5) for a, b in zip(mine, right, strict=True)):
-        return "near, but not within 0.01: go on until nothing changes"
+        return (
+            "near, but not the maximum of the likelihood: did it stop before nothing changed, or "
+            "is something else in it, such as a penalty or a mean over pairs?"
+        )
     return None
 
 

@@ -305,3 +305,37 @@ restart_positions = Exercise(
             lambda documents: _starts(documents) & (documents > 0),
     },
 )  # fmt: skip
+
+
+def _last_column(attention_mask: Tensor) -> Tensor:
+    """(B,) column of the last real token of each row, wherever padding stands."""
+    return attention_mask.shape[1] - 1 - attention_mask.flip(1).argmax(1)
+
+
+last_column = Exercise(
+    "last_column",
+    _last_column,
+    tuple((torch.tensor(rows),) for rows in (
+        [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]],
+        [[0, 0, 1, 1], [0, 1, 1, 1]],
+        [[0, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 0]],
+    )),
+    {
+        "it is the last column, which is padding where a row is padded on the right":
+            lambda mask: torch.full((len(mask),), mask.shape[1] - 1),
+        "it is the number of real tokens less 1, which is wrong where padding stands on the left":
+            lambda mask: mask.sum(1) - 1,
+        "it is the number of real tokens: columns count from 0, and padding may stand on the left":
+            lambda mask: mask.sum(1),
+        "it is the first real token: look for the last one": lambda mask: mask.argmax(1),
+        "it is the column before the first padding: padding may stand on the left, or nowhere":
+            lambda mask: mask.argmin(1) - 1,
+        "it counts from the right end: subtract it from the last column":
+            lambda mask: mask.flip(1).argmax(1),
+        "it is one column too far right: columns count from 0":
+            lambda mask: _last_column(mask) + 1,
+        "it is the last column or the number of real tokens less 1, whichever padding the first "
+        "row has: each row has its own": lambda mask: torch.where(
+            mask[0, -1] > 0, torch.tensor(mask.shape[1] - 1), mask.sum(1) - 1),
+    },
+)  # fmt: skip

@@ -69,6 +69,8 @@ best_choice_loss = Exercise(
             lambda scores: -log_softmax(scores, 1).mean(1),
         "it is the sum over all replies: only the picked one, column 0, has a logarithm":
             lambda scores: -log_softmax(scores, 1).sum(1),
+        "the score of the picked reply is missing: it is log of the sum of exp(score) minus it":
+            lambda scores: scores.logsumexp(1),
         "the picked reply is missing from the sum below: it is one of the K":
             lambda scores: scores[:, 1:].logsumexp(1) - scores[:, 0],
         "it is the loss of one pair, with the last reply: all K are compared, in one softmax":
@@ -233,6 +235,12 @@ def _blocks(proxy: Tensor, gold: Tensor, n: int) -> Tensor:
     return golds.gather(-1, groups.argmax(-1, keepdim=True)).mean((1, 2))
 
 
+def _windows(proxy: Tensor, gold: Tensor, n: int) -> Tensor:
+    """(P,) mean over all runs of n neighbours in the order in which they were sampled."""
+    groups, golds = proxy.unfold(1, n, 1), gold.unfold(1, n, 1)  # (P, N - n + 1, n)
+    return golds.gather(-1, groups.argmax(-1, keepdim=True)).mean((1, 2))
+
+
 def _judged(seed: int, prompts: int, total: int, n: int) -> tuple[Tensor, Tensor, int]:
     generator = drawn(seed)
     proxy = torch.randn(prompts, total, generator=generator)
@@ -293,6 +301,11 @@ best_of_n_gold = Exercise(
                 proxy, gold,
                 [comb(i, n - 1) / comb(gold.shape[1], n - 1) for i in range(gold.shape[1])],
             ),
+        "they are divided by C(N - 1, n - 1), and do not sum to 1: the choices are C(N, n)":
+            lambda proxy, gold, n:
+                _best_of_n_gold(proxy, gold, n) * gold.shape[1] / n,
+        "it is a mean over neighbours, n in a row as they were sampled: all C(N, n) choices count":
+            _windows,
         "the ranks are counted from 0 and the binomials from 1: it is C(i - 1, n - 1) for rank i "
         "of 1 to N, so C(i, n - 1) for i of 0 to N - 1": lambda proxy, gold, n: _weighted(
             proxy, gold,
