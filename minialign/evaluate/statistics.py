@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 Z95 = 1.959964  # 97.5% point of the normal distribution
+FEWEST = 6  # pairs of yes or no that must differ: of 5, all one way, the sign test has p = 2 / 2^5
+TOO_FEW = "too few to judge"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def verdict(differences: Sequence[float] | Estimate, digits: int = 3) -> str:
     """A mean of paired differences in words: is it shown to differ from 0?
 
     Shown is what has a 95% interval that does not hold 0: Student's, of differences, or that of an
-    estimate.
+    estimate. Differences of yes and no, in {-1, 0, 1}, of which fewer than 6 are not 0 have no
+    interval: Student's is far too narrow there, and the exact sign test (of pairs, McNemar 1947,
+    "Note on the sampling error of the difference between correlated proportions") shows nothing.
 
     >>> verdict([0.3, 0.4, 0.5]), verdict([0.1, -0.2, 0.4], digits=1)
     ('+0.400 [+0.152, +0.648] (n = 3), shown', '+0.1 [-0.6, +0.8] (n = 3), not shown')
@@ -131,10 +135,14 @@ def verdict(differences: Sequence[float] | Estimate, digits: int = 3) -> str:
     ('+0.061 [+0.059, +0.063] (n = 3), shown', '+0.061 [-0.017, +0.139] (n = 3), not shown')
     >>> verdict([0.0] * 94), verdict([0.5])
     ('0 in all 94 pairs, not shown', '+0.500 (n = 1), one value has no interval')
+    >>> verdict([-1.0] * 4 + [0.0] * 284)
+    '-0.014 (4 of 288 pairs differ), too few to judge'
     """
     middle, interval, n, word = _verdict(differences, digits)
     if n == 1:
         return f"{middle} (n = 1), one value has no interval"
+    if word == TOO_FEW:
+        return f"{middle} ({_changes(differences)} of {n} pairs differ), {word}"
     if not interval:
         return f"{middle if float(middle) else '0'} in all {n} pairs, {word}"
     return f"{middle} {interval} (n = {n}), {word}"
@@ -159,9 +167,20 @@ def _verdict(differences: Sequence[float] | Estimate, digits: int) -> tuple[str,
     middle = f"{found.mean:+.{digits}f}"
     if found.n == 1 or found.error == 0:
         return middle, "", found.n, "not shown"
+    if _changes(differences) < FEWEST:
+        return middle, "", found.n, TOO_FEW
     low, high = found.interval
     word = "shown" if low > 0 or high < 0 else "not shown"
     return middle, f"[{low:+.{digits}f}, {high:+.{digits}f}]", found.n, word
+
+
+def _changes(differences: Sequence[float] | Estimate) -> float:
+    """How many differences of yes and no are not 0; infinite of any other numbers."""
+    if isinstance(differences, Estimate):
+        return math.inf
+    found = np.asarray(differences, dtype=float)
+    found = found[~np.isnan(found)]
+    return int((found != 0).sum()) if np.isin(found, (-1, 0, 1)).all() else math.inf
 
 
 def share(successes: Sequence[bool]) -> Estimate:

@@ -248,7 +248,9 @@ def test_a_stub_is_not_solved_and_an_answer_may_change_its_arguments(exercise, c
         return answer
 
     if not exercise.trains:  # what a gradient is computed from must stay
-        assert exercise(careless) and exercise(careless)
+        assert exercise(careless) == exercise(careless) != exercise.keeps
+    if exercise.keeps:
+        assert "changes its arguments in place" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("exercise", EARLY, ids=NAME)
@@ -265,3 +267,16 @@ def test_an_answer_that_forgets_a_branch_or_fails_in_a_case_is_told_where(capsys
     assert "returns 5; return True or False" in capsys.readouterr().out
     assert not check.names_cold(lambda reply: reply == "Cold." or None)
     assert "returns None in case 'cold'; return True or False there too" in capsys.readouterr().out
+
+
+def test_a_lost_dimension_and_truth_values_are_told(capsys):
+    assert not check.rloo_advantages(lambda rewards: rewards - rewards.mean(1))
+    assert "keepdim=True keeps a dimension" in capsys.readouterr().out
+    pulled = check.still_pulled.reference
+    assert not check.still_pulled(lambda *given: pulled(*given) > 0)
+    assert "holds True and False; return 1 and 0" in capsys.readouterr().out
+
+
+def test_a_search_that_stops_early_is_told(capsys):
+    assert not check.beta_for_kl(lambda *given: 1.03 * check.beta_for_kl.reference(*given))
+    assert "does the search stop too early?" in capsys.readouterr().out

@@ -37,7 +37,7 @@ PLANS = {
         | {"beta-use", "beta-figure", "kl-use", "kl-figure", "trace-passes", "passes-figure"}
         | {"trace-unseen"},
         "train",
-        ("traced", "history"),
+        ("chances", "history"),
     ),
     "04": (
         {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}

@@ -191,6 +191,40 @@ def test_what_is_no_share_is_refused():
         win_rate([math.nan, 1.0], [0.0, 0.0])
 
 
+# --- paired yes and no ---------------------------------------------------------------------------
+
+
+def changed(up: int, down: int, n: int = 288) -> list[float]:
+    return [1.0] * up + [-1.0] * down + [0.0] * (n - up - down)
+
+
+@pytest.mark.parametrize(("up", "down"), [(0, 4), (5, 0), (1, 0), (2, 2)])
+def test_few_changes_of_yes_and_no_are_too_few_to_judge(up, down):
+    """4 of 288 against 0: Student's interval ends below 0, and the sign test has p = 0.125."""
+    said = statistics.verdict(changed(up, down))
+    assert said.endswith(f"({up + down} of 288 pairs differ), too few to judge")
+    (row,) = statistics.verdicts({"new minus old": changed(up, down)}).itertuples(index=False)
+    assert row.verdict == "too few to judge" and pd.isna(row[2]) and row.n == 288
+
+
+def test_from_six_changes_on_verdicts_are_those_of_mcnemar():
+    """With mid-p: Fagerland, Lydersen and Laake 2013, BMC Medical Research Methodology 13:91."""
+    for m in range(6, 31):
+        for up in range(m // 2 + 1):
+            tail = [math.comb(m, k) / 2**m for k in range(up + 1)]
+            p = 2 * sum(tail) - tail[-1]
+            for pairs in (changed(up, m - up), changed(m - up, up)):
+                shown = not statistics.verdict(pairs).endswith("not shown")
+                assert shown == (p < 0.05) or abs(p - 0.05) < 0.005, (m, up, p)
+
+
+def test_only_yes_and_no_are_counted():
+    assert statistics.verdict([0.5, 0.4, 0.6, 0.0]).endswith("(n = 4), not shown")
+    assert statistics.verdict([0.0] * 94) == "0 in all 94 pairs, not shown"
+    few = statistics.difference(changed(0, 4))  # an estimate has the interval that it brings
+    assert statistics.verdict(few).endswith("shown") and "[" in statistics.verdict(few)
+
+
 # --- one definition -------------------------------------------------------------------------------
 
 

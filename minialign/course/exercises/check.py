@@ -2,7 +2,13 @@
 
 from minialign.course.exercises.adapters import best_low_rank, neftune_noise
 from minialign.course.exercises.compare import Exercise, same_code
-from minialign.course.exercises.divergence import beta_for_kl, kl_loss, kl_moments
+from minialign.course.exercises.divergence import (
+    beta_for_kl,
+    clipped,
+    kl_loss,
+    kl_moments,
+    still_pulled,
+)
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
@@ -12,12 +18,10 @@ from minialign.course.exercises.likelihood import (
     wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    clipped,
     group_advantages,
     lambda_advantages,
     leave_out,
     rloo_advantages,
-    still_pulled,
     whitened,
 )
 from minialign.course.exercises.preference import (

@@ -37,7 +37,7 @@ class Exercise:
     them where a search ends near the right value only. With `trains`, the gradients with respect to
     all arguments of floats must be the right ones, too. `tell` says what is wrong with an answer
     that equals no mistake, from all cases, answers and right answers; None leaves it to the values
-    that differ.
+    that differ. With `keeps` the arguments must stay as they are: a loop goes on with them.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Exercise:
     atol: float = 1e-5
     tell: Tell | None = None
     trains: bool = False
+    keeps: bool = False
 
     def __call__(self, yours: Function) -> bool:
         """Print what is right or wrong with an answer; whether it is right."""
@@ -73,7 +74,8 @@ class Exercise:
             except NotImplementedError:
                 raise
             except Exception as error:  # a learner's code may raise anything
-                return f"raises {type(error).__name__}: {error} ({_which(case, i)})"
+                hint = "; keepdim=True keeps a dimension" if "must match" in str(error) else ""
+                return f"raises {type(error).__name__}: {error}{hint} ({_which(case, i)})"
         if all(answer is None for answer in answers):
             return "not solved yet"
         wanted = [self.reference(*case) for case in map(_copied, self.cases)]
@@ -86,6 +88,9 @@ class Exercise:
                 if right[i].ndim and not isinstance(answer, Tensor):
                     raise TypeError  # what is called next asks tensors for their mean
                 mine.append(values(answer))
+                truths = isinstance(answer, Tensor) and answer.dtype == torch.bool
+                if truths and wanted[i].is_floating_point():
+                    return "holds True and False; return 1 and 0, as by .float()"
             except Exception:  # whatever it is, it holds no numbers
                 return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
             if not right[i].ndim and mine[i].numel() == 1:
@@ -93,7 +98,8 @@ class Exercise:
             if mine[i].shape != right[i].shape:
                 return _other_shape(mine[i], right[i], i)
         if all(map(self.close, mine, right)):
-            return (self.trains and self._slopes(yours)) or "right"
+            wrong = (self.trains and self._slopes(yours)) or (self.keeps and self._spoilt(yours))
+            return wrong or "right"
         told = self._mistake(mine) or (self.tell and self.tell(self.cases, mine, right))
         return told or self._difference(mine, right)
 
@@ -113,6 +119,19 @@ class Exercise:
                 )
             if not self.close(mine, right):
                 return f"has the right values, and wrong gradients (case {i + 1})"
+        return None
+
+    def _spoilt(self, yours: Function) -> str | None:
+        """Which case an answer changes in place."""
+        for i, case in enumerate(self.cases):
+            given = _copied(case)
+            yours(*given)
+            tensors = [pair for pair in zip(given, case, strict=True) if torch.is_tensor(pair[1])]
+            if not all(self.close(values(after), values(before)) for after, before in tensors):
+                return (
+                    "has the right values, but changes its arguments in place, with which the "
+                    f"notebook goes on: begin with .clone(), or make new tensors (case {i + 1})"
+                )
         return None
 
     def _mistake(self, mine: list[Tensor]) -> str | None:

@@ -1,4 +1,4 @@
-"""Exercises on the distance from a reference: its price, its estimates, its gradient."""
+"""Exercises on staying near: the KL's price, estimates and gradient, and the clip of the ratio."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from minialign.algorithms import ppo
 from minialign.core.kl import k3
 from minialign.course.exercises.compare import Exercise, drawn
 
@@ -51,6 +52,9 @@ kl_moments = Exercise(
         "every completion counts alike: weigh each by the policy's probability (plain mean, std)":
             lambda p, ref: torch.stack(
                 [_estimators(p, ref).mean(1), _estimators(p, ref).std(1)], 1),
+        "the deviation counts every completion alike: weigh each by the policy's probability":
+            lambda p, ref: torch.stack(
+                [_estimators(p, ref) @ p.exp(), _estimators(p, ref).std(1)], 1),
         "the mean is not subtracted before squaring": lambda p, ref: torch.stack(
             [_estimators(p, ref) @ p.exp(), (_estimators(p, ref).square() @ p.exp()).sqrt()], 1),
         "the log of k3 has the wrong sign: it is r - 1 - log r, and log r is -k1": lambda p, ref:
@@ -66,21 +70,43 @@ kl_moments = Exercise(
 )  # fmt: skip
 
 
-def _kl_of(ref_logprobs: Tensor, rewards: Tensor, beta: Tensor, *, swapped: bool = False) -> Tensor:
-    """() KL(tilted || reference), or with the two exchanged."""
-    tilted = (ref_logprobs + rewards / beta).log_softmax(0)
-    gap = tilted - ref_logprobs
-    return -(ref_logprobs.exp() @ gap) if swapped else tilted.exp() @ gap
+Distance = Callable[[Tensor, Tensor, Tensor], Tensor]  # of (ref_logprobs, rewards, beta)
 
 
-def _beta_for_kl(ref_logprobs: Tensor, rewards: Tensor, kl: float, **how: bool) -> Tensor:
+def _kl_of(ref: Tensor, rewards: Tensor, beta: Tensor) -> Tensor:
+    """() KL(tilted || reference)."""
+    tilted = (ref + rewards / beta).log_softmax(0)
+    return tilted.exp() @ (tilted - ref)
+
+
+def _swapped(ref: Tensor, rewards: Tensor, beta: Tensor) -> Tensor:
+    return ref.exp() @ (ref - (ref + rewards / beta).log_softmax(0))
+
+
+def _without_reference(ref: Tensor, rewards: Tensor, beta: Tensor) -> Tensor:
+    tilted = (rewards / beta).log_softmax(0)
+    return tilted.exp() @ (tilted - ref)
+
+
+def _without_z(ref: Tensor, rewards: Tensor, beta: Tensor) -> Tensor:
+    return (ref + rewards / beta).softmax(0) @ (rewards / beta)
+
+
+def _never_divided(ref: Tensor, rewards: Tensor, beta: Tensor) -> Tensor:
+    return (ref + rewards / beta).exp() @ (rewards / beta)
+
+
+def _beta_for_kl(ref: Tensor, rewards: Tensor, kl: float, distance: Distance = _kl_of) -> Tensor:
     """() the beta whose tilted distribution is `kl` nats from the reference: KL falls with beta."""
     low, high = rewards.new_tensor(1e-3), rewards.new_tensor(1e3)
     for _ in range(80):
         beta = (low * high).sqrt()
-        far = _kl_of(ref_logprobs, rewards, beta, **how) > kl
-        low, high = (beta, high) if far else (low, beta)
+        low, high = (beta, high) if distance(ref, rewards, beta) > kl else (low, beta)
     return beta
+
+
+def _by(distance: Distance) -> Callable[..., Tensor]:
+    return lambda *given: _beta_for_kl(*given, distance)
 
 
 def _tilt(seed: int, kl: float) -> tuple[Tensor, Tensor, float]:
@@ -101,6 +127,11 @@ def _search_of_beta(
             "a mean over the tilted distribution, and is the right half kept? KL falls as beta "
             "rises, so too large a KL asks for a larger beta"
         )
+    if all(abs(math.log(x / y)) < math.log(1.1) for x, y in zip(mine, right, strict=True)):
+        return (
+            "it is near, and not within 1%: does the search stop too early? Halve some 60 times, "
+            "on a logarithmic scale"
+        )
     return (
         f"at your beta = {beta:.4g} the tilted distribution is {_kl_of(ref, rewards, beta):.4g} "
         f"nats from the reference, where {kl:g} is wanted (case 1)"
@@ -114,7 +145,12 @@ beta_for_kl = Exercise(
     {
         "it is 1 / beta: the reward is divided by beta": lambda *given: 1 / _beta_for_kl(*given),
         "the KL is the other way round: KL(tilted || reference) is an expectation over tilted":
-            lambda *given: _beta_for_kl(*given, swapped=True),
+            _by(_swapped),
+        "the reference is not in the tilted distribution: it is reference times exp(reward / beta)":
+            _by(_without_reference),
+        "log Z is missing in the KL: the tilted logprobs are those after the division by Z":
+            _by(_without_z),
+        "nothing is divided by Z: the tilted chances must sum to 1": _by(_never_divided),
         "the KL is counted in bits: nats are natural logarithms":
             lambda ref, rewards, kl: _beta_for_kl(ref, rewards, kl * math.log(2)),
         "it is log beta: take its exponential": lambda *given: _beta_for_kl(*given).log(),
@@ -188,6 +224,95 @@ kl_loss = Exercise(
             _kl_loss(logprobs, ref, torch.ones_like(mask)),
         "the sign is reversed, so it drives away from the reference: it is policy less reference":
             lambda *given: -_kl_loss(*given),
+    },
+    trains=True,
+)  # fmt: skip
+
+
+def _still_pulled(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """(B, T) 1 where PPO's objective has a slope in the ratio, 0 where it is flat."""
+    below, above = ratio < 1 + clip, ratio > 1 - clip
+    return (((advantages > 0) & below) | ((advantages < 0) & above)).float()
+
+
+still_pulled = Exercise(
+    "still_pulled",
+    _still_pulled,
+    (
+        (
+            torch.tensor([[0.5, 0.9, 1.1, 2.0], [0.5, 0.9, 1.1, 2.0], [0.7, 1.0, 1.4, 3.0]]),
+            torch.tensor([[1.0, 2.0, 1.0, 0.5], [-1.0, -2.0, -1.0, -0.5], [0.0, 0.0, -1.0, 1.0]]),
+            0.2,
+        ),
+        (torch.tensor([[1.25, 0.75, 0.74]]), torch.tensor([[1.0, -1.0, -1.0]]), 0.3),
+    ),
+    {
+        "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
+        "distance": lambda ratio, A, clip: (((ratio - 1).abs() < clip) & (A != 0)).float(),
+        "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
+        "distance (and an advantage of 0 pulls nothing)":
+            lambda ratio, A, clip: ((ratio - 1).abs() < clip).float(),
+        "the bounds are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
+            lambda ratio, A, clip: (
+                ((A > 0) & (ratio < 1 - clip)) | ((A < 0) & (ratio > 1 + clip))).float(),
+        "clip is not used: 0.2 is only its usual value":
+            lambda ratio, A, clip: _still_pulled(ratio, A, 0.2),
+        "the lower bound is 1 - clip, and not 1 / (1 + clip)": lambda ratio, A, clip: (
+            ((A > 0) & (ratio < 1 + clip)) | ((A < 0) & (ratio > 1 / (1 + clip)))).float(),
+        "the signs are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
+            lambda ratio, A, clip: _still_pulled(ratio, -A, clip),
+        "it is the complement: 1 is where there is a slope":
+            lambda ratio, A, clip: 1 - _still_pulled(ratio, A, clip),
+        "an advantage of 0 pulls nothing": lambda ratio, A, clip:
+            torch.where(A == 0, 1.0, _still_pulled(ratio, A, clip)),
+        "a bad token is let go, too: once its ratio is below 1 - clip": lambda ratio, A, clip:
+            ((ratio < 1 + clip) & (A != 0)).float(),
+        "a good token is let go, too: once its ratio is above 1 + clip": lambda ratio, A, clip:
+            ((ratio > 1 - clip) & (A != 0)).float(),
+        "it is the slope itself, which is the advantage: 1 or 0 is asked for":
+            lambda ratio, A, clip: A * _still_pulled(ratio, A, clip),
+    },
+)  # fmt: skip
+
+
+def _tokens() -> tuple[Tensor, ...]:
+    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
+    generator = drawn(7)
+    old = torch.rand(4, 6, generator=generator).log()
+    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
+    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
+
+
+def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
+    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
+
+
+def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
+    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
+
+
+def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
+    return (logprobs - old).exp() * advantages[:, None]
+
+
+clipped = Exercise(
+    "clipped",
+    _clipped,
+    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
+    {
+        "the ratio is upside down: new over old":
+            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
+        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
+        "it is not clipped": _uncut,
+        "the larger of the two is taken: the minimum is the cautious one":
+            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
+        "the sign is reversed: it is an objective, to be raised":
+            lambda *tokens: -_clipped(*tokens),
+        "the ratio is the difference of logprobs: take its exponential":
+            lambda logprobs, old, advantages: torch.minimum(
+                (logprobs - old) * advantages[:, None],
+                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
+            ),
     },
     trains=True,
 )  # fmt: skip

@@ -1,12 +1,13 @@
-"""Exercises on policy optimisation: baselines, advantages, whitening and the clip."""
+"""Exercises on policy optimisation: baselines, advantages and whitening."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minialign.algorithms import ppo
 from minialign.algorithms.grpo import STD_EPS, group_zscore
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants.group_advantages import group_centred
@@ -44,6 +45,7 @@ rloo_advantages = Exercise(
         "it is divided by the deviation, which RLOO does not do":
             lambda rewards: (rewards - _others(rewards)) / rewards.std(1, keepdim=True),
     },
+    keeps=True,
 )  # fmt: skip
 
 
@@ -79,10 +81,27 @@ def _full(seed: int, lam: float) -> tuple[Tensor, Tensor, Tensor, float]:
     return rewards * mask, values, mask, lam
 
 
+def _one_later(values: Tensor) -> Tensor:
+    """(B, T) the column to the left of each, 0 in the first one."""
+    return pad(values[:, :-1], (1, 0))
+
+
 def _alike(rewards: Tensor, values: Tensor, mask: Tensor, lam: float, after: Tensor) -> Tensor:
     """(B, T) advantages with another value after each token."""
     deltas = torch.where(mask.bool(), rewards + after - values, 0.0)
     return torch.where(mask.bool(), _summed(deltas, lam), 0.0)
+
+
+def _from_left(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> Tensor:
+    """(B, T) with the columns walked from the first to the last."""
+    deltas = torch.where(mask.bool(), rewards + _one_later(values * mask) - values, 0.0)
+    return _summed(deltas.flip(1), lam).flip(1) * mask
+
+
+def _discounted(decay: Callable[[float], float]) -> Callable[..., Tensor]:
+    """0.99 of the value after, and `decay(lam)` a token of later jumps."""
+    return lambda rewards, values, mask, lam: _alike(
+        rewards, values, mask, decay(lam), 0.99 * pad((values * mask)[:, 1:], (0, 1)))  # fmt: skip
 
 
 lambda_advantages = Exercise(
@@ -123,17 +142,33 @@ lambda_advantages = Exercise(
                 rewards, values * mask, mask, lam, torch.roll(values * mask, -1, 1)),
         "values are not used: subtract from each reward the value before, add the one after":
             lambda rewards, values, mask, lam: _summed(rewards * mask, lam) * mask,
+        "column t is read as the value after token t: it is the one before, and that after is in "
+        "column t + 1":
+            lambda rewards, values, mask, lam: _alike(
+                rewards, _one_later(values * mask), mask, lam, values * mask),
+        "after the last column its own value is taken again: nothing comes, so it is 0":
+            lambda rewards, values, mask, lam: _alike(
+                rewards, values, mask, lam,
+                torch.cat([(values * mask)[:, 1:], (values * mask)[:, -1:]], 1)),
+        "the value after is discounted by 0.99: gamma is 1 here": _discounted(lambda lam: lam),
+        "the value after and later jumps are discounted by 0.99: gamma is 1 here":
+            _discounted(lambda lam: 0.99 * lam),
+        "the columns are walked from the first to the last: later jumps are wanted, so begin at "
+        "the end": _from_left,
+        "the columns are walked from the first to the last, and then turned: begin at the end":
+            lambda *given: _from_left(*given).flip(1),
         "the value is subtracted at the end only (or lambda multiplies the value after): each "
         "delta has one of its own":
             lambda rewards, values, mask, lam: (_summed(rewards * mask, lam) - values) * mask,
     },
+    keeps=True,
 )  # fmt: skip
 
 
-def _whitened(values: Tensor, mask: Tensor, correction: int = 1) -> Tensor:
+def _whitened(values: Tensor, mask: Tensor, correction: int = 1, tiny: float = 1e-8) -> Tensor:
     """(B, T) of mean 0 and variance 1 over the mask, 0 outside."""
     inside = values[mask.bool()]
-    scaled = (values - inside.mean()) / (inside.var(correction=correction) + 1e-8).sqrt()
+    scaled = (values - inside.mean()) / (inside.var(correction=correction) + tiny).sqrt()
     return torch.where(mask.bool(), scaled, 0.0)
 
 
@@ -142,75 +177,54 @@ def _masked_rows(seed: int) -> tuple[Tensor, Tensor]:
     return values, torch.tensor([[0, 1, 1, 1, 1], [0, 0, 1, 1, 0], [0, 1, 1, 1, 0]])
 
 
+_NAN = (torch.tensor([[1.0, 3.0, torch.nan]]), torch.tensor([[1, 1, 0]]))
+_EQUAL = (torch.tensor([[2.0, 2.0, 2.0, 5.0]]), torch.tensor([[1, 1, 1, 0]]))
+
+
+def _scaled(shift: float, power: float) -> Callable[..., Tensor]:
+    """Values less `shift` times their mean, over their deviation to a power."""
+
+    def white(values: Tensor, mask: Tensor) -> Tensor:
+        inside = values[mask.bool()]
+        moved = values - shift * inside.mean()
+        return torch.where(mask.bool(), moved / (inside.var() + 1e-8) ** (power / 2), 0.0)
+
+    return white
+
+
 whitened = Exercise(
     "whitened",
     _whitened,
-    (_masked_rows(34), _masked_rows(35)),
+    (_masked_rows(34), _masked_rows(35), _NAN, _EQUAL),
     {
         "padding counts: mean and variance are those of real tokens alone":
             lambda values, mask:
                 torch.where(mask.bool(), _whitened(values, torch.ones_like(mask)), 0.0),
         "padding counts as zeros: mean and variance are those of real tokens alone":
             lambda values, mask: torch.where(
-                mask.bool(), _whitened(values * mask, torch.ones_like(mask)), 0.0),
+                mask.bool(), _whitened(values.where(mask > 0, 0.0), torch.ones_like(mask)), 0.0),
         "columns outside the mask are not 0": lambda values, mask:
-            (values - values[mask == 1].mean()) / values[mask == 1].std(),
-        "it is divided by the variance: divide by its square root": lambda values, mask:
-            (values - values[mask == 1].mean()) / values[mask == 1].var() * mask,
-        "the mean is not subtracted":
-            lambda values, mask: values / values[mask == 1].std() * mask,
-        "it is not divided by the deviation":
-            lambda values, mask: (values - values[mask == 1].mean()) * mask,
+            (values - values[mask == 1].mean()) / (values[mask == 1].var() + 1e-8).sqrt(),
+        "it is divided by the variance: divide by its square root": _scaled(1, 2),
+        "the mean is not subtracted": _scaled(0, 1),
+        "it is not divided by the deviation": _scaled(1, 0),
+        "the mean is added back: it is 0 afterwards": lambda values, mask: torch.where(
+            mask > 0, _whitened(values, mask) + values[mask > 0].mean(), 0.0),
+        "padding that is nan stays nan, since 0 times nan is nan: set it to 0 with torch.where":
+            lambda values, mask: (values - values[mask == 1].mean())
+                / (values[mask == 1].var() + 1e-8).sqrt() * mask,
+        "equal values are 0 / 0, which is nan: add a tiny number such as 1e-8 under the root":
+            lambda values, mask: _whitened(values, mask, tiny=0.0),
+        "equal values and padding may give nan: add a tiny number under the root, use torch.where":
+            lambda values, mask: (values - values[mask == 1].mean())
+                / values[mask == 1].std() * mask,
         "each row has a mean and a deviation of its own: they are the whole rollout's":
             lambda values, mask:
                 torch.cat([_whitened(v[None], m[None]) for v, m in zip(values, mask, strict=True)]),
         "the variance is the population's: use var with Bessel's correction, torch's default":
             lambda values, mask: _whitened(values, mask, 0),
     },
-)  # fmt: skip
-
-
-def _still_pulled(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """(B, T) 1 where PPO's objective has a slope in the ratio, 0 where it is flat."""
-    below, above = ratio < 1 + clip, ratio > 1 - clip
-    return (((advantages > 0) & below) | ((advantages < 0) & above)).float()
-
-
-still_pulled = Exercise(
-    "still_pulled",
-    _still_pulled,
-    (
-        (
-            torch.tensor([[0.5, 0.9, 1.1, 2.0], [0.5, 0.9, 1.1, 2.0], [0.7, 1.0, 1.4, 3.0]]),
-            torch.tensor([[1.0, 2.0, 1.0, 0.5], [-1.0, -2.0, -1.0, -0.5], [0.0, 0.0, -1.0, 1.0]]),
-            0.2,
-        ),
-        (torch.tensor([[1.25, 0.75]]), torch.tensor([[1.0, -1.0]]), 0.3),
-    ),
-    {
-        "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
-        "distance": lambda ratio, A, clip: (((ratio - 1).abs() < clip) & (A != 0)).float(),
-        "it is 1 within the clip alone: a token that went the wrong way is pulled back from any "
-        "distance (and an advantage of 0 pulls nothing)":
-            lambda ratio, A, clip: ((ratio - 1).abs() < clip).float(),
-        "the bounds are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
-            lambda ratio, A, clip: (
-                ((A > 0) & (ratio < 1 - clip)) | ((A < 0) & (ratio > 1 + clip))).float(),
-        "clip is not used: 0.2 is only its usual value":
-            lambda ratio, A, clip: _still_pulled(ratio, A, 0.2),
-        "the signs are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
-            lambda ratio, A, clip: _still_pulled(ratio, -A, clip),
-        "it is the complement: 1 is where there is a slope":
-            lambda ratio, A, clip: 1 - _still_pulled(ratio, A, clip),
-        "an advantage of 0 pulls nothing": lambda ratio, A, clip:
-            torch.where(A == 0, 1.0, _still_pulled(ratio, A, clip)),
-        "a bad token is let go, too: once its ratio is below 1 - clip": lambda ratio, A, clip:
-            ((ratio < 1 + clip) & (A != 0)).float(),
-        "a good token is let go, too: once its ratio is above 1 + clip": lambda ratio, A, clip:
-            ((ratio > 1 - clip) & (A != 0)).float(),
-        "it is the slope itself, which is the advantage: 1 or 0 is asked for":
-            lambda ratio, A, clip: A * _still_pulled(ratio, A, clip),
-    },
+    keeps=True,
 )  # fmt: skip
 
 
@@ -292,47 +306,4 @@ group_advantages = Exercise(
         "groups are rows, (P, G), and not columns":
             lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
     },
-)  # fmt: skip
-
-
-def _tokens() -> tuple[Tensor, ...]:
-    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
-    generator = drawn(7)
-    old = torch.rand(4, 6, generator=generator).log()
-    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
-    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
-
-
-def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
-
-
-def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
-
-
-def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp() * advantages[:, None]
-
-
-clipped = Exercise(
-    "clipped",
-    _clipped,
-    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
-    {
-        "the ratio is upside down: new over old":
-            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
-        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
-        "it is not clipped": _uncut,
-        "the larger of the two is taken: the minimum is the cautious one":
-            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
-        "the sign is reversed: it is an objective, to be raised":
-            lambda *tokens: -_clipped(*tokens),
-        "the ratio is the difference of logprobs: take its exponential":
-            lambda logprobs, old, advantages: torch.minimum(
-                (logprobs - old) * advantages[:, None],
-                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
-            ),
-    },
-    trains=True,
 )  # fmt: skip
