@@ -86,8 +86,8 @@ def _measured(pairs: list[Comparison]) -> Iterator[Dial]:
         ("right against wrong", sum(one_follows) / len(pairs),
          "Pairs in which one reply follows the instruction and the other does not."),
         ("politely wrong", sum(polite) / len(pairs),
-         "Those among them that turn on right against wrong alone: the wrong reply is finished, "
-         "and neither rude, flattering, unsafe nor too long."),
+         "Those among them whose wrong reply only the answer gives away: it is finished, and "
+         "neither rude, flattering, unsafe nor too long. The right reply may be any of these."),
         ("agreement", expected_agreement(gaps, CROWD.temperature),
          "How often two annotators without biases would agree."),
         ("ceiling", accuracy_ceiling(gaps, CROWD.temperature),
@@ -97,7 +97,7 @@ def _measured(pairs: list[Comparison]) -> Iterator[Dial]:
 
 
 def politely_wrong(pair: Comparison) -> bool:
-    """Whether a comparison turns on right against wrong alone: no manner tells the wrong reply."""
+    """Whether one reply is wrong and no manner tells it; the right reply may have any manner."""
     wrong = _misses(pair)
     return wrong is not None and not _shows(pair, wrong)
 

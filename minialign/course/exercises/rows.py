@@ -334,8 +334,7 @@ last_column = Exercise(
             lambda mask: mask.flip(1).argmax(1),
         "it is one column too far right: columns count from 0":
             lambda mask: _last_column(mask) + 1,
-        "it is the last column or the number of real tokens less 1, whichever padding the first "
-        "row has: each row has its own": lambda mask: torch.where(
-            mask[0, -1] > 0, torch.tensor(mask.shape[1] - 1), mask.sum(1) - 1),
+        "a row that begins with padding may end with padding, too: look for its last 1":
+            lambda mask: torch.where(mask[:, 0] == 0, mask.shape[1] - 1, mask.sum(1) - 1),
     },
 )  # fmt: skip

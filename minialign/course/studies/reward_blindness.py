@@ -1,4 +1,4 @@
-"""What a reward model sees, by how often the comparisons turn on right against wrong alone."""
+"""What a reward model sees, by how often comparisons hold a politely wrong reply."""
 
 from __future__ import annotations
 
