@@ -2,11 +2,16 @@
 
 from minialign.course.exercises.adapters import best_low_rank, neftune_noise
 from minialign.course.exercises.compare import Exercise, same_code
-from minialign.course.exercises.divergence import beta_for_kl, kl_loss, kl_moments
+from minialign.course.exercises.divergence import (
+    best_margins,
+    beta_for_kl,
+    kl_loss,
+    kl_moments,
+    robust_loss,
+)
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
-    kto_losses,
     next_token_logprobs,
     pair_losses,
     wpo_weight,
@@ -21,11 +26,10 @@ from minialign.course.exercises.policy import (
     whitened,
 )
 from minialign.course.exercises.preference import (
-    best_margins,
     bradley_terry,
     fitted_scores,
+    kto_losses,
     length_free,
-    robust_loss,
 )
 from minialign.course.exercises.replies import names_cold, pass_curve, verified
 from minialign.course.exercises.rows import (
