@@ -224,7 +224,7 @@ wpo_weight = Exercise(
     _weight,
     (
         _completions(35, [[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]]),
-        _completions(36, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1], [0, 0, 1, 1, 1, 1]]),
+        _completions(36, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]]),
     ),
     {
         "it is a sum over the tokens, which falls with the length: take the mean":
