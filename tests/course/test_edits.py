@@ -42,8 +42,8 @@ PLANS = {
     "04": (
         {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}
         | {"minimum-figure", "beta-tau-figure", "trace-tokens", "trace-step", "trace-after"}
-        | {"curves", "judge", "moved", "moved-figure", "pulls", "pulls-steps", "pulls-after"}
-        | {"pulls-table", "mass-code", "mass-figure", "replies"},
+        | {"curves", "judge", "moved", "moved-figure", "moved-by-flaws", "pulls", "pulls-steps"}
+        | {"pulls-after", "pulls-table", "mass-code", "mass-figure", "examples-moved", "replies"},
         "own-train",
         ("losses", "history_own"),
     ),

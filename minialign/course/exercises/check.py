@@ -1,7 +1,12 @@
 """What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
-from minialign.course.exercises.adapters import best_low_rank, neftune_noise
 from minialign.course.exercises.compare import Exercise, same_code
+from minialign.course.exercises.derivations import (
+    best_low_rank,
+    best_margins,
+    neftune_noise,
+    robust_loss,
+)
 from minialign.course.exercises.divergence import (
     beta_for_kl,
     clipped,
@@ -12,7 +17,6 @@ from minialign.course.exercises.divergence import (
 from minialign.course.exercises.guesses import guess, reveal
 from minialign.course.exercises.likelihood import (
     cross_entropy,
-    kto_losses,
     next_token_logprobs,
     pair_losses,
     wpo_weight,
@@ -25,11 +29,10 @@ from minialign.course.exercises.policy import (
     whitened,
 )
 from minialign.course.exercises.preference import (
-    best_margins,
     bradley_terry,
     fitted_scores,
+    kto_losses,
     length_free,
-    robust_loss,
 )
 from minialign.course.exercises.replies import names_cold, pass_curve, verified
 from minialign.course.exercises.rows import (

@@ -37,7 +37,8 @@ class Exercise:
     them where a search ends near the right value only. With `trains`, the gradients with respect to
     all arguments of floats must be the right ones, too. `tell` says what is wrong with an answer
     that equals no mistake, from all cases, answers and right answers; None leaves it to the values
-    that differ. With `keeps` the arguments must stay as they are: a loop goes on with them.
+    that differ. `if_slopes` is what is likely wrong where the values are right and gradients not.
+    With `keeps` the arguments must stay as they are: a loop goes on with them.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Exercise:
     tell: Tell | None = None
     trains: bool = False
     keeps: bool = False
+    if_slopes: str = ""
 
     def __call__(self, yours: Function) -> bool:
         """Print what is right or wrong with an answer; whether it is right."""
@@ -118,7 +120,8 @@ class Exercise:
                     f"the gradient; torch.stack keeps it) (case {i + 1})"
                 )
             if not self.close(mine, right):
-                return f"has the right values, and wrong gradients (case {i + 1})"
+                likely = f": {self.if_slopes}" if self.if_slopes else ""
+                return f"has the right values, and wrong gradients{likely} (case {i + 1})"
         return None
 
     def _spoilt(self, yours: Function) -> str | None:

@@ -10,7 +10,6 @@ from minialign.algorithms.dpo import dpo_loss
 from minialign.algorithms.sft import cross_entropy as right_cross_entropy
 from minialign.core.logprobs import gather_logprobs, masked_mean, masked_sum
 from minialign.course.exercises.compare import Exercise, drawn
-from minialign.variants import unpaired
 
 cross_entropy = Exercise(
     "cross_entropy",
@@ -153,6 +152,16 @@ pair_losses = Exercise(
             ),
         "it is a mean over the tokens: the derivation needs the logprob of the whole reply, a sum":
             lambda *given: _pair_losses(*given, mean=True),
+        "the mask is not used: prompt and padding are in the sums":
+            lambda logits, ids, mask, *given: _from_sums(_next_token(logits, ids).sum(1), *given),
+        "the last column is dropped, and with it the last token of rows without padding on the "
+        "right: of the logits drop the last column, of ids and mask the first":
+            lambda logits, ids, mask, *given:
+                _pair_losses(logits, ids, pad(mask[:, :-1], (0, 1)), *given),
+        "the logratio is divided by the number of tokens: the derivation needs the sum":
+            lambda logits, ids, mask, ref_sums, beta: _from_sums(
+                (_sums(logits, ids, mask) - ref_sums) / mask.sum(1), 0 * ref_sums, beta
+            ),
         "the first half of the rows is taken as chosen, the second as rejected: they come in turn":
             lambda logits, ids, mask, ref_sums, beta: dpo_loss(
                 *(_sums(logits, ids, mask) - ref_sums).chunk(2), beta=beta
@@ -199,6 +208,12 @@ def _early_weight(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(pad(aligned, (0, mask.shape[1] - aligned.shape[1])), mask, -1).exp()
 
 
+def _counted(logits: Tensor, ids: Tensor, mask: Tensor, more: int) -> Tensor:
+    """(B,) weights whose mean divides by so many tokens more than there are."""
+    each = _next_token(logits, ids) - _log_squares(logits)
+    return (masked_sum(each, mask) / (mask.sum(1) + more)).exp()
+
+
 def _completions(seed: int, mask: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
     mask = torch.tensor(mask)
     return *_logits_and_ids(seed, *mask.shape, 5, scale=1.5), mask
@@ -209,7 +224,7 @@ wpo_weight = Exercise(
     _weight,
     (
         _completions(35, [[0, 0, 1, 1, 0], [0, 1, 1, 1, 1]]),
-        _completions(36, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1], [0, 0, 1, 1, 1, 1]]),
+        _completions(36, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]]),
     ),
     {
         "it is a sum over the tokens, which falls with the length: take the mean":
@@ -253,6 +268,15 @@ wpo_weight = Exercise(
             lambda logits, ids, mask: (
                 masked_sum(_next_token(logits, ids) - _log_squares(logits), mask) / mask.shape[1]
             ).exp(),
+        "it divides by T - 1, the shifted columns: divide by the tokens of the reply":
+            lambda logits, ids, mask: (
+                masked_sum(_next_token(logits, ids) - _log_squares(logits), mask)
+                / (mask.shape[1] - 1)
+            ).exp(),
+        "it divides by one token too many": lambda *given: _counted(*given, 1),
+        "it divides by one token too few": lambda *given: _counted(*given, -1),
+        "it is cut off at 1: one reply may weigh more, the weight of the pair is cut off below":
+            lambda logits, ids, mask: _weight(logits, ids, mask).clamp(max=1),
         "it is the logarithm of the weight: take exp":
             lambda logits, ids, mask: _weight(logits, ids, mask).log(),
         "it is one over the weight: a likely reply must weigh more":
@@ -260,60 +284,4 @@ wpo_weight = Exercise(
         "the mean is of the ratios and not of their logarithms": lambda logits, ids, mask:
             masked_mean((_next_token(logits, ids) - _log_squares(logits)).exp(), mask, -1),
     },
-)  # fmt: skip
-
-
-def _kto(
-    logratios: Tensor, liked: Tensor, mismatched: Tensor, beta: float, z: Tensor | None = None
-) -> Tensor:
-    """(B,) KTO's losses; a reference point of another kind is a mistake."""
-    point = unpaired.mismatched_kl(mismatched) if z is None else z
-    return unpaired.kto_loss(logratios, liked, point, beta=beta)
-
-
-def _thumbs(seed: int, mismatched: list[float]) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Logratios of replies, which were liked, and logratios of mismatched replies."""
-    liked = torch.tensor([True, False, False, True, False])
-    return 5 * torch.randn(5, generator=drawn(seed)) + 2, liked, torch.tensor(mismatched), 0.3
-
-
-kto_losses = Exercise(
-    "kto_losses",
-    _kto,
-    (_thumbs(43, [3.0, -1.0, 2.0, -0.5, 1.5]), _thumbs(44, [-3.0, 1.0, -2.0, 0.5, -1.0])),
-    {
-        "the reference point may fall below 0: clamp it there":
-            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.mean()),
-        "the reference point is clamped before the mean: take the mean first":
-            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0).mean()),
-        "the reference point is one per row, bounded without a mean: z is one number of the batch, "
-        "so take the mean of the mismatched logratios, then the bound":
-            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0)),
-        "the reference point is each row's own mismatched logratio: z is one number of the batch, "
-        "so take their mean, then the bound":
-            lambda u, liked, other, beta: _kto(u, liked, other, beta, other),
-        "the reference point is left out":
-            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.new_zeros(())),
-        "the reference point is the mean of the replies' own logratios: it is that of the "
-        "mismatched ones": lambda u, liked, other, beta: _kto(u, liked, u, beta),
-        "the reference point is added: a reply must gain more than it":
-            lambda u, liked, other, beta: _kto(
-                u, liked, other, beta, -unpaired.mismatched_kl(other)
-            ),
-        "beta multiplies the logratio alone: it multiplies the difference to the reference point":
-            lambda u, liked, other, beta: _kto(beta * u, liked, other, 1.0),
-        "beta is left out: it multiplies the difference": lambda u, liked, other, beta:
-            _kto(u, liked, other, 1.0),
-        "the direction is reversed: liked and disliked are exchanged, or these are values, of "
-        "which the loss is 1 minus": lambda u, liked, other, beta: _kto(u, ~liked, other, beta),
-        "disliked replies have the sign of liked ones": lambda u, liked, other, beta:
-            _kto(u, torch.ones_like(liked), other, beta),
-        "it is minus the logarithm of the sigmoid, as in BCO: KTO takes 1 minus the sigmoid":
-            lambda u, liked, other, beta: unpaired.bco_loss(
-                u, liked, unpaired.mismatched_kl(other), beta=beta
-            ),
-        "it is a mean over the batch, where one number per reply is asked for":
-            lambda u, liked, other, beta: _kto(u, liked, other, beta).mean().expand(len(u)),
-    },
-    trains=True,
 )  # fmt: skip

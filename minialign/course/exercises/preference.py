@@ -1,4 +1,4 @@
-"""Exercises on preferences: a reward model's loss, comparisons, DPO's relatives."""
+"""Exercises on preferences: a reward model's loss, comparisons, thumbs up and down."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from minialign.algorithms import reward_model
 from minialign.course.exercises.compare import Exercise, drawn
+from minialign.variants import unpaired
 
 bradley_terry = Exercise(
     "bradley_terry",
@@ -242,97 +242,67 @@ fitted_scores = Exercise(
 )  # fmt: skip
 
 
-def _best_margins(
-    chance: Tensor, beta: float, *, scale: float = 1.0, root: float = 0.5, sure: float = 1.0
+def _kto(
+    logratios: Tensor, liked: Tensor, mismatched: Tensor, beta: float, z: Tensor | None = None
 ) -> Tensor:
-    """(2, N) margins of least expected loss, of DPO and of IPO; the settings make mistakes."""
-    of_ipo = (2 * chance - 1) * root / beta
-    return torch.stack([torch.logit(chance) / beta * scale, of_ipo * sure])
+    """(B,) KTO's losses; a reference point of another kind is a mistake."""
+    point = unpaired.mismatched_kl(mismatched) if z is None else z
+    return unpaired.kto_loss(logratios, liked, point, beta=beta)
 
 
-best_margins = Exercise(
-    "best_margins",
-    _best_margins,
-    ((torch.tensor([0.5, 0.6, 0.75, 0.95, 1.0]), 0.5), (torch.tensor([0.2, 0.9]), 0.1)),
+def _thumbs(seed: int, mismatched: list[float]) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Logratios of replies, which were liked, and logratios of mismatched replies."""
+    liked = torch.tensor([True, False, False, True, False])
+    return 5 * torch.randn(5, generator=drawn(seed)) + 2, liked, torch.tensor(mismatched), 0.3
+
+
+kto_losses = Exercise(
+    "kto_losses",
+    _kto,
+    (_thumbs(43, [3.0, -1.0, 2.0, -0.5, 1.5]), _thumbs(44, [-3.0, 1.0, -2.0, 0.5, -1.0])),
     {
-        "the rows are exchanged, IPO's come first: stack DPO's margins, then IPO's":
-            lambda chance, beta: _best_margins(chance, beta).flip(0),
-        "IPO's is its target whatever the chance: a share of 1 - p of the choices pulls the margin "
-        "to minus the target": lambda chance, beta: torch.stack(
-            [torch.logit(chance) / beta, torch.full_like(chance, 1 / (2 * beta))]
-        ),
-        "IPO's is p times its target: the other choices pull to minus the target, not to 0":
-            lambda chance, beta: torch.stack(
-                [torch.logit(chance) / beta, chance / (2 * beta)]
+        "the reference point may fall below 0: clamp it there":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.mean()),
+        "the reference point is clamped before the mean: take the mean first":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0).mean()),
+        "the reference point is one per row, bounded without a mean: z is one number of the batch, "
+        "so take the mean of the mismatched logratios, then the bound":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.clamp(min=0)),
+        "the reference point is each row's own mismatched logratio: z is one number of the batch, "
+        "so take their mean, then the bound":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other),
+        "the reference point is a sum over the mismatched logratios: take their mean":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.sum().clamp(min=0)),
+        "the reference point is the size of the mean: below 0 it must be 0":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.mean().abs()),
+        "the reference point is added where a reply was disliked: it is z - u there":
+            lambda u, liked, other, beta: torch.where(
+                liked, _kto(u, liked, other, beta),
+                _kto(u, liked, other, beta, -unpaired.mismatched_kl(other)),
             ),
-        "IPO's is twice too large: its target is 1 / (2 beta)":
-            lambda chance, beta: _best_margins(chance, beta, root=1.0),
-        "IPO's is half of what it should be: p times the target less 1 - p times it is (2 p - 1) "
-        "times it": lambda chance, beta: _best_margins(chance, beta, root=0.25),
-        "DPO's are leads, beta times the margin: divide by beta":
-            lambda chance, beta: _best_margins(chance, beta, scale=beta),
-        "both are leads, beta times the margin: divide by beta":
-            lambda chance, beta: beta * _best_margins(chance, beta),
-        "both are multiplied by beta: divide by it, a larger beta stays nearer":
-            lambda chance, beta: beta**2 * _best_margins(chance, beta),
-        "DPO's are the log-odds multiplied by beta: divide by beta":
-            lambda chance, beta: _best_margins(chance, beta, scale=beta**2),
-        "IPO's is multiplied by beta: its target is 1 / (2 beta), so divide by beta":
-            lambda chance, beta: _best_margins(chance, beta, root=0.5 * beta**2),
-        "DPO's is log p / beta: set the slope of both terms to 0, the odds p / (1 - p) come out":
-            lambda chance, beta: torch.stack(
-                [chance.log() / beta, _best_margins(chance, beta)[1]]
+        "the reference point is left out":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta, other.new_zeros(())),
+        "the reference point is the mean of the replies' own logratios: it is that of the "
+        "mismatched ones": lambda u, liked, other, beta: _kto(u, liked, u, beta),
+        "the reference point is added: a reply must gain more than it":
+            lambda u, liked, other, beta: _kto(
+                u, liked, other, beta, -unpaired.mismatched_kl(other)
             ),
-        "the sign is reversed: a reply that is chosen more often gets the larger logratio":
-            lambda chance, beta: -_best_margins(chance, beta),
-        "IPO's has the sign reversed": lambda chance, beta: _best_margins(chance, beta, sure=-1.0),
-    },
-)  # fmt: skip
-
-
-def _robust(margin: Tensor, beta: float, flip: float) -> Tensor:
-    """(B,) a loss whose mean over swapped and kept labels is DPO's of the true one."""
-    kept, swapped = -logsigmoid(beta * margin), -logsigmoid(-beta * margin)
-    return ((1 - flip) * kept - flip * swapped) / (1 - 2 * flip)
-
-
-def _smoothed(margin: Tensor, beta: float, flip: float) -> Tensor:
-    """(B,) conservative DPO."""
-    return -(1 - flip) * logsigmoid(beta * margin) - flip * logsigmoid(-beta * margin)
-
-
-robust_loss = Exercise(
-    "robust_loss",
-    _robust,
-    (
-        (6 * torch.randn(6, generator=drawn(41)), 0.5, 0.2),
-        (torch.tensor([-400.0, 0.0, 400.0]), 0.7, 0.35),
-    ),
-    {
-        "it is the smoothed loss: its mean over swapped labels is smoothed twice and not the true "
-        "loss; solve the two equations": _smoothed,
-        "the smoothed loss is divided by 1 - 2 e: the second term has a minus":
-            lambda margin, beta, flip: _smoothed(margin, beta, flip) / (1 - 2 * flip),
-        "it is not divided by 1 - 2 e":
-            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip),
-        "it is divided by 1 - e: the determinant of the two equations is (1 - e)^2 - e^2 = 1 - 2 e":
-            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip) / (1 - flip),
-        "the shares are exchanged: 1 - e belongs to the label as it is noted":
-            lambda margin, beta, flip: _robust(-margin, beta, flip),
-        "it is DPO's loss of the noted labels": lambda margin, beta, flip:
-            _robust(margin, beta, 0.0),
-        "beta is left out: it multiplies the margin": lambda margin, beta, flip:
-            _robust(margin, 1.0, flip),
-        "it divides by beta: the lead is beta times the margin": lambda margin, beta, flip:
-            _robust(margin, 1 / beta, flip),
-        "log(sigmoid(x)) is -inf for far margins: use logsigmoid": lambda margin, beta, flip: -(
-            (1 - flip) * torch.sigmoid(beta * margin).log()
-            - flip * torch.sigmoid(-beta * margin).log()
-        ) / (1 - 2 * flip),
-        "it is a mean over the batch, where one number per pair is asked for":
-            lambda margin, beta, flip: _robust(margin, beta, flip).mean().expand(len(margin)),
-        "the sign is reversed: minimising it would make the rejected reply win":
-            lambda margin, beta, flip: -_robust(margin, beta, flip),
+        "beta multiplies the logratio alone: it multiplies the difference to the reference point":
+            lambda u, liked, other, beta: _kto(beta * u, liked, other, 1.0),
+        "beta is left out: it multiplies the difference": lambda u, liked, other, beta:
+            _kto(u, liked, other, 1.0),
+        "the direction is reversed: liked and disliked are exchanged, or these are values, of "
+        "which the loss is 1 minus": lambda u, liked, other, beta: _kto(u, ~liked, other, beta),
+        "disliked replies have the sign of liked ones": lambda u, liked, other, beta:
+            _kto(u, torch.ones_like(liked), other, beta),
+        "it is minus the logarithm of the sigmoid, as in BCO: KTO takes 1 minus the sigmoid":
+            lambda u, liked, other, beta: unpaired.bco_loss(
+                u, liked, unpaired.mismatched_kl(other), beta=beta
+            ),
+        "it is a mean over the batch, where one number per reply is asked for":
+            lambda u, liked, other, beta: _kto(u, liked, other, beta).mean().expand(len(u)),
     },
     trains=True,
+    if_slopes="z is a constant: detach it",
 )  # fmt: skip

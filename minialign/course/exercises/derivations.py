@@ -1,9 +1,12 @@
-"""Exercises on what is added to a model: noise to embeddings, updates of low rank to weights."""
+"""Exercises whose answer is derived on paper: noise, low rank, best margins, undone swaps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from minialign.course.exercises.compare import Exercise, drawn
 
@@ -141,5 +144,123 @@ best_low_rank = Exercise(
             lambda update, r: update - _low_rank(update, r),
         "the whole update is returned: keep the first r singular values alone":
             lambda update, r: update,
+    },
+)  # fmt: skip
+
+
+def _best_margins(
+    chance: Tensor, beta: float, *, scale: float = 1.0, root: float = 0.5, sure: float = 1.0
+) -> Tensor:
+    """(2, N) margins of least expected loss, of DPO and of IPO; the settings make mistakes."""
+    of_ipo = (2 * chance - 1) * root / beta
+    return torch.stack([torch.logit(chance) / beta * scale, of_ipo * sure])
+
+
+def _bounded(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]) -> str | None:
+    """Whether an answer is wrong only where the right one is infinite."""
+    finite = [r.isfinite() for r in right]
+    if all(torch.allclose(a[f], r[f]) for a, r, f in zip(mine, right, finite, strict=True)):
+        return (
+            "right but for certain choices: at p = 1 DPO's margin is infinite, so no bound such as "
+            "eps may stand in the log-odds"
+        )
+    return None
+
+
+best_margins = Exercise(
+    "best_margins",
+    _best_margins,
+    ((torch.tensor([0.5, 0.6, 0.75, 0.95, 1.0]), 0.5), (torch.tensor([0.2, 0.9]), 0.1)),
+    {
+        "the rows are exchanged, IPO's come first: stack DPO's margins, then IPO's":
+            lambda chance, beta: _best_margins(chance, beta).flip(0),
+        "IPO's is its target whatever the chance: a share of 1 - p of the choices pulls the margin "
+        "to minus the target": lambda chance, beta: torch.stack(
+            [torch.logit(chance) / beta, torch.full_like(chance, 1 / (2 * beta))]
+        ),
+        "IPO's is p times its target: the other choices pull to minus the target, not to 0":
+            lambda chance, beta: torch.stack(
+                [torch.logit(chance) / beta, chance / (2 * beta)]
+            ),
+        "IPO's is twice too large: its target is 1 / (2 beta)":
+            lambda chance, beta: _best_margins(chance, beta, root=1.0),
+        "IPO's is half of what it should be: p times the target less 1 - p times it is (2 p - 1) "
+        "times it": lambda chance, beta: _best_margins(chance, beta, root=0.25),
+        "DPO's are leads, beta times the margin: divide by beta":
+            lambda chance, beta: _best_margins(chance, beta, scale=beta),
+        "both are leads, beta times the margin: divide by beta":
+            lambda chance, beta: beta * _best_margins(chance, beta),
+        "both are multiplied by beta: divide by it, a larger beta stays nearer":
+            lambda chance, beta: beta**2 * _best_margins(chance, beta),
+        "DPO's are the log-odds multiplied by beta: divide by beta":
+            lambda chance, beta: _best_margins(chance, beta, scale=beta**2),
+        "IPO's is multiplied by beta: its target is 1 / (2 beta), so divide by beta":
+            lambda chance, beta: _best_margins(chance, beta, root=0.5 * beta**2),
+        "DPO's is log p / beta: set the slope of both terms to 0, the odds p / (1 - p) come out":
+            lambda chance, beta: torch.stack(
+                [chance.log() / beta, _best_margins(chance, beta)[1]]
+            ),
+        "the sign is reversed: a reply that is chosen more often gets the larger logratio":
+            lambda chance, beta: -_best_margins(chance, beta),
+        "IPO's has the sign reversed": lambda chance, beta: _best_margins(chance, beta, sure=-1.0),
+        "DPO's has the sign reversed: the likelier a reply is chosen, the larger its margin":
+            lambda chance, beta: _best_margins(chance, beta, scale=-1.0),
+    },
+    tell=_bounded,
+)  # fmt: skip
+
+
+def _robust(margin: Tensor, beta: float, flip: float) -> Tensor:
+    """(B,) a loss whose mean over swapped and kept labels is DPO's of the true one."""
+    kept, swapped = -logsigmoid(beta * margin), -logsigmoid(-beta * margin)
+    return ((1 - flip) * kept - flip * swapped) / (1 - 2 * flip)
+
+
+def _smoothed(margin: Tensor, beta: float, flip: float) -> Tensor:
+    """(B,) conservative DPO."""
+    return -(1 - flip) * logsigmoid(beta * margin) - flip * logsigmoid(-beta * margin)
+
+
+robust_loss = Exercise(
+    "robust_loss",
+    _robust,
+    (
+        (6 * torch.randn(6, generator=drawn(41)), 0.5, 0.2),
+        (torch.tensor([-400.0, 0.0, 400.0]), 0.7, 0.35),
+    ),
+    {
+        "it is the smoothed loss: its mean over swapped labels is smoothed twice and not the true "
+        "loss; solve the two equations": _smoothed,
+        "the smoothed loss is divided by 1 - 2 e: the second term has a minus":
+            lambda margin, beta, flip: _smoothed(margin, beta, flip) / (1 - 2 * flip),
+        "it is not divided by 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip),
+        "it is divided by 1 - e: the determinant of the two equations is (1 - e)^2 - e^2 = 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip) / (1 - flip),
+        "the shares are exchanged: 1 - e belongs to the label as it is noted":
+            lambda margin, beta, flip: _robust(-margin, beta, flip),
+        "e and 1 - e are exchanged: the loss as it is noted has 1 - e, the other one e":
+            lambda margin, beta, flip: -_robust(-margin, beta, flip),
+        "it is divided by (1 - e)^2 + e^2: the determinant is their difference, 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip)
+            / ((1 - flip) ** 2 + flip**2),
+        "it is cut off at 0: the loss may be negative, else its mean is not the true one":
+            lambda margin, beta, flip: _robust(margin, beta, flip).clamp(min=0),
+        "beta stands outside of the logarithm: it multiplies the margin":
+            lambda margin, beta, flip: beta * _robust(margin, 1.0, flip),
+        "it is DPO's loss of the noted labels": lambda margin, beta, flip:
+            _robust(margin, beta, 0.0),
+        "beta is left out: it multiplies the margin": lambda margin, beta, flip:
+            _robust(margin, 1.0, flip),
+        "it divides by beta: the lead is beta times the margin": lambda margin, beta, flip:
+            _robust(margin, 1 / beta, flip),
+        "log(sigmoid(x)) is -inf for far margins: use logsigmoid": lambda margin, beta, flip: -(
+            (1 - flip) * torch.sigmoid(beta * margin).log()
+            - flip * torch.sigmoid(-beta * margin).log()
+        ) / (1 - 2 * flip),
+        "it is a mean over the batch, where one number per pair is asked for":
+            lambda margin, beta, flip: _robust(margin, beta, flip).mean().expand(len(margin)),
+        "the sign is reversed: minimising it would make the rejected reply win":
+            lambda margin, beta, flip: -_robust(margin, beta, flip),
     },
 )  # fmt: skip
