@@ -45,6 +45,11 @@ kl_moments = Exercise(
             lambda p, ref: _moments(_estimators(p, ref), torch.full_like(p, 1 / len(p))),
         "the log-ratio is upside down: k1 is log policy - log reference":
             lambda p, ref: _moments(_estimators(ref, p), p.exp()),
+        "policy and reference are exchanged: the first argument is the policy's":
+            lambda p, ref: _kl_moments(ref, p),
+        "the deviation is that of probability times value: weigh the squared distances instead":
+            lambda p, ref: torch.stack(
+                [_estimators(p, ref) @ p.exp(), (_estimators(p, ref) * p.exp()).std(1)], 1),
         "the second column is the variance: take its square root":
             lambda p, ref: _kl_moments(p, ref) ** torch.tensor([1.0, 2.0]),
         "the half of k2 is missing": lambda p, ref:
@@ -123,8 +128,9 @@ def _search_of_beta(
     (ref, rewards, kl), beta = cases[0], mine[0]
     if all(min(abs(math.log(x / end)) for end in (1e-3, 1e3)) < math.log(2) for x in mine):
         return (
-            "the search ran to an end of its interval: is the reward divided by beta, is the KL "
-            "a mean over the tilted distribution, and is the right half kept? KL falls as beta "
+            "the search ran to an end of its interval: does the tilted distribution hold the "
+            "reference, is the reward divided by beta, is the KL a mean over the tilted "
+            "distribution, and is the right half kept? KL falls as beta "
             "rises, so too large a KL asks for a larger beta"
         )
     if all(abs(math.log(x / y)) < math.log(1.1) for x, y in zip(mine, right, strict=True)):
@@ -134,7 +140,8 @@ def _search_of_beta(
         )
     return (
         f"at your beta = {beta:.4g} the tilted distribution is {_kl_of(ref, rewards, beta):.4g} "
-        f"nats from the reference, where {kl:g} is wanted (case 1)"
+        f"nats from the reference, where {kl:g} is wanted (case 1); if you halve fewer than some "
+        "20 times, or on a linear scale, the search stops too early"
     )
 
 
@@ -261,6 +268,9 @@ still_pulled = Exercise(
             ((A > 0) & (ratio < 1 + clip)) | ((A < 0) & (ratio > 1 / (1 + clip)))).float(),
         "the signs are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
             lambda ratio, A, clip: _still_pulled(ratio, -A, clip),
+        "a bad token is let go below 1 - clip, so it pulls above that; yours pulls above 1 + clip":
+            lambda ratio, A, clip: (
+                ((A > 0) & (ratio < 1 + clip)) | ((A < 0) & (ratio > 1 + clip))).float(),
         "it is the complement: 1 is where there is a slope":
             lambda ratio, A, clip: 1 - _still_pulled(ratio, A, clip),
         "an advantage of 0 pulls nothing": lambda ratio, A, clip:

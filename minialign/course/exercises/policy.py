@@ -129,6 +129,14 @@ lambda_advantages = Exercise(
             _lambda_advantages(rewards, values, mask, lam) + values * mask,
         "columns outside the mask are not 0": lambda rewards, values, mask, lam:
             _summed(_deltas(rewards, values, mask), lam),
+        "columns outside the mask are not 0: set the running advantage to 0 there":
+            lambda rewards, values, mask, lam: _summed(
+                rewards + pad((values * mask)[:, 1:], (0, 1)) - values * mask, lam),
+        "the jump in column k counts lambda^k: it is lambda^(k - t), as seen from token t":
+            lambda rewards, values, mask, lam: mask * _summed(
+                _deltas(rewards, values, mask) * float(lam) ** torch.arange(mask.shape[1]), 1.0),
+        "lambda is multiplied by 0.99: gamma is 1 here": lambda rewards, values, mask, lam:
+            _lambda_advantages(rewards, values, mask, 0.99 * lam),
         "the sign of the jumps is reversed": lambda rewards, values, mask, lam:
             -_lambda_advantages(rewards, values, mask, lam),
         "values outside the mask enter the sum: set them to 0 first, and end the sum at the mask":
@@ -181,15 +189,35 @@ _NAN = (torch.tensor([[1.0, 3.0, torch.nan]]), torch.tensor([[1, 1, 0]]))
 _EQUAL = (torch.tensor([[2.0, 2.0, 2.0, 5.0]]), torch.tensor([[1, 1, 1, 0]]))
 
 
-def _scaled(shift: float, power: float) -> Callable[..., Tensor]:
+def _scaled(shift: float, power: float, tiny: float = 1e-8) -> Callable[..., Tensor]:
     """Values less `shift` times their mean, over their deviation to a power."""
 
     def white(values: Tensor, mask: Tensor) -> Tensor:
         inside = values[mask.bool()]
         moved = values - shift * inside.mean()
-        return torch.where(mask.bool(), moved / (inside.var() + 1e-8) ** (power / 2), 0.0)
+        return torch.where(mask.bool(), moved / (inside.var() + tiny) ** (power / 2), 0.0)
 
     return white
+
+
+def _over_all(values: Tensor, mask: Tensor, tiny: float = 1e-8) -> Tensor:
+    """Whitened by a variance whose sum over real tokens is divided by the number of columns."""
+    moved = torch.where(mask.bool(), values - values[mask.bool()].mean(), 0.0)
+    return moved / (moved.square().mean() + tiny).sqrt()
+
+
+def _rough(tiny: float, note: str = "") -> dict[str, Callable[..., Tensor]]:
+    """Mistakes that one makes with a tiny number under the root, or without."""
+    return {text + note: wrong for text, wrong in {
+        "columns outside the mask are not 0": lambda values, mask:
+            (values - values[mask == 1].mean()) / (values[mask == 1].var() + tiny).sqrt(),
+        "it is divided by the variance: divide by its square root": _scaled(1, 2, tiny),
+        "the mean is not subtracted": _scaled(0, 1, tiny),
+        "the variance is divided by all columns: count the real tokens alone":
+            lambda values, mask: _over_all(values, mask, tiny),
+        "the variance is the population's: use var with Bessel's correction, torch's default":
+            lambda values, mask: _whitened(values, mask, 0, tiny),
+    }.items()}  # fmt: skip
 
 
 whitened = Exercise(
@@ -203,10 +231,7 @@ whitened = Exercise(
         "padding counts as zeros: mean and variance are those of real tokens alone":
             lambda values, mask: torch.where(
                 mask.bool(), _whitened(values.where(mask > 0, 0.0), torch.ones_like(mask)), 0.0),
-        "columns outside the mask are not 0": lambda values, mask:
-            (values - values[mask == 1].mean()) / (values[mask == 1].var() + 1e-8).sqrt(),
-        "it is divided by the variance: divide by its square root": _scaled(1, 2),
-        "the mean is not subtracted": _scaled(0, 1),
+        **_rough(1e-8),
         "it is not divided by the deviation": _scaled(1, 0),
         "the mean is added back: it is 0 afterwards": lambda values, mask: torch.where(
             mask > 0, _whitened(values, mask) + values[mask > 0].mean(), 0.0),
@@ -221,8 +246,7 @@ whitened = Exercise(
         "each row has a mean and a deviation of its own: they are the whole rollout's":
             lambda values, mask:
                 torch.cat([_whitened(v[None], m[None]) for v, m in zip(values, mask, strict=True)]),
-        "the variance is the population's: use var with Bessel's correction, torch's default":
-            lambda values, mask: _whitened(values, mask, 0),
+        **_rough(0.0, " (and nothing tiny stands under the root, so equal values give nan)"),
     },
     keeps=True,
 )  # fmt: skip

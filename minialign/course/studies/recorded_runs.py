@@ -94,7 +94,9 @@ def _show_change(rows: pd.DataFrame, measures: Sequence[str], *curve_names: str)
     show(samples(rows), "its replies, before and after")
 
 
-def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str) -> None:
+def show_stage(
+    stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str, *, title: str | None = None
+) -> None:
     """A stage's change of a real model beside the one that was judged here.
 
     Args:
@@ -102,6 +104,7 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
         before: replies that `evaluate.judge` judged before training.
         after: and after.
         model: that wrote them.
+        title: of the figure; None says the first measure before and after.
     """
     names, rows = MEASURES[stage], runs("real_stages", stage=stage)
     judged = {f"here: {model}, before": before, f"here: {model}, after": after}
@@ -110,8 +113,8 @@ def show_stage(stage: str, before: pd.DataFrame, after: pd.DataFrame, model: str
         shares = [_shares(rows, name)[when] for name in names]
         groups[f"recorded: {rows['model'].iloc[0]}, {when}"] = shares
     was, is_now = (rows[f"{HEADLINE[stage]}_{when}"].mean() for when in ("before", "after"))
-    title = f"Real model, {_label(HEADLINE[stage])}: {was:.2f} before, {is_now:.2f} after"
-    compare([_label(name) for name in names], groups, form="{:.0%}", title=title)
+    change = f"Real model, {_label(HEADLINE[stage])}: {was:.2f} before, {is_now:.2f} after"
+    compare([_label(name) for name in names], groups, form="{:.0%}", title=title or change)
     _show_change(rows, [*names, "utility", "tokens"], *CURVES[stage])
 
 
