@@ -270,7 +270,7 @@ def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_
             lambda leads, wins: leads.std() / 3,
             "the loss is",
         ),
-        (check.fitted_temperature, lambda *given: 10.0, "it is 10 whatever the outcomes are"),
+        (check.fitted_temperature, lambda *given: 10.0, "it is 10 in every case"),
         (
             check.fitted_temperature,
             lambda leads, wins: -2118.0 * wins.mean(),

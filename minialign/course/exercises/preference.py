@@ -156,6 +156,8 @@ def _shifted(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Ten
         return "right but for a constant: subtract the mean"
     if all(map(_affine, mine, right)):
         return "right but for their scale: differences must be log-odds, and the mean 0"
+    if all(_affine(a, b.exp()) for a, b in zip(mine, right, strict=True)):
+        return "these are strengths, exp(score), shifted or scaled: take the logarithm first"
     if all(_affine(a, _shares(*case)) for a, case in zip(mine, cases, strict=True)):
         return (
             "these are shares of wins, shifted or scaled, which depend on who was met: fit scores "

@@ -153,8 +153,9 @@ def _search(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tens
         return f"near, but not within 1%: {', '.join(pairs)} is right; search longer, or finer"
     if torch.stack([*mine]).std() < 1e-3:
         return (
-            f"it is {mine[0]:.4g} whatever the outcomes are: are the wins used, and not the sign "
-            "of the leads? If so, the search ran to its end: look at the sign of the loss"
+            f"it is {mine[0]:.4g} in every case: are the wins used, as they are and not exchanged, "
+            "and not the sign of the leads? If so, the search ran to its end: look at the sign of "
+            "the loss"
         )
     if not all(0 < a < torch.inf for a in mine):
         given = ", ".join(f"{a:.4g}" for a in mine)
