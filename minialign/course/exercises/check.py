@@ -12,8 +12,6 @@ from minialign.course.exercises.likelihood import (
     wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    clipped,
-    group_advantages,
     lambda_advantages,
     leave_out,
     rloo_advantages,
@@ -43,12 +41,10 @@ __all__ = [
     "best_of_n_gold",
     "beta_for_kl",
     "bradley_terry",
-    "clipped",
     "conversation_mask",
     "cross_entropy",
     "fitted_scores",
     "fitted_temperature",
-    "group_advantages",
     "guess",
     "kl_loss",
     "kl_moments",

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minialign.algorithms import ppo
-from minialign.algorithms.grpo import STD_EPS, group_zscore
+from minialign.algorithms.grpo import group_zscore
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants.group_advantages import group_centred
 
@@ -267,72 +266,4 @@ leave_out = Exercise(
             _leave_out(r, c) / (r.std(1, keepdim=True) + 1e-4),
         "groups are rows, (P, G), and not columns": lambda r, c: _leave_out(r.T, c.T).T,
     },
-)  # fmt: skip
-
-
-group_advantages = Exercise(
-    "group_advantages",
-    group_zscore,
-    (
-        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.5, 0.0]]),),
-        (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),),
-    ),
-    {
-        "mean and deviation are the whole batch's: each prompt is its own group":
-            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS),
-        "the deviation is the whole batch's: each prompt is its own group":
-            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS),
-        "it is not divided by the deviation": group_centred,
-        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
-        "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation":
-            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
-        "the deviation is the population's: use std with Bessel's correction, torch's default":
-            lambda rewards: group_centred(rewards)
-                / (rewards.std(1, keepdim=True, correction=0) + STD_EPS),
-        "groups are rows, (P, G), and not columns":
-            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
-    },
-)  # fmt: skip
-
-
-def _tokens() -> tuple[Tensor, ...]:
-    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
-    generator = drawn(7)
-    old = torch.rand(4, 6, generator=generator).log()
-    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
-    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
-
-
-def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
-
-
-def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
-
-
-def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp() * advantages[:, None]
-
-
-clipped = Exercise(
-    "clipped",
-    _clipped,
-    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
-    {
-        "the ratio is upside down: new over old":
-            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
-        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
-        "it is not clipped": _uncut,
-        "the larger of the two is taken: the minimum is the cautious one":
-            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
-        "the sign is reversed: it is an objective, to be raised":
-            lambda *tokens: -_clipped(*tokens),
-        "the ratio is the difference of logprobs: take its exponential":
-            lambda logprobs, old, advantages: torch.minimum(
-                (logprobs - old) * advantages[:, None],
-                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
-            ),
-    },
-    trains=True,
 )  # fmt: skip
