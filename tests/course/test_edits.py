@@ -43,7 +43,7 @@ PLANS = {
         {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}
         | {"minimum-figure", "beta-tau-figure", "trace-tokens", "trace-step", "trace-after"}
         | {"curves", "judge", "moved", "moved-figure", "moved-by-flaws", "pulls", "pulls-steps"}
-        | {"pulls-after", "pulls-table", "mass-code", "mass-figure", "examples-moved", "replies"},
+        | {"pulls-after", "mass-code", "mass-figure", "examples-moved", "replies"},
         "own-train",
         ("losses", "history_own"),
     ),

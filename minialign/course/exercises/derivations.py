@@ -200,6 +200,10 @@ best_margins = Exercise(
             lambda chance, beta: torch.stack(
                 [chance.log() / beta, _best_margins(chance, beta)[1]]
             ),
+        "DPO's is a sigmoid, the chance of a lead: the lead of a chance is its inverse, the log-odds "
+        "log(p / (1 - p))": lambda chance, beta: torch.stack(
+            [torch.sigmoid(chance) / beta, _best_margins(chance, beta)[1]]
+        ),
         "the sign is reversed: a reply that is chosen more often gets the larger logratio":
             lambda chance, beta: -_best_margins(chance, beta),
         "IPO's has the sign reversed": lambda chance, beta: _best_margins(chance, beta, sure=-1.0),
@@ -237,6 +241,8 @@ robust_loss = Exercise(
             lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip),
         "it is divided by 1 - e: the determinant of the two equations is (1 - e)^2 - e^2 = 1 - 2 e":
             lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip) / (1 - flip),
+        "it is divided by (1 - 2 e)^2: the determinant is 1 - 2 e, so divide by it once":
+            lambda margin, beta, flip: _robust(margin, beta, flip) / (1 - 2 * flip),
         "the shares are exchanged: 1 - e belongs to the label as it is noted":
             lambda margin, beta, flip: _robust(-margin, beta, flip),
         "e and 1 - e are exchanged: the loss as it is noted has 1 - e, the other one e":

@@ -150,6 +150,10 @@ pair_losses = Exercise(
             lambda logits, ids, mask, *given: _from_sums(
                 (_next_token(logits, ids) * mask).sum(1), *given
             ),
+        "the mask stands one column early, mask[:, :-1] where mask[:, 1:] is meant; besides, "
+        "0 * -inf is nan: choose with torch.where": lambda logits, ids, mask, *given: _from_sums(
+            (_next_token(logits, ids)[:, 1:] * mask[:, :-1]).sum(1), *given
+        ),
         "it is a mean over the tokens: the derivation needs the logprob of the whole reply, a sum":
             lambda *given: _pair_losses(*given, mean=True),
         "the mask is not used: prompt and padding are in the sums":
@@ -254,6 +258,11 @@ wpo_weight = Exercise(
         "the squares are of the logits' exponentials: take log_softmax first":
             lambda logits, ids, mask: _weight(
                 logits, ids, mask, squares=pad((2 * logits[:, :-1]).logsumexp(-1), (1, 0))
+            ),
+        "both numbers are taken from the logits as they are: take log_softmax first":
+            lambda logits, ids, mask: _weight(
+                logits, ids, mask,
+                squares=_log_squares(logits) + pad(logits[:, :-1].logsumexp(-1), (1, 0)),
             ),
         "the sum of squares is of the next column: token t and its alternatives are predicted by "
         "the logits at t - 1": lambda logits, ids, mask: _weight(
