@@ -61,7 +61,7 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
     "the rows of 01": ("01", "encode", ", tokenizer.eos_token_id]", "]", (True, True)),
     "the loss of 02": ("02", "bt-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),
     "the place of 02": (
-        "02", "model-code", "[rows, last_real(attention_mask).long()]", "[:, -1]", (True, True)
+        "02", "model-code", "[rows, last_real(attention_mask)]", "[:, -1]", (True, True)
     ),
     "the objective of 03": (
         "03", "policy-loss", "return -torch.minimum(", "return -torch.maximum(", (False, True)

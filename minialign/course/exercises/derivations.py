@@ -200,7 +200,7 @@ best_margins = Exercise(
             lambda chance, beta: torch.stack(
                 [chance.log() / beta, _best_margins(chance, beta)[1]]
             ),
-        "DPO's is a sigmoid, the chance of a lead: the lead of a chance is its inverse, the log-odds "
+        "DPO's is a sigmoid, the chance of a lead: the lead of a chance is its inverse, "
         "log(p / (1 - p))": lambda chance, beta: torch.stack(
             [torch.sigmoid(chance) / beta, _best_margins(chance, beta)[1]]
         ),
