@@ -275,6 +275,14 @@ still_pulled = Exercise(
             lambda ratio, A, clip: 1 - _still_pulled(ratio, A, clip),
         "an advantage of 0 pulls nothing": lambda ratio, A, clip:
             torch.where(A == 0, 1.0, _still_pulled(ratio, A, clip)),
+        "an advantage of 0 pulls nothing, and here it counts as below 0": lambda ratio, A, clip:
+            torch.where(A > 0, ratio < 1 + clip, ratio > 1 - clip).float(),
+        "only advantages above 0 are handled: a bad token pulls while its ratio is above 1 - clip":
+            lambda ratio, A, clip: ((A > 0) & (ratio < 1 + clip)).float(),
+        "the sign of the advantage is not used: it says which of the two bounds counts":
+            lambda ratio, A, clip: (ratio < 1 + clip).float(),
+        "it is 1 outside of the clip: 1 is where there is a slope":
+            lambda ratio, A, clip: ((ratio - 1).abs() > clip).float(),
         "a bad token is let go, too: once its ratio is below 1 - clip": lambda ratio, A, clip:
             ((ratio < 1 + clip) & (A != 0)).float(),
         "a good token is let go, too: once its ratio is above 1 + clip": lambda ratio, A, clip:

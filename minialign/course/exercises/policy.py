@@ -33,6 +33,9 @@ rloo_advantages = Exercise(
         "the sum of the others is divided by G: there are G - 1 of them":
             lambda rewards: rewards
                 - (rewards.sum(1, keepdim=True) - rewards) / rewards.shape[1],
+        "1 is subtracted from the mean: it belongs to G, so write (sum - reward) / (G - 1)":
+            lambda rewards: rewards
+                - ((rewards.sum(1, keepdim=True) - rewards) / rewards.shape[1] - 1),
         "the others are those of the whole batch: a group is a row": lambda rewards: rewards
             - (rewards.sum() - rewards) / (rewards.numel() - 1),
         "the others are those of the column: a group is a row":
@@ -231,6 +234,8 @@ whitened = Exercise(
         "padding counts as zeros: mean and variance are those of real tokens alone":
             lambda values, mask: torch.where(
                 mask.bool(), _whitened(values.where(mask > 0, 0.0), torch.ones_like(mask)), 0.0),
+        "padding counts, and is cut off too late: take mean and variance of real tokens alone":
+            lambda values, mask: _whitened(values, torch.ones_like(mask)) * mask,
         **_rough(1e-8),
         "it is not divided by the deviation": _scaled(1, 0),
         "the mean is added back: it is 0 afterwards": lambda values, mask: torch.where(
