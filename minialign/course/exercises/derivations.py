@@ -182,6 +182,10 @@ best_margins = Exercise(
             lambda chance, beta: torch.stack(
                 [torch.logit(chance) / beta, chance / (2 * beta)]
             ),
+        "IPO's are the log-odds, too: its mean is a parabola, and no logarithm comes in":
+            lambda chance, beta: torch.stack([torch.logit(chance) / beta] * 2),
+        "DPO's is divided by 2 beta, which belongs to IPO's target: divide the log-odds by beta":
+            lambda chance, beta: _best_margins(chance, beta, scale=0.5),
         "IPO's is twice too large: its target is 1 / (2 beta)":
             lambda chance, beta: _best_margins(chance, beta, root=1.0),
         "IPO's is half of what it should be: p times the target less 1 - p times it is (2 p - 1) "
@@ -247,6 +251,9 @@ robust_loss = Exercise(
             lambda margin, beta, flip: _robust(-margin, beta, flip),
         "e and 1 - e are exchanged: the loss as it is noted has 1 - e, the other one e":
             lambda margin, beta, flip: -_robust(-margin, beta, flip),
+        "it is (L(m) - e L(-m)) / (1 - e), as if the loss of a swapped label were DPO's: it is the "
+        "other unknown; solve both equations": lambda margin, beta, flip: (
+            _robust(margin, beta, 0.0) - flip * _robust(-margin, beta, 0.0)) / (1 - flip),
         "it is divided by (1 - e)^2 + e^2: the determinant is their difference, 1 - 2 e":
             lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip)
             / ((1 - flip) ** 2 + flip**2),

@@ -179,6 +179,9 @@ pair_losses = Exercise(
         "beta is left out: it multiplies the margin": lambda *given: _pair_losses(*given[:4], 1.0),
         "it divides by beta: the lead is beta times the margin": lambda *given:
             _pair_losses(*given[:4], 1 / given[4]),
+        "the first token of each reply is left out: the mask is that of the shifted ids alone":
+            lambda logits, ids, mask, *given:
+                _pair_losses(logits, ids, mask * pad(mask[:, :-1], (1, 0)), *given),
         "the end of the reply is left out": lambda logits, ids, mask, *given:
             _pair_losses(logits, ids, mask * pad(mask[:, 1:], (0, 1)), *given),
         "log(sigmoid(x)) is -inf for far margins: use logsigmoid":

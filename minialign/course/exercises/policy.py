@@ -236,6 +236,8 @@ whitened = Exercise(
                 mask.bool(), _whitened(values.where(mask > 0, 0.0), torch.ones_like(mask)), 0.0),
         "padding counts, and is cut off too late: take mean and variance of real tokens alone":
             lambda values, mask: _whitened(values, torch.ones_like(mask)) * mask,
+        "padding counts as zeros, and ends above or below 0: take the real tokens alone":
+            lambda values, mask: _whitened(values * mask, torch.ones_like(mask)),
         **_rough(1e-8),
         "it is not divided by the deviation": _scaled(1, 0),
         "the mean is added back: it is 0 afterwards": lambda values, mask: torch.where(

@@ -103,6 +103,9 @@ length_free = Exercise(
             lambda leads, doublings: leads - (leads * doublings).sum() * doublings,
         "it is divided by the number of pairs: divide by sum(doublings ** 2)":
             lambda leads, doublings: leads - (leads * doublings).mean() * doublings,
+        "it is divided by the length of doublings: divide by its square, sum(doublings ** 2)":
+            lambda leads, doublings:
+                leads - (leads * doublings).sum() / doublings.norm() * doublings,
         "it is divided by sum(doublings), the square is missing: divide by sum(doublings ** 2)":
             lambda leads, doublings:
                 leads - (leads * doublings).sum() / doublings.sum() * doublings,

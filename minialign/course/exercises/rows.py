@@ -336,6 +336,8 @@ last_column = Exercise(
             lambda mask: _last_column(mask) + 1,
         "the rows are flipped, and not the columns: flip along dimension 1":
             lambda mask: mask.shape[1] - 1 - mask.flip(0).argmax(1),
+        "it counts from the right, below 0: columns count from the left, from 0":
+            lambda mask: -1 - mask.flip(1).argmax(1),
         "the columns are not flipped before argmax": lambda mask: mask.shape[1] - 1
             - mask.argmax(1),
         "a row that begins with padding may end with padding, too: look for its last 1":
