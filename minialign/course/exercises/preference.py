@@ -103,6 +103,8 @@ length_free = Exercise(
             lambda leads, doublings: leads - (leads * doublings).sum() * doublings,
         "it is divided by the number of pairs: divide by sum(doublings ** 2)":
             lambda leads, doublings: leads - (leads * doublings).mean() * doublings,
+        "2 per doubling is subtracted, which the annotators were told: fit the slope to the leads":
+            lambda leads, doublings: leads - 2 * doublings,
         "it is divided by the length of doublings: divide by its square, sum(doublings ** 2)":
             lambda leads, doublings:
                 leads - (leads * doublings).sum() / doublings.norm() * doublings,
