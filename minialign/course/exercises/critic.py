@@ -253,6 +253,8 @@ whitened = Exercise(
         "padding counts, and each row has a mean and a deviation of its own: take those of all "
         "real tokens of the rollout together": lambda values, mask: torch.where(
             mask > 0, _by_sums(values, torch.ones_like(mask), rows=True), 0.0),
+        "the mask is not used: mean and variance are those of its tokens, and 0 stands outside":
+            lambda values, mask: (values - values.mean()) / values.std(),
         **_rough(1e-8),
         "it is not divided by the deviation": _scaled(1, 0),
         "the mean is added back: it is 0 afterwards": lambda values, mask: torch.where(
