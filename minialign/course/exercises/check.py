@@ -28,7 +28,7 @@ from minialign.course.exercises.policy import (
     rloo_advantages,
 )
 from minialign.course.exercises.preference import (
-    bradley_terry,
+    comparison_loss,
     fitted_scores,
     kto_losses,
     length_free,
@@ -53,8 +53,8 @@ __all__ = [
     "best_margins",
     "best_of_n_gold",
     "beta_for_kl",
-    "bradley_terry",
     "clipped",
+    "comparison_loss",
     "conversation_mask",
     "cross_entropy",
     "fitted_scores",

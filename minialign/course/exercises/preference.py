@@ -12,8 +12,8 @@ from minialign.algorithms import reward_model
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants import unpaired
 
-bradley_terry = Exercise(
-    "bradley_terry",
+comparison_loss = Exercise(
+    "comparison_loss",
     reward_model.bradley_terry,
     (tuple(3 * torch.randn(2, 5, generator=drawn(2))), torch.tensor([[-200.0], [0.0]]).unbind()),
     {
