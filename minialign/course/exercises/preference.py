@@ -21,8 +21,12 @@ comparison_loss = Exercise(
             lambda chosen, rejected: reward_model.bradley_terry(rejected, chosen),
         "log(sigmoid(x)), or log(1 + exp(-x)), is infinite for far gaps: use logsigmoid":
             lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected)),
+        "the minus is missing: the surprise is minus the logarithm, and is never below 0":
+            lambda chosen, rejected: -reward_model.bradley_terry(chosen, rejected),
         "it is a probability: take minus its logarithm":
             lambda chosen, rejected: torch.sigmoid(chosen - rejected),
+        "it is the chance of the other order: take minus the logarithm of the chosen one's":
+            lambda chosen, rejected: torch.sigmoid(rejected - chosen),
         "it is the mean over the pairs: return one loss per pair, (B,)":
             lambda chosen, rejected: reward_model.bradley_terry(chosen, rejected).mean(),
         "the rejected score is left out: the chance depends on the difference of the two":
