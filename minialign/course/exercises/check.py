@@ -9,7 +9,6 @@ from minialign.course.exercises.derivations import (
 )
 from minialign.course.exercises.divergence import (
     beta_for_kl,
-    clipped,
     kl_loss,
     kl_moments,
     still_pulled,
@@ -22,7 +21,6 @@ from minialign.course.exercises.likelihood import (
     wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    group_advantages,
     lambda_advantages,
     leave_out,
     rloo_advantages,
@@ -55,12 +53,10 @@ __all__ = [
     "best_of_n_gold",
     "beta_for_kl",
     "bradley_terry",
-    "clipped",
     "conversation_mask",
     "cross_entropy",
     "fitted_scores",
     "fitted_temperature",
-    "group_advantages",
     "guess",
     "kl_loss",
     "kl_moments",

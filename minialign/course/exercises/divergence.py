@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from minialign.algorithms import ppo
 from minialign.core.kl import k3
 from minialign.course.exercises.compare import Exercise, drawn
 
@@ -290,47 +289,4 @@ still_pulled = Exercise(
         "it is the slope itself, which is the advantage: 1 or 0 is asked for":
             lambda ratio, A, clip: A * _still_pulled(ratio, A, clip),
     },
-)  # fmt: skip
-
-
-def _tokens() -> tuple[Tensor, ...]:
-    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
-    generator = drawn(7)
-    old = torch.rand(4, 6, generator=generator).log()
-    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
-    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
-
-
-def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
-
-
-def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
-
-
-def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp() * advantages[:, None]
-
-
-clipped = Exercise(
-    "clipped",
-    _clipped,
-    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
-    {
-        "the ratio is upside down: new over old":
-            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
-        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
-        "it is not clipped": _uncut,
-        "the larger of the two is taken: the minimum is the cautious one":
-            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
-        "the sign is reversed: it is an objective, to be raised":
-            lambda *tokens: -_clipped(*tokens),
-        "the ratio is the difference of logprobs: take its exponential":
-            lambda logprobs, old, advantages: torch.minimum(
-                (logprobs - old) * advantages[:, None],
-                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
-            ),
-    },
-    trains=True,
 )  # fmt: skip

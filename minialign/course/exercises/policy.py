@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minialign.algorithms.grpo import STD_EPS, group_zscore
+from minialign.algorithms.grpo import group_zscore
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants.group_advantages import group_centred
 
@@ -311,30 +311,5 @@ leave_out = Exercise(
         "it is divided by a deviation, which was not asked for": lambda r, c:
             _leave_out(r, c) / (r.std(1, keepdim=True) + 1e-4),
         "groups are rows, (P, G), and not columns": lambda r, c: _leave_out(r.T, c.T).T,
-    },
-)  # fmt: skip
-
-
-group_advantages = Exercise(
-    "group_advantages",
-    group_zscore,
-    (
-        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.5, 0.0]]),),
-        (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),),
-    ),
-    {
-        "mean and deviation are the whole batch's: each prompt is its own group":
-            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS),
-        "the deviation is the whole batch's: each prompt is its own group":
-            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS),
-        "it is not divided by the deviation": group_centred,
-        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
-        "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation":
-            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
-        "the deviation is the population's: use std with Bessel's correction, torch's default":
-            lambda rewards: group_centred(rewards)
-                / (rewards.std(1, keepdim=True, correction=0) + STD_EPS),
-        "groups are rows, (P, G), and not columns":
-            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
     },
 )  # fmt: skip
