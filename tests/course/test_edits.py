@@ -43,7 +43,8 @@ PLANS = {
         {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}
         | {"minimum-figure", "beta-tau-figure", "trace-tokens", "trace-step", "trace-after"}
         | {"curves", "judge", "moved", "moved-figure", "moved-by-flaws", "pulls", "pulls-steps"}
-        | {"pulls-after", "mass-code", "mass-figure", "examples-moved", "replies"},
+        | {"pulls-figure", "pulls-flaws", "pulls-after", "mass-code", "mass-figure"}
+        | {"examples-moved", "ring-tokens", "replies"},
         "own-train",
         ("losses", "history_own"),
     ),

@@ -53,7 +53,7 @@ def test_a_stage_is_shown_beside_a_notebooks_own(stage: str, model: str, capsys)
 def test_a_reward_model_and_rules_are_shown(capsys, monkeypatch):
     shown = []
     monkeypatch.setattr(recorded_runs, "show", lambda rows, title: shown.append(table(rows)))
-    recorded_runs.show_reward({"accuracy": 0.8, "ceiling": 0.9, "gold": 0.9}, "tiny-base")
+    recorded_runs.show_reward({"accuracy": 0.8, "ceiling": 0.9, "gold accuracy": 0.9}, "tiny-base")
     assert "tiny-base" in shown[0] and "0.75" in shown[0] and "smollm2-135m-instruct" in shown[0]
     tries = pd.DataFrame({"problem": [0, 0, 1, 1], "right": [True, False, False, False]})
     recorded_runs.show_constraints(tries, tries, "tiny-base")

@@ -1,6 +1,7 @@
 """What notebooks call: every exercise, guesses, and whether shown code is the package's own."""
 
 from minialign.course.exercises.compare import Exercise, same_code
+from minialign.course.exercises.critic import lambda_advantages, whitened
 from minialign.course.exercises.derivations import (
     best_low_rank,
     best_margins,
@@ -21,10 +22,8 @@ from minialign.course.exercises.likelihood import (
     wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    lambda_advantages,
     leave_out,
     rloo_advantages,
-    whitened,
 )
 from minialign.course.exercises.preference import (
     bradley_terry,

@@ -97,8 +97,9 @@ class Exercise:
                 return f"returns a {type(answer).__name__}; return {_kind(wanted[i])}"
             if not right[i].ndim and mine[i].numel() == 1:
                 mine[i] = mine[i].reshape(())  # one number, in whatever shape
-            if mine[i].shape != right[i].shape:
-                return _other_shape(mine[i], right[i], i)
+        other = [i for i in range(len(mine)) if mine[i].shape != right[i].shape]
+        if other:
+            return self._mistake(mine) or _other_shape(mine[other[0]], right[other[0]], other[0])
         if all(map(self.close, mine, right)):
             wrong = (self.trains and self._slopes(yours)) or (self.keeps and self._spoilt(yours))
             return wrong or "right"
@@ -118,6 +119,11 @@ class Exercise:
                     "has the right values, but no gradient: nothing could be trained with it; "
                     "compute with tensors alone (.item(), .detach() and torch.tensor([...]) cut "
                     f"the gradient; torch.stack keeps it) (case {i + 1})"
+                )
+            if mine.isnan().any() and not right.isnan().any():
+                return (
+                    "has the right values, and gradients that are nan, as softmax(x).log() has "
+                    f"where a probability is 0: use log_softmax (case {i + 1})"
                 )
             if not self.close(mine, right):
                 likely = f": {self.if_slopes}" if self.if_slopes else ""

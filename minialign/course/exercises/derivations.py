@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -156,6 +156,16 @@ def _best_margins(
     return torch.stack([torch.logit(chance) / beta * scale, of_ipo * sure])
 
 
+def _with(**other: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
+    """Margins of which the row of `dpo` or of `ipo` is computed in another way."""
+
+    def margins(chance: Tensor, beta: float) -> Tensor:
+        right = zip(("dpo", "ipo"), _best_margins(chance, beta), strict=True)
+        return torch.stack([other[k](chance, beta) if k in other else row for k, row in right])
+
+    return margins
+
+
 def _bounded(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence[Tensor]) -> str | None:
     """Whether an answer is wrong only where the right one is infinite."""
     finite = [r.isfinite() for r in right]
@@ -175,15 +185,16 @@ best_margins = Exercise(
         "the rows are exchanged, IPO's come first: stack DPO's margins, then IPO's":
             lambda chance, beta: _best_margins(chance, beta).flip(0),
         "IPO's is its target whatever the chance: a share of 1 - p of the choices pulls the margin "
-        "to minus the target": lambda chance, beta: torch.stack(
-            [torch.logit(chance) / beta, torch.full_like(chance, 1 / (2 * beta))]
-        ),
+        "to minus the target":
+            _with(ipo=lambda chance, beta: torch.full_like(chance, 1 / (2 * beta))),
         "IPO's is p times its target: the other choices pull to minus the target, not to 0":
-            lambda chance, beta: torch.stack(
-                [torch.logit(chance) / beta, chance / (2 * beta)]
-            ),
+            _with(ipo=lambda chance, beta: chance / (2 * beta)),
         "IPO's are the log-odds, too: its mean is a parabola, and no logarithm comes in":
-            lambda chance, beta: torch.stack([torch.logit(chance) / beta] * 2),
+            _with(ipo=lambda chance, beta: torch.logit(chance) / beta),
+        "IPO's are the log-odds over 2 beta: its mean is a parabola, and no logarithm comes in":
+            _with(ipo=lambda chance, beta: torch.logit(chance) / (2 * beta)),
+        "IPO's is 2 p - 1, and beta is left out: 2 p - 1 multiplies the target, 1 / (2 beta)":
+            _with(ipo=lambda chance, beta: 2 * chance - 1),
         "DPO's is divided by 2 beta, which belongs to IPO's target: divide the log-odds by beta":
             lambda chance, beta: _best_margins(chance, beta, scale=0.5),
         "IPO's is twice too large: its target is 1 / (2 beta)":
@@ -201,13 +212,13 @@ best_margins = Exercise(
         "IPO's is multiplied by beta: its target is 1 / (2 beta), so divide by beta":
             lambda chance, beta: _best_margins(chance, beta, root=0.5 * beta**2),
         "DPO's is log p / beta: set the slope of both terms to 0, the odds p / (1 - p) come out":
-            lambda chance, beta: torch.stack(
-                [chance.log() / beta, _best_margins(chance, beta)[1]]
-            ),
+            _with(dpo=lambda chance, beta: chance.log() / beta),
+        "DPO's is p / beta: set the slope of the mean loss to 0, and the lead is log(p / (1 - p))":
+            _with(dpo=lambda chance, beta: chance / beta),
         "DPO's is a sigmoid, the chance of a lead: the lead of a chance is its inverse, "
-        "log(p / (1 - p))": lambda chance, beta: torch.stack(
-            [torch.sigmoid(chance) / beta, _best_margins(chance, beta)[1]]
-        ),
+        "log(p / (1 - p))": _with(dpo=lambda chance, beta: torch.sigmoid(chance) / beta),
+        "DPO's is the sigmoid of beta p: a margin m gives the chance sigmoid(beta m), so solve "
+        "that for m": _with(dpo=lambda chance, beta: torch.sigmoid(beta * chance)),
         "the sign is reversed: a reply that is chosen more often gets the larger logratio":
             lambda chance, beta: -_best_margins(chance, beta),
         "IPO's has the sign reversed": lambda chance, beta: _best_margins(chance, beta, sure=-1.0),
@@ -247,6 +258,15 @@ robust_loss = Exercise(
             lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip) / (1 - flip),
         "it is divided by (1 - 2 e)^2: the determinant is 1 - 2 e, so divide by it once":
             lambda margin, beta, flip: _robust(margin, beta, flip) / (1 - 2 * flip),
+        "it is divided by (1 - e)^2 - e: the e is squared, too, (1 - e)^2 - e^2 = 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip)
+            / ((1 - flip) ** 2 - flip),
+        "the loss as it is noted has a factor of 1, where it is 1 - e: multiply the first equation "
+        "by 1 - e before subtracting": lambda margin, beta, flip: (
+            _robust(margin, beta, 0.0) - flip * _robust(-margin, beta, 0.0)) / (1 - 2 * flip),
+        "1 - 2 e stands inside of the sigmoid, where it shrinks the margin: the solution is a "
+        "difference of two losses, divided by 1 - 2 e": lambda margin, beta, flip:
+            _robust((1 - 2 * flip) * margin, beta, 0.0),
         "the shares are exchanged: 1 - e belongs to the label as it is noted":
             lambda margin, beta, flip: _robust(-margin, beta, flip),
         "e and 1 - e are exchanged: the loss as it is noted has 1 - e, the other one e":

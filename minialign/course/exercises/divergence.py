@@ -44,6 +44,10 @@ kl_moments = Exercise(
             lambda p, ref: _moments(_estimators(p, ref), torch.full_like(p, 1 / len(p))),
         "the log-ratio is upside down: k1 is log policy - log reference":
             lambda p, ref: _moments(_estimators(ref, p), p.exp()),
+        "the sign of k1 is turned: it is log policy - log reference": lambda p, ref:
+            _moments(_estimators(p, ref) * torch.tensor([[-1.0], [1.0], [1.0]]), p.exp()),
+        "the weights are logprobs: take their exponential, the policy's probabilities":
+            lambda p, ref: _moments(_estimators(p, ref), p),
         "policy and reference are exchanged: the first argument is the policy's":
             lambda p, ref: _kl_moments(ref, p),
         "the deviation is that of probability times value: weigh the squared distances instead":
@@ -261,6 +265,12 @@ still_pulled = Exercise(
         "the bounds are exchanged: a good token is let go above 1 + clip, a bad one below 1 - clip":
             lambda ratio, A, clip: (
                 ((A > 0) & (ratio < 1 - clip)) | ((A < 0) & (ratio > 1 + clip))).float(),
+        "both inequalities are turned: a good token pulls below 1 + clip, a bad one above 1 - clip":
+            lambda ratio, A, clip: (
+                ((A > 0) & (ratio > 1 + clip)) | ((A < 0) & (ratio < 1 - clip))).float(),
+        "a bad token is let go below 1 - clip, so it pulls above that; yours pulls below it":
+            lambda ratio, A, clip: (
+                ((A > 0) & (ratio < 1 + clip)) | ((A < 0) & (ratio < 1 - clip))).float(),
         "clip is not used: 0.2 is only its usual value":
             lambda ratio, A, clip: _still_pulled(ratio, A, 0.2),
         "the lower bound is 1 - clip, and not 1 / (1 + clip)": lambda ratio, A, clip: (

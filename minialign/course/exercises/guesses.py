@@ -6,6 +6,7 @@ They are kept in the runs folder, so that a guess outlives its kernel, and go no
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from minialign.system import folders
 
@@ -21,8 +22,9 @@ def guess(name: str, value: object = None, *, like: object = None, unit: str | N
     Args:
         name: of the question.
         value: a number, a word or a list of them; a later one replaces it.
-        like: what a guess looks like: a number, as many numbers as a list holds, or a word of a
-            tuple of words, in small letters or capitals.
+        like: what a guess looks like: a number, as many numbers as a list holds, the words of a
+            list in another order, or a word of a tuple of words; words in small letters or
+            capitals.
         unit: "share", of 0 to 1, or "percent", of 0 to 100 and not all of them fractions.
 
     Raises:
@@ -38,10 +40,11 @@ def guess(name: str, value: object = None, *, like: object = None, unit: str | N
         kind = type(value).__name__
         raise TypeError(f"guess is a {kind}; give a number, a word, or a list of them") from None
     if like is not None and not _looks(kept, like):
-        example = " or ".join(map(repr, like)) if isinstance(like, tuple) else f"one like {like}"
-        raise ValueError(f"guess is {value!r}; give {example}")
+        raise ValueError(f"guess is {value!r}; give {_wanted(like)}")
     if isinstance(like, tuple):
-        kept = next(word for word in like if word.lower() == str(kept).lower())
+        kept = _spelt(kept, like)
+    elif _are_words(like):
+        kept = [_spelt(word, like) for word in kept]
     if unit and not _within(kept, unit):
         low, high = UNITS[unit]
         hint = ", such as 60 and not 0.6" if unit == "percent" else ""
@@ -81,10 +84,29 @@ def _judged(mine: object, right: object) -> str:
     return ", which is not so" if isinstance(right, str | list) else ""
 
 
+def _are_words(like: object) -> bool:
+    """Whether an example is a list of words, whose order is guessed."""
+    return isinstance(like, list) and all(isinstance(word, str) for word in like)
+
+
+def _spelt(guessed: object, words: Sequence[str]) -> str:
+    """The word that is guessed, in its own small letters and capitals."""
+    return next(word for word in words if word.lower() == str(guessed).lower())
+
+
+def _wanted(like: object) -> str:
+    """What to give in place of a guess that does not look like the example."""
+    if _are_words(like):
+        return f"each of {', '.join(map(repr, like))} once, in a list"
+    return " or ".join(map(repr, like)) if isinstance(like, tuple) else f"one like {like}"
+
+
 def _looks(value: object, like: object) -> bool:
     """Whether a guess is of the kind of an example; a tuple holds the words to choose from."""
     if isinstance(like, tuple):
         return str(value).lower() in map(str.lower, like)
+    if _are_words(like) and isinstance(value, list):
+        return sorted(str(word).lower() for word in value) == sorted(map(str.lower, like))
     if isinstance(like, list):
         pairs = zip(value, like, strict=False) if isinstance(value, list) else []
         return (

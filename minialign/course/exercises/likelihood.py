@@ -170,6 +170,11 @@ pair_losses = Exercise(
             lambda logits, ids, mask, ref_sums, beta: dpo_loss(
                 *(_sums(logits, ids, mask) - ref_sums).chunk(2), beta=beta
             ),
+        "the reference's sums are split in halves: its rows come in turn, as the policy's do":
+            lambda logits, ids, mask, ref_sums, beta:
+                _pair_losses(logits, ids, mask, ref_sums.view(2, -1).T.flatten(), beta),
+        "the minus of the loss is missing: it is minus logsigmoid, and falls as the lead grows":
+            lambda *given: -_pair_losses(*given),
         "the sign is reversed: minimising it would prefer what was rejected":
             lambda *given: _pair_losses(*given[:4], -given[4]),
         "the reference is left out: subtract its sums": lambda logits, ids, mask, ref_sums, beta:
@@ -179,6 +184,9 @@ pair_losses = Exercise(
         "beta is left out: it multiplies the margin": lambda *given: _pair_losses(*given[:4], 1.0),
         "it divides by beta: the lead is beta times the margin": lambda *given:
             _pair_losses(*given[:4], 1 / given[4]),
+        "beta multiplies the policy's sums alone: subtract the reference's first, then multiply":
+            lambda logits, ids, mask, ref_sums, beta:
+                _pair_losses(logits, ids, mask, ref_sums / beta, beta),
         "the first token of each reply is left out: the mask is that of the shifted ids alone":
             lambda logits, ids, mask, *given:
                 _pair_losses(logits, ids, mask * pad(mask[:, :-1], (1, 0)), *given),
@@ -243,8 +251,8 @@ wpo_weight = Exercise(
         "the mask is not shifted, and the last column of the logprobs is filled up: column t is "
         "about token t + 1 there, so take mask[:, 1:]": lambda logits, ids, mask:
             _early_weight(logits, ids, mask),
-        "the sum of squared probabilities is left out: a reply that the policy itself drew must "
-        "weigh about 1": lambda logits, ids, mask:
+        "the sum of squared probabilities is left out, or its squares are: a reply that the policy "
+        "itself drew must weigh about 1": lambda logits, ids, mask:
             _weight(logits, ids, mask, squares=torch.zeros_like(mask)),
         "it is aligned with the likeliest token (the paper's greedy alignment): divide by the sum "
         "of squared probabilities": lambda logits, ids, mask: _weight(
@@ -267,6 +275,25 @@ wpo_weight = Exercise(
                 logits, ids, mask,
                 squares=_log_squares(logits) + pad(logits[:, :-1].logsumexp(-1), (1, 0)),
             ),
+        "the token's own number is a raw logit: take log_softmax first": lambda logits, ids, mask:
+            _weight(
+                logits, ids, mask,
+                squares=_log_squares(logits) - pad(logits[:, :-1].logsumexp(-1), (1, 0)),
+            ),
+        "the token's own logprob is doubled, too: only the sum is of squares":
+            lambda logits, ids, mask: _weight(
+                logits, ids, mask, squares=_log_squares(logits) - _next_token(logits, ids)
+            ),
+        "the sum of squares is subtracted from the logprob as it is: take its logarithm first":
+            lambda logits, ids, mask:
+                _weight(logits, ids, mask, squares=_log_squares(logits).exp()),
+        "the logprobs are squared: the logarithm of a squared probability is twice the logprob":
+            lambda logits, ids, mask: _weight(
+                logits, ids, mask,
+                squares=pad(logits[:, :-1].log_softmax(-1).square().logsumexp(-1), (1, 0)),
+            ),
+        "the logarithm of the sum is added: divide by the sum, so subtract its logarithm":
+            lambda logits, ids, mask: _weight(logits, ids, mask, squares=-_log_squares(logits)),
         "the sum of squares is of the next column: token t and its alternatives are predicted by "
         "the logits at t - 1": lambda logits, ids, mask: _weight(
             logits, ids, mask, squares=(2 * logits.log_softmax(-1)).logsumexp(-1)

@@ -301,6 +301,8 @@ kto_losses = Exercise(
             _kto(u, liked, other, 1.0),
         "the direction is reversed: liked and disliked are exchanged, or these are values, of "
         "which the loss is 1 minus": lambda u, liked, other, beta: _kto(u, ~liked, other, beta),
+        "it is minus the loss: minimising it would make liked replies less likely":
+            lambda *given: -_kto(*given),
         "disliked replies have the sign of liked ones": lambda u, liked, other, beta:
             _kto(u, torch.ones_like(liked), other, beta),
         "it is minus the logarithm of the sigmoid, as in BCO: KTO takes 1 minus the sigmoid":

@@ -122,12 +122,12 @@ def show_reward(here: Mapping[str, float], model: str) -> None:
     """A real model's reward models, a row per seed, below the one that was trained here.
 
     Args:
-        here: accuracy on noisy labels, their ceiling, and gold, the accuracy against gold utility.
+        here: accuracy on noisy labels, their ceiling, and gold accuracy.
         model: the name of the model that was trained here.
     """
     rows = runs("real_stages", stage="reward")
-    columns = ["model", "seed", "accuracy", "ceiling", "normalised", "gold"]
-    rows = rows.rename(columns={"gold_accuracy": "gold"}).reindex(columns=columns)
+    columns = ["model", "seed", "accuracy", "ceiling", "normalised", "gold accuracy"]
+    rows = rows.rename(columns={"gold_accuracy": "gold accuracy"}).reindex(columns=columns)
     table = pd.concat([pd.DataFrame([{"model": model, "seed": "here", **here}]), rows])
     table["normalised"] = (table["accuracy"] - 0.5) / (table["ceiling"] - 0.5)
     show(table[columns].round(2), "held-out comparisons; normalised: a coin is 0, the ceiling 1")
