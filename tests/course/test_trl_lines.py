@@ -179,7 +179,7 @@ def by_length(prompts, completions, answer, **columns) -> list[float]:
 
 @pytest.mark.slow
 def test_grpo_takes_ours_on_its_own_first_rollout(tmp_path: Path, logged: list[float], monkeypatch):
-    """Advantages, loss and gradient of the tries that TRL has sampled."""
+    """Advantages, loss and gradient of the tries that TRL has sampled, away from the reference."""
     (block,) = lines_with_trl(NOTEBOOKS["05"])
     assert len(block.splitlines()) <= 16
     for many, few in (("batch_size=128", "batch_size=16"), ("length=64", "length=16")):
@@ -195,6 +195,15 @@ def test_grpo_takes_ours_on_its_own_first_rollout(tmp_path: Path, logged: list[f
     monkeypatch.setattr(
         GRPOTrainer, "log", lambda self, logs, *given: (norms.append(logs), log(self, logs, *given))
     )
+    train = GRPOTrainer.train
+
+    def from_another_reference(self):  # or k3 would be 0
+        torch.manual_seed(0)
+        for weight in self.ref_model.parameters():
+            weight.data += 0.02 * torch.randn_like(weight)
+        return train(self)
+
+    monkeypatch.setattr(GRPOTrainer, "train", from_another_reference)
     names = {"MODEL": model_path("tiny-base"), "OUT": str(tmp_path), "pay": by_length}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -212,10 +221,11 @@ def test_grpo_takes_ours_on_its_own_first_rollout(tmp_path: Path, logged: list[f
     )
     mask = torch.cat([0 * theirs["prompt_mask"], theirs["completion_mask"]], 1)
     logprobs = token_logprobs(policy, ids, attention, mask)
-    old = logprobs.detach()
-    per_token = grpo_loss(logprobs, old, old, advantages[:, None], beta=0.04)
+    old, ref = logprobs.detach(), torch.zeros_like(logprobs)
+    ref[:, theirs["prompt_mask"].shape[1] :] = theirs["ref_per_token_logps"]
+    per_token = grpo_loss(logprobs, old, ref, advantages[:, None], beta=0.04)
     ours = (per_token * mask / mask.sum(1, keepdim=True)).sum(1).mean()
     ours.backward()
     length = sum(w.grad.square().sum() for w in policy.parameters() if w.grad is not None).sqrt()
     assert loss == pytest.approx(ours.item(), abs=1e-4)
-    assert norm == pytest.approx(length.item(), rel=1e-3) and norm > 0.01
+    assert norm == pytest.approx(length.item(), rel=1e-3) and norm > 0.01 and ours > 1e-3
