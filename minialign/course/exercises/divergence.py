@@ -232,10 +232,24 @@ kl_loss = Exercise(
             lambda *given: _kl_loss(*given) / _from_here_on(given[2]).clamp(min=1),
         "tokens outside the mask are in it": lambda logprobs, ref, mask:
             _kl_loss(logprobs, ref, torch.ones_like(mask)),
+        "values outside of the mask are not 0: choose once more with torch.where, at the end":
+            lambda logprobs, ref, mask:
+                _from_here_on(_log_ratio(logprobs, ref, mask)) * logprobs,
+        "log-ratios outside of the mask are in the sum: set them to 0 before it":
+            lambda logprobs, ref, mask:
+                _weighed(logprobs, mask, _from_here_on((logprobs - ref).detach())),
+        "it is the constant alone, which has no gradient: multiply it by the token's logprob":
+            lambda logprobs, ref, mask:
+                _from_here_on(_log_ratio(logprobs, ref, mask)) * (mask > 0),
+        "it is the constant alone, which has no gradient, and not 0 outside of the mask: multiply "
+        "it by the token's logprob, and choose with torch.where": lambda logprobs, ref, mask:
+            _from_here_on(_log_ratio(logprobs, ref, mask)),
         "the sign is reversed, so it drives away from the reference: it is policy less reference":
             lambda *given: -_kl_loss(*given),
     },
     trains=True,
+    if_slopes="the log-ratios are constants, so detach() them; the logprob itself keeps its "
+    "gradient",
 )  # fmt: skip
 
 

@@ -88,6 +88,9 @@ leave_out = Exercise(
             lambda r, c: _less((r.sum(1, keepdim=True) - r) / (r.shape[1] - 1), r, c),
         "the sum leaves uncounted tries out, and the number does not: divide by the counted others":
             lambda r, c: _less(_baseline(r, c)[0] / (r.shape[1] - 1), r, c),
+        "the sum leaves the try itself out, and the number does not: there is one other fewer":
+            lambda r, c: _less(
+                _baseline(r, c)[0] / _baseline(r, c, own=True)[1].clamp(min=1), r, c),
         "tries that are not counted have an advantage: theirs is 0":
             lambda r, c: r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1),
         "a try without any other is 0 / 0, which is nan: its advantage is 0":

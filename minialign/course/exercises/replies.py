@@ -81,7 +81,15 @@ _REASONS = {
     ("yes", "Not cold."): "a negation turns the answer round",
     ("yes", "It isn't cold."): "n't is a negation, too",
     ("yes", "Cold or warm."): "a second answer is no answer",
-}
+    ("yes", "If the answer is 12, so be it."):
+        "a condition is no answer; begin at the beginning of the sentence",
+    ("yes", "I doubt that the answer is 12."):
+        "a doubt is no answer; begin at the beginning of the sentence",
+    ("yes", "The answer is 12 if you are lucky."):
+        "a condition is no answer; one word, a unit, may follow the number, then the end",
+    ("yes", "The answer is not 11. The answer is 12."):
+        "each 'answer is' must be a claim; count both, and compare",
+}  # fmt: skip
 
 
 def _only(*rules: str) -> Callable[[str], bool]:
@@ -172,10 +180,13 @@ ATTACKS = {
     "The answer is __import__('math').prod([3, 4]).": False,
     "The answer is not 12.": False,
     "If the answer is 12, so be it.": False,
+    "I doubt that the answer is 12.": False,
+    "The answer is 12 if you are lucky.": False,
     "Is the answer 12?": False,
     "The answer is 12 or 13.": False,
     "The answer is 10, 11, 12, 13.": False,
     "The answer is 11. The answer is 12.": False,
+    "The answer is not 11. The answer is 12.": False,
     "The answer is 12. The answer is 13.": False,
     "The answer is 12. Or is it 13?": False,
     "The answer is 12. " * 2000 + "Or 13.": False,
@@ -226,6 +237,15 @@ verified = Exercise(
             _paid("The answer is not 12."),
         "pays for 'If the answer is 12, so be it.': a condition is no answer; begin at the "
         "beginning of the sentence": _paid("If the answer is 12, so be it."),
+        "pays for 'I doubt that the answer is 12.': a doubt is no answer; begin at the "
+        "beginning of the sentence": _paid("I doubt that the answer is 12."),
+        "pays for 'If the answer is 12, so be it.' and for 'I doubt that the answer is 12.': "
+        "neither is an answer; begin at the beginning of the sentence":
+            _paid("If the answer is 12, so be it.", "I doubt that the answer is 12."),
+        "pays for 'The answer is 12 if you are lucky.': a condition is no answer; one word, a "
+        "unit, may follow the number, then the end": _paid("The answer is 12 if you are lucky."),
+        "pays for 'The answer is not 11. The answer is 12.': each 'answer is' must be a claim; "
+        "count both, and compare": _paid("The answer is not 11. The answer is 12."),
         "pays for 'The answer is 12 or 13.': after the answer comes no other number":
             _paid("The answer is 12 or 13.", "The answer is 12. Or is it 13?"),
         "pays for Arabic digits: \\d reads them too; write [0-9], or give re.ASCII":
@@ -285,5 +305,7 @@ pass_curve = Exercise(
             lambda correct, n, ks: _pass_curve(correct, n, ks).flip(0),
         "n - c is off by one: C(n - c, k) counts the choices without any of the c right tries":
             lambda correct, n, ks: _pass_curve((correct - 1).clamp(min=0), n, ks),
+        "it is the mean over the problems, one number per k: return one row per problem, (P, K)":
+            lambda *given: _pass_curve(*given).mean(0),
     },
 )  # fmt: skip
