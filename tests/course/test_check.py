@@ -154,9 +154,9 @@ def test_only_the_values_that_differ_are_printed(capsys):
     ],
 )
 def test_a_loss_without_gradient_is_not_right(cut, capsys):
-    assert not check.bradley_terry(cut)
+    assert not check.comparison_loss(cut)
     assert "right values, but no gradient: nothing could be trained" in capsys.readouterr().out
-    assert not check.bradley_terry(lambda c, r: -logsigmoid(c - r.detach()))
+    assert not check.comparison_loss(lambda c, r: -logsigmoid(c - r.detach()))
     assert "has the right values, and wrong gradients (case 1)" in capsys.readouterr().out
 
 

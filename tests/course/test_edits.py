@@ -41,7 +41,8 @@ PLANS = {
     ),
     "04": (
         {"method-figure", "raw", "world", "invert-code", "minimum-code", "noise", "beta-tau-code"}
-        | {"minimum-figure", "beta-tau-figure", "trace-tokens", "trace-step", "trace-after"}
+        | {"minimum-figure", "beta-tau-figure", "trace-tokens", "trace-shells"}
+        | {"trace-gradients", "trace-step", "trace-after"}
         | {"curves", "judge", "moved", "moved-figure", "moved-by-flaws", "pulls", "pulls-steps"}
         | {"pulls-figure", "pulls-flaws", "pulls-after", "mass-code", "mass-figure"}
         | {"examples-moved", "ring-tokens", "replies"},
@@ -71,7 +72,10 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
         "01", "shift-code", "(outputs.logits,", "(outputs.logits.roll(1, 1),", (True, False)
     ),
     "the rows of 01": ("01", "encode", ", tokenizer.eos_token_id]", "]", (True, True)),
-    "the loss of 02": ("02", "bt-code", "-logsigmoid(", "-2 * logsigmoid(", (True, True)),
+    "the loss of 02": (
+        "02", "bt-code", "else solved_comparison_loss",
+        "else lambda *given: 2 * solved_comparison_loss(*given)", (True, True)
+    ),
     "the place of 02": (
         "02", "model-code", "[rows, last_real(attention_mask)]", "[:, -1]", (True, True)
     ),

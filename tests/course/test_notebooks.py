@@ -29,7 +29,7 @@ MAX_IMPORTS = 25
 MAX_SETUP = 11  # lines of the set-up cell below those that install the package
 ESSAYS = {  # what a notebook shows of its essay
     "01": ("cross_entropy", "train_sft"),
-    "02": ("bradley_terry", "train_reward"),
+    "02": ("train_reward",),
     "03": ("policy_loss", "value_loss", "train_ppo"),
     "04": ("dpo_loss", "train_dpo"),
     "05": ("group_zscore", "grpo_loss", "train_grpo"),

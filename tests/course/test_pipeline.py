@@ -210,6 +210,15 @@ def test_a_recorded_point_is_not_run_again(tmp_path: Path, capsys):
         studies.run("x")
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.04, 1.0, 1e-5, 3, "none"])
+def test_a_point_is_known_again_in_its_file(tmp_path: Path, beta):
+    point = {"beta": beta, "seed": 0}
+    studies._write([{"profile": TINY.name, **point}], tmp_path / "one.csv")
+    (row,) = pd.read_csv(tmp_path / "one.csv", keep_default_na=False).to_dict("records")
+    assert studies._is_of(row, point, TINY)
+    assert not studies._is_of(row, point | {"beta": 0.5}, TINY)
+
+
 @pytest.mark.slow
 def test_points_side_by_side_are_those_of_one_process(tmp_path: Path):
     alone = pd.read_csv(studies.run("sft_seeds", profile=TINY, seeds=2, out=tmp_path / "a"))

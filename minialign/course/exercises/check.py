@@ -26,7 +26,7 @@ from minialign.course.exercises.policy import (
     rloo_advantages,
 )
 from minialign.course.exercises.preference import (
-    bradley_terry,
+    comparison_loss,
     fitted_scores,
     kto_losses,
     length_free,
@@ -51,7 +51,7 @@ __all__ = [
     "best_margins",
     "best_of_n_gold",
     "beta_for_kl",
-    "bradley_terry",
+    "comparison_loss",
     "conversation_mask",
     "cross_entropy",
     "fitted_scores",

@@ -12,17 +12,23 @@ from minialign.algorithms import reward_model
 from minialign.course.exercises.compare import Exercise, drawn
 from minialign.variants import unpaired
 
-bradley_terry = Exercise(
-    "bradley_terry",
+comparison_loss = Exercise(
+    "comparison_loss",
     reward_model.bradley_terry,
     (tuple(3 * torch.randn(2, 5, generator=drawn(2))), torch.tensor([[-200.0], [0.0]]).unbind()),
     {
         "the sign is reversed: minimising it would make the rejected reply win":
             lambda chosen, rejected: reward_model.bradley_terry(rejected, chosen),
-        "log(sigmoid(x)) is -inf for far gaps: use logsigmoid":
+        "log(sigmoid(x)), or log(1 + exp(-x)), is infinite for far gaps: use logsigmoid":
             lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected)),
         "it is a probability: take minus its logarithm":
             lambda chosen, rejected: torch.sigmoid(chosen - rejected),
+        "it is the mean over the pairs: return one loss per pair, (B,)":
+            lambda chosen, rejected: reward_model.bradley_terry(chosen, rejected).mean(),
+        "the rejected score is left out: the chance depends on the difference of the two":
+            lambda chosen, rejected: reward_model.bradley_terry(chosen, 0 * rejected),
+        "it is a hinge, which stops at a margin of 1: the surprise is minus logsigmoid":
+            lambda chosen, rejected: (1 - chosen + rejected).clamp(min=0),
     },
     trains=True,
 )  # fmt: skip

@@ -56,6 +56,7 @@ MODULES = {
     "real_models": ("real_stages", "real_constraints"),
 }  # fmt: skip
 NAMES = {name: module for module, names in MODULES.items() for name in names}
+NUMBER = "%.5g"  # how a file holds one
 _STUDIES: dict[str, Study] = {}  # filled by the modules, as they are imported
 
 
@@ -175,13 +176,19 @@ def _row(name: str, sizes: Profile, point: Point) -> dict[str, Any]:
 def _is_of(row: dict, point: Point, sizes: Profile) -> bool:
     """Whether a row is of this point in this profile; a file holds numbers as text."""
     wanted = {"profile": sizes.name, **point}
-    return all(str(row.get(key)) == str(value) for key, value in wanted.items())
+    return all(_text(row.get(key)) == _text(value) for key, value in wanted.items())
+
+
+def _text(value: object) -> str:
+    """A value as a file holds it: 0.0 is written, and read again, as 0."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return NUMBER % value if number else str(value)
 
 
 def _write(rows: list[dict], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    pd.DataFrame(rows).to_csv(fresh, index=False, float_format="%.5g", lineterminator="\n")
+    pd.DataFrame(rows).to_csv(fresh, index=False, float_format=NUMBER, lineterminator="\n")
     os.replace(fresh, path)
 
 
