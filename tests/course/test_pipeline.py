@@ -217,6 +217,7 @@ def test_a_point_is_known_again_in_its_file(tmp_path: Path, beta):
     (row,) = pd.read_csv(tmp_path / "one.csv", keep_default_na=False).to_dict("records")
     assert studies._is_of(row, point, TINY)
     assert not studies._is_of(row, point | {"beta": 0.5}, TINY)
+    assert not studies._is_of(row | {"seed": 100_001}, point | {"seed": 100_002}, TINY)
 
 
 @pytest.mark.slow

@@ -181,8 +181,9 @@ def _is_of(row: dict, point: Point, sizes: Profile) -> bool:
 
 def _text(value: object) -> str:
     """A value as a file holds it: 0.0 is written, and read again, as 0."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return NUMBER % value if number else str(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return str(float(NUMBER % value) if isinstance(value, float) else float(value))
 
 
 def _write(rows: list[dict], path: Path) -> None:
