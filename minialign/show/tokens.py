@@ -36,6 +36,7 @@ def token_spans(
     title: str | None = None,
     limit: float | None = None,
     numbers: str | None = None,
+    key: bool = True,
 ) -> str:
     """Tokens as coloured spans, with their values in the title that a pointer shows.
 
@@ -48,7 +49,10 @@ def token_spans(
             underlined in the colour of the kind, and filled with it where there are no values.
         title: a line above.
         limit: the size of value at full colour; None is the largest of them.
-        numbers: a format such as "+.1f" writes each value below its token; None does not.
+        numbers: a format such as "+.1f" writes each value below its token, and what rounds to 0
+            without a sign; None does not.
+        key: whether the meaning of the colours stands below; of several lines with one limit, one
+            key is enough.
 
     Returns:
         HTML, for `IPython.display.HTML`.
@@ -66,7 +70,7 @@ def token_spans(
     spans = [_span(i, token, names[i], heat) for i, token in enumerate(tokens)]
     head = _bold(title)
     style = f"font-family:{MONO};font-size:13px;line-height:2;max-width:60em;text-align:left"
-    legend = _legend(heat, names)
+    legend = _legend(heat, names) if key else ""
     return f'<div class="{PLAIN}">{head}<div style="{style}">{"".join(spans)}</div>{legend}</div>'
 
 
@@ -105,7 +109,9 @@ def _span(index: int, token: str, kind: str | None, heat: Heat | None) -> str:
     line_break, text = "<br>" if token.endswith("\n") else "", _visible(token)
     if heat is not None and heat.form is not None and not np.isnan(heat.values[index]):
         below = "display:block;font-size:10px;text-align:center;opacity:.75"
-        text += f'<span style="{below}">{heat.values[index]:{heat.form}}</span>'
+        number = f"{heat.values[index]:{heat.form}}"
+        number = number if number.strip("+-0.%") else number.lstrip("+-")  # 0.0, not -0.0
+        text += f'<span style="{below}">{number}</span>'
     return f'<span style="{style}" title="{escape(title)}">{text}</span>{line_break}'
 
 
