@@ -193,6 +193,15 @@ def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monk
     assert "you guessed nothing yet" in capsys.readouterr().out
 
 
+def test_letters_may_be_one_word_and_the_right_ones_are_counted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINIALIGN_RUNS", str(tmp_path))
+    check.guess("bugs", "dcab", like=["A", "B", "C", "D"])
+    check.reveal("bugs", ["D", "A", "C", "B"])
+    assert "you guessed ['D', 'C', 'A', 'B'], of which 2 of 4 are right" in capsys.readouterr().out
+    check.reveal("bugs", ["D", "C", "A", "B"])
+    assert "which is right" in capsys.readouterr().out
+
+
 def test_a_guess_has_its_unit_and_words_in_any_case(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MINIALIGN_RUNS", str(tmp_path))
     for value, unit in ((60, "share"), (-0.1, "share"), (101, "percent"), ([0.9, 0.4], "percent")):
@@ -226,7 +235,7 @@ def test_a_guess_has_its_unit_and_words_in_any_case(tmp_path, monkeypatch, capsy
         ([50, "x"], [50, 50], "give one like"),
         (["C", "A", "C"], ["A", "B", "C"], "give each of 'A', 'B', 'C' once, in a list"),
         (["C", "A"], ["A", "B", "C"], "give each of 'A', 'B', 'C' once, in a list"),
-        ("CAB", ["A", "B", "C"], "give each of 'A', 'B', 'C' once, in a list"),
+        ("CAD", ["A", "B", "C"], "give each of 'A', 'B', 'C' once, in a list"),
     ],
 )
 def test_a_guess_of_another_kind_is_refused(value, like, message, tmp_path, monkeypatch, capsys):

@@ -120,6 +120,9 @@ lambda_advantages = Exercise(
         "column t + 1":
             lambda rewards, values, mask, lam: _alike(
                 rewards, _one_later(values * mask), mask, lam, values * mask),
+        "the values are one column off: column t is the value before token t, and not after it":
+            lambda rewards, values, mask, lam: _lambda_advantages(
+                rewards, pad((values * mask)[:, 1:], (0, 1)), mask, lam),
         "after the last column its own value is taken again: nothing comes, so it is 0":
             lambda rewards, values, mask, lam: _alike(
                 rewards, values, mask, lam,
@@ -257,6 +260,8 @@ whitened = Exercise(
             lambda values, mask: (values - values.mean()) / values.std(),
         **_rough(1e-8),
         "it is not divided by the deviation": _scaled(1, 0),
+        "values outside the mask are left as they were: set them to 0":
+            lambda values, mask: torch.where(mask > 0, _whitened(values, mask), values),
         "the mean is added back: it is 0 afterwards": lambda values, mask: torch.where(
             mask > 0, _whitened(values, mask) + values[mask > 0].mean(), 0.0),
         "padding that is nan stays nan, since 0 times nan is nan: set it to 0 with torch.where":

@@ -215,6 +215,8 @@ best_margins = Exercise(
             _with(dpo=lambda chance, beta: chance.log() / beta),
         "DPO's is p / beta: set the slope of the mean loss to 0, and the lead is log(p / (1 - p))":
             _with(dpo=lambda chance, beta: chance / beta),
+        "DPO's are the odds: the lead is their logarithm, log(p / (1 - p))":
+            _with(dpo=lambda chance, beta: chance / (1 - chance) / beta),
         "DPO's is a sigmoid, the chance of a lead: the lead of a chance is its inverse, "
         "log(p / (1 - p))": _with(dpo=lambda chance, beta: torch.sigmoid(chance) / beta),
         "DPO's is the sigmoid of beta p: a margin m gives the chance sigmoid(beta m), so solve "
@@ -256,6 +258,11 @@ robust_loss = Exercise(
             lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip),
         "it is divided by 1 - e: the determinant of the two equations is (1 - e)^2 - e^2 = 1 - 2 e":
             lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip) / (1 - flip),
+        "it is divided by (1 - e)^2: the determinant is (1 - e)^2 - e^2 = 1 - 2 e":
+            lambda margin, beta, flip: _robust(margin, beta, flip) * (1 - 2 * flip)
+            / (1 - flip) ** 2,
+        "the margin is stretched by 1 / (1 - 2 e): that does not solve the two equations":
+            lambda margin, beta, flip: _robust(margin / (1 - 2 * flip), beta, 0.0),
         "it is divided by (1 - 2 e)^2: the determinant is 1 - 2 e, so divide by it once":
             lambda margin, beta, flip: _robust(margin, beta, flip) / (1 - 2 * flip),
         "it is divided by (1 - e)^2 - e: the e is squared, too, (1 - e)^2 - e^2 = 1 - 2 e":

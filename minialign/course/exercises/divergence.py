@@ -64,6 +64,10 @@ kl_moments = Exercise(
         "the deviation counts every completion alike: weigh each by the policy's probability":
             lambda p, ref: torch.stack(
                 [_estimators(p, ref) @ p.exp(), _estimators(p, ref).std(1)], 1),
+        "the squared distances count every completion alike: weigh each by its probability, too":
+            lambda p, ref: torch.stack([_estimators(p, ref) @ p.exp(), (
+                _estimators(p, ref) - (_estimators(p, ref) @ p.exp())[:, None]
+            ).square().mean(1).sqrt()], 1),
         "the mean is not subtracted before squaring": lambda p, ref: torch.stack(
             [_estimators(p, ref) @ p.exp(), (_estimators(p, ref).square() @ p.exp()).sqrt()], 1),
         "the log of k3 has the wrong sign: it is r - 1 - log r, and log r is -k1": lambda p, ref:

@@ -6,6 +6,7 @@ They are kept in the runs folder, so that a guess outlives its kernel, and go no
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Sequence
 
 from minialign.system import folders
@@ -23,8 +24,8 @@ def guess(name: str, value: object = None, *, like: object = None, unit: str | N
         name: of the question.
         value: a number, a word or a list of them; a later one replaces it.
         like: what a guess looks like: a number, as many numbers as a list holds, the words of a
-            list in another order, or a word of a tuple of words; words in small letters or
-            capitals.
+            list in another order (letters also as one word), or a word of a tuple of words; words
+            in small letters or capitals.
         unit: "share", of 0 to 1, or "percent", of 0 to 100 and not all of them fractions.
 
     Raises:
@@ -39,6 +40,8 @@ def guess(name: str, value: object = None, *, like: object = None, unit: str | N
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise TypeError(f"guess is a {kind}; give a number, a word, or a list of them") from None
+    if _are_words(like) and isinstance(kept, str) and all(len(word) == 1 for word in like):
+        kept = list(kept)  # "DCAB" for ["D", "C", "A", "B"]
     if like is not None and not _looks(kept, like):
         raise ValueError(f"guess is {value!r}; give {_wanted(like)}")
     if isinstance(like, tuple):
@@ -81,6 +84,8 @@ def _judged(mine: object, right: object) -> str:
     if _looks(mine, right) and isinstance(right, list) and all(map(_is_number, right)):
         off = [f"{abs(a - b):.3g}" for a, b in zip(mine, right, strict=True)]
         return f", off by {', '.join(off)}"
+    if _are_words(right) and isinstance(mine, list) and len(mine) == len(right):
+        return f", of which {sum(map(operator.eq, mine, right))} of {len(right)} are right"
     return ", which is not so" if isinstance(right, str | list) else ""
 
 

@@ -37,6 +37,10 @@ rloo_advantages = Exercise(
             - (rewards.sum() - rewards) / (rewards.numel() - 1),
         "the others are those of the column: a group is a row":
             lambda rewards: rewards - _others(rewards.T).T,
+        "the factor is upside down: reward less the group's mean, times G / (G - 1)":
+            lambda rewards: group_centred(rewards) * (1 - 1 / rewards.shape[1]),
+        "the mean is that of the column: a group is a row":
+            lambda rewards: rewards - rewards.mean(0, keepdim=True),
         "the mean is the whole batch's: a group is a row":
             lambda rewards: rewards - rewards.mean(),
         "it is divided by the deviation, which RLOO does not do: that is GRPO's": group_zscore,

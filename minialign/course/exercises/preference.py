@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from minialign.algorithms import reward_model
 from minialign.course.exercises.compare import Exercise, drawn
@@ -31,6 +32,14 @@ comparison_loss = Exercise(
             lambda chosen, rejected: reward_model.bradley_terry(chosen, rejected).mean(),
         "the rejected score is left out: the chance depends on the difference of the two":
             lambda chosen, rejected: reward_model.bradley_terry(chosen, 0 * rejected),
+        "the scores are judged one by one, chosen as right and rejected as wrong: only their "
+        "difference comes in": lambda chosen, rejected:
+            -logsigmoid(chosen) - logsigmoid(-rejected),
+        "it is in bits, a logarithm to base 2: take the natural one, nats": lambda chosen, rejected:
+            reward_model.bradley_terry(chosen, rejected) / math.log(2),
+        "a small number is added to the probability, or bounds it, so a far gap has no slope: use "
+        "logsigmoid":
+            lambda chosen, rejected: -torch.sigmoid(chosen - rejected).clamp(min=1e-8).log(),
         "it is a hinge, which stops at a margin of 1: the surprise is minus logsigmoid":
             lambda chosen, rejected: (1 - chosen + rejected).clamp(min=0),
     },
