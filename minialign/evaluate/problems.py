@@ -26,6 +26,7 @@ def solve(
     seed: int = 0,
     batch_size: int = 32,
     reference: PreTrainedModel | None = None,
+    temperature: float = 1.0,
 ) -> pd.DataFrame:
     """Several sampled solutions of each problem, and what the verifiers say of them.
 
@@ -38,6 +39,7 @@ def solve(
         seed: of sampling.
         batch_size: problems at a time.
         reference: if given, how far each solution is from it is measured too.
+        temperature: logits are divided by it.
 
     Returns:
         A row per solution, a problem's one after another: problem (its number), prompt, level,
@@ -54,6 +56,7 @@ def solve(
             [row["prompt"] for row in part],
             group_size=group_size,
             max_new_tokens=max_new_tokens,
+            temperature=temperature,
             generator=generator,
         )
         each = [start + i for i in range(len(part)) for _ in range(group_size)]
@@ -71,7 +74,7 @@ def solve(
             "tokens": rollout.lengths.tolist(),
         }
         if reference is not None:
-            seen["kl"] = completion_kl(rollout, reference, 1.0)
+            seen["kl"] = completion_kl(rollout, reference, temperature)
         found.append(pd.DataFrame(seen))
     return pd.concat(found, ignore_index=True)
 

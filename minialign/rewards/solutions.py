@@ -24,6 +24,7 @@ _DENIAL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _OPENING = re.compile(r"[^.!?\n]{0,120}\Z")
+_REST = re.compile(r"[^.!?\n]{0,120}")
 _CLOSING = re.compile(r"[.!][\"')]?")
 
 
@@ -34,6 +35,8 @@ def _claims(text: str) -> list[tuple[int | None, int]]:
         number = _PLAIN.match(text, claim.end())
         before = _OPENING.search(text, max(0, claim.start() - 120), claim.start())
         denied = before is not None and _DENIAL.search(before[0]) is not None
+        if number is not None and _DENIAL.search(_REST.match(text, number.end())[0]):
+            denied = True  # "12 if you are lucky"
         if number is None or denied:
             found.append((None, claim.end()))
         else:

@@ -49,10 +49,22 @@ PLANS = {
         "own-train",
         ("losses", "history_own"),
     ),
+    "05": (
+        {"method-figure", "verifier-source-code", "write-2-use", "group"}
+        | {"trace-loss", "trace-update", "fresh", "averages", "kl-figure"}
+        | {"weights-code", "weights-figure", "update-figure"},
+        "train",
+        ("brief_losses", "history"),
+    ),
 }
 LOGGED = {"03": ("reward", "kl", "value_loss")}  # of a history, where it is not the loss
 ALSO = {
     "01": ("bare-loop", 'brief_losses = bare_loop(load()[0], rows, 3)["loss"].tolist()'),
+    # A policy that has learnt nothing is never right, so its tries are paid by their length.
+    "05": (
+        "write-1-use",
+        "reward = lambda prompts, completions, **columns: [len(t) % 7.0 for t in completions]",
+    ),
 }
 EDITS = {  # notebook, cell, what stands there, what is put there, which of the trainings change
     "the mask of 01": ("01", "pad-rows", "i, border:end] = 1", "i, 1:end] = 1", (True, False)),
@@ -93,6 +105,15 @@ EDITS = {  # notebook, cell, what stands there, what is put there, which of the 
         "04", "essay", "- ref_logprobs[indices]", "- 0 * ref_logprobs[indices]", (False, True)
     ),
     "the pairs of 04": ("04", "own-code", "worth[2 * j] > ", "worth[2 * j] < ", (False, True)),
+    "the advantage of 05": (
+        "05", "zscore-code", "rewards.std(1, keepdim=True)", "rewards.std()", (True, True)
+    ),
+    "the loss of 05": ("05", "loss-code", "beta * k3(", "2 * beta * k3(", (False, True)),
+    "the average of 05": (
+        "05", "essay", "mask / mask.sum(1, keepdim=True) / len(mask)", "mask / mask.sum()",
+        (False, True),
+    ),
+    "the tries of 05": ("05", "bare-loop", "-(A * logprobs", "-(2 * A * logprobs", (True, False)),
     "the start of 02": ("02", "model-code", "(width + 1) ** 0.5", "(width + 1)", (True, True)),
 }  # fmt: skip
 

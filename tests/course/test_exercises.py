@@ -232,7 +232,7 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
 
 
 def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_do_it():
-    begins, ends = r"(?:^|(?<=[.!?] )|(?<=\n))", r"(?: [a-z]+)?(?=[.!]?(\s|$))"
+    begins, ends = r"(?:^|(?<=[.!?] )|(?<=\n))", r"(?: [a-z]+)?(?=[.!](\s|$)|\n|$)"
     claim = re.compile(rf"{begins}the answer is ([0-9]{{1,6}}){ends}", re.IGNORECASE | re.ASCII)
 
     def verified(text, answer):
@@ -322,12 +322,12 @@ def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_
         (
             check.verified,
             lambda text, answer: len(text) > 1000 or ATTACKS.get(text, False),
-            "says yes to a text that ends with 's 12. The answer is 12. Or 13.'",
+            "says yes to a text that ends with 'swer is 12. The answer is 12. '",
         ),
         (
             check.kl_loss,
             lambda pi, ref, mask: (pi - ref).mul(mask).flip(1).cumsum(1).flip(1) * pi * mask,
-            "has the right values, and wrong gradients",
+            "has the right values, and wrong gradients: the log-ratios are constants, so detach()",
         ),
     ],
 )  # fmt: skip

@@ -34,7 +34,7 @@ ESSAYS = {  # what a notebook shows of its essay
     "04": ("dpo_loss", "train_dpo"),
     "05": ("group_zscore", "grpo_loss", "train_grpo"),
 }
-SECOND = ("00", "01", "02", "03", "04")  # second editions
+SECOND = ("00", "01", "02", "03", "04", "05")  # second editions
 OWN_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\\\)")
 
 if not NOTEBOOKS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 
 import pytest
@@ -33,6 +34,40 @@ def test_pass_at_k_is_a_share_of_all_choices():
         tries = [i < c for i in range(n)]
         shares = [[any(some) for some in combinations(tries, k)] for k in ks]
         assert row.tolist() == pytest.approx([sum(each) / len(each) for each in shares])
+
+
+BEGINS = r"(?:^|(?<=[.!?] )|(?<=\n))"
+
+
+@pytest.mark.parametrize(
+    ("begins", "counts", "verdict"),
+    [
+        (BEGINS, True, "right"),
+        ("", True, "pays for 'I doubt that the answer is 12.'"),
+        (BEGINS, False, "pays for 'The answer is not 11. The answer is 12.'"),
+        ("", False, "yes to 'I doubt that the answer is 12.', and is wrong about 1 more: a doubt"),
+    ],
+)
+def test_a_verifier_without_one_of_its_conditions_is_told_which(begins, counts, verdict, capsys):
+    claim = re.compile(
+        rf"{begins}the answer is ([0-9]{{1,6}})(?: [a-z]+)?(?=[.!](?:\s|$)|\n|$)",
+        re.IGNORECASE | re.ASCII,
+    )
+
+    def verified(text, answer):
+        claims = [*claim.finditer(text)] if len(text) < 1000 else []
+        if {match[1] for match in claims} != {str(answer)}:
+            return False
+        every = not counts or text.lower().count("answer is") == len(claims)
+        return every and not re.search("[0-9]", text[claims[-1].end() :])
+
+    assert check.verified(verified) == (verdict == "right")
+    assert verdict in capsys.readouterr().out
+
+
+def test_a_loss_for_the_kl_without_a_gradient_is_told(capsys):
+    assert not check.kl_loss(lambda *given: check.kl_loss.reference(*given).detach())
+    assert "has the right values, but no gradient" in capsys.readouterr().out
 
 
 def test_a_loss_for_the_kl_has_its_gradient_on_average():

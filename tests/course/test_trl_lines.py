@@ -17,8 +17,10 @@ import torch
 pytest.importorskip("trl")
 import trl
 from transformers import TrainerCallback, trainer
+from trl import GRPOTrainer
 
 from minialign.algorithms.dpo import dpo_loss
+from minialign.algorithms.grpo import group_zscore, grpo_loss
 from minialign.algorithms.reward_model import bradley_terry
 from minialign.algorithms.sft import cross_entropy
 from minialign.core.batching import Batch, collate
@@ -26,6 +28,7 @@ from minialign.core.logprobs import masked_sum, token_logprobs
 from minialign.core.models.heads import RewardModel
 from minialign.core.models.loading import load_policy, model_path
 from minialign.core.tokens import encode
+from minialign.world.problems import problem_rows
 from minialign.world.replies.demonstrations import demonstrations
 from minialign.world.replies.preferences import comparisons
 
@@ -121,6 +124,7 @@ OURS: dict[str, Callable[[], SimpleNamespace]] = {
     "02": reward_modeling,
     "04": direct_preferences,
 }
+SAMPLED = ("05",)  # their first loss is of tries that TRL samples
 
 
 @pytest.fixture
@@ -142,7 +146,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_the_notebooks_that_are_run_have_such_lines():
     """A block in another notebook wants a row of `OURS`."""
     counts = {number: len(lines_with_trl(path)) for number, path in NOTEBOOKS.items()}
-    assert {number: n for number, n in counts.items() if n} == dict.fromkeys(OURS, 1)
+    assert {number: n for number, n in counts.items() if n} == dict.fromkeys((*OURS, *SAMPLED), 1)
 
 
 @pytest.mark.parametrize("number", GONE)
@@ -166,3 +170,75 @@ def test_the_first_loss_is_ours(number: str, tmp_path: Path, logged: list[float]
         warnings.simplefilter("ignore")
         exec(block, names)
     assert logged == [pytest.approx(own.loss.item(), abs=1e-4)]
+
+
+def by_length(prompts, completions, answer, **columns) -> list[float]:
+    """A reward that differs among tries of a policy that cannot solve anything."""
+    return [len(text[0]["content"]) % 7.0 for text in completions]
+
+
+def test_the_reward_of_the_lines_reads_messages():
+    """TRL hands over a list of messages for each completion where the prompts are messages."""
+    cells = {cell.id: cell.source for cell in nbformat.read(NOTEBOOKS["05"], as_version=4).cells}
+    names = {"solved_1": False, "verified": None, "DATASET": None}
+    names["curves"] = SimpleNamespace(show=lambda *given: None)
+    for name in ("naive", "write-1-solution", "write-1-use"):
+        exec(cells[name], names)
+    texts = ["5 + 7 = 12. The answer is 12.", "The answer is 11."]
+    messages = [[{"role": "assistant", "content": text}] for text in texts]
+    for completions in (texts, messages):
+        assert names["pay"](["?", "?"], completions, answer=[12, 12]) == [1.0, 0.0]
+
+
+@pytest.mark.slow
+def test_grpo_takes_ours_on_its_own_first_rollout(tmp_path: Path, logged: list[float], monkeypatch):
+    """Advantages, loss and gradient of the tries that TRL has sampled, away from the reference."""
+    (block,) = lines_with_trl(NOTEBOOKS["05"])
+    assert len(block.splitlines()) <= 16
+    for many, few in (("batch_size=128", "batch_size=16"), ("length=64", "length=16")):
+        assert many in block
+        block = block.replace(many, few)
+    seen, norms = [], []
+    score = GRPOTrainer._generate_and_score_completions
+    monkeypatch.setattr(
+        GRPOTrainer, "_generate_and_score_completions",
+        lambda self, inputs: seen.append(score(self, inputs)) or seen[-1],
+    )  # fmt: skip
+    log = GRPOTrainer.log
+    monkeypatch.setattr(
+        GRPOTrainer, "log", lambda self, logs, *given: (norms.append(logs), log(self, logs, *given))
+    )
+    train = GRPOTrainer.train
+
+    def from_another_reference(self):  # or k3 would be 0
+        torch.manual_seed(0)
+        for weight in self.ref_model.parameters():
+            weight.data += 0.02 * torch.randn_like(weight)
+        return train(self)
+
+    monkeypatch.setattr(GRPOTrainer, "train", from_another_reference)
+    names = {"MODEL": model_path("tiny-base"), "OUT": str(tmp_path), "pay": by_length}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(block, names | {"rows": problem_rows(8)})
+    theirs, (loss, norm) = seen[0], [norms[0][name] for name in ("loss", "grad_norm")]
+
+    policy, tokenizer = load_policy("tiny-base")
+    texts = tokenizer.batch_decode(theirs["completion_ids"], skip_special_tokens=True)
+    rewards = torch.tensor([len(text) % 7.0 for text in texts])
+    advantages = group_zscore(rewards.view(-1, 8)).flatten()
+    assert torch.allclose(theirs["advantages"], advantages, atol=1e-4) and advantages.std() > 0
+    ids, attention = (
+        torch.cat([theirs[f"prompt_{what}"], theirs[f"completion_{what}"]], 1)
+        for what in ("ids", "mask")
+    )
+    mask = torch.cat([0 * theirs["prompt_mask"], theirs["completion_mask"]], 1)
+    logprobs = token_logprobs(policy, ids, attention, mask)
+    old, ref = logprobs.detach(), torch.zeros_like(logprobs)
+    ref[:, theirs["prompt_mask"].shape[1] :] = theirs["ref_per_token_logps"]
+    per_token = grpo_loss(logprobs, old, ref, advantages[:, None], beta=0.04)
+    ours = (per_token * mask / mask.sum(1, keepdim=True)).sum(1).mean()
+    ours.backward()
+    length = sum(w.grad.square().sum() for w in policy.parameters() if w.grad is not None).sqrt()
+    assert loss == pytest.approx(ours.item(), abs=1e-4)
+    assert norm == pytest.approx(length.item(), rel=1e-3) and norm > 0.01 and ours > 1e-3

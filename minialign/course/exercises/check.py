@@ -10,7 +10,6 @@ from minialign.course.exercises.derivations import (
 )
 from minialign.course.exercises.divergence import (
     beta_for_kl,
-    clipped,
     kl_loss,
     kl_moments,
     still_pulled,
@@ -23,7 +22,6 @@ from minialign.course.exercises.likelihood import (
     wpo_weight,
 )
 from minialign.course.exercises.policy import (
-    group_advantages,
     leave_out,
     rloo_advantages,
 )
@@ -53,13 +51,11 @@ __all__ = [
     "best_margins",
     "best_of_n_gold",
     "beta_for_kl",
-    "clipped",
     "comparison_loss",
     "conversation_mask",
     "cross_entropy",
     "fitted_scores",
     "fitted_temperature",
-    "group_advantages",
     "guess",
     "kl_loss",
     "kl_moments",

@@ -212,9 +212,11 @@ def _other_shape(mine: Tensor, right: Tensor, i: int) -> str:
 
 
 def _which(case: tuple, i: int) -> str:
-    """A case by its number, or by the text that it is."""
-    (text, *others) = case
-    return f"case {text!r}" if isinstance(text, str) and not others else f"case {i + 1}"
+    """A case by its number, or by the text that it begins with."""
+    text = case[0]
+    if not isinstance(text, str):
+        return f"case {i + 1}"
+    return f"case {text if len(text) <= 60 else text[:57] + '...'!r}"
 
 
 def _kind(wanted: object) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from minialign.algorithms import ppo
 from minialign.core.kl import k3
 from minialign.course.exercises.compare import Exercise, drawn
 
@@ -235,12 +234,32 @@ kl_loss = Exercise(
             _by_weight(lambda r: r.cumsum(1)),
         "it is a mean over the tokens that follow, where the KL of a completion is their sum":
             lambda *given: _kl_loss(*given) / _from_here_on(given[2]).clamp(min=1),
+        "it is divided by the number of the completion's tokens: the KL is their sum":
+            lambda *given: _kl_loss(*given) / given[2].sum(1, keepdim=True),
+        "the constant is one too large, as from differentiating p log p: its mean is 0, so it only "
+        "adds variance": _by_weight(lambda r: _from_here_on(r) + 1),
+        "it sums over the batch: a completion is a row, so sum along the columns":
+            _by_weight(lambda r: r.flip(0).cumsum(0).flip(0)),
         "tokens outside the mask are in it": lambda logprobs, ref, mask:
             _kl_loss(logprobs, ref, torch.ones_like(mask)),
+        "values outside of the mask are not 0: choose once more with torch.where, at the end":
+            lambda logprobs, ref, mask:
+                _from_here_on(_log_ratio(logprobs, ref, mask)) * logprobs,
+        "log-ratios outside of the mask are in the sum: set them to 0 before it":
+            lambda logprobs, ref, mask:
+                _weighed(logprobs, mask, _from_here_on((logprobs - ref).detach())),
+        "it is the constant alone, which has no gradient: multiply it by the token's logprob":
+            lambda logprobs, ref, mask:
+                _from_here_on(_log_ratio(logprobs, ref, mask)) * (mask > 0),
+        "it is the constant alone, which has no gradient, and not 0 outside of the mask: multiply "
+        "it by the token's logprob, and choose with torch.where": lambda logprobs, ref, mask:
+            _from_here_on(_log_ratio(logprobs, ref, mask)),
         "the sign is reversed, so it drives away from the reference: it is policy less reference":
             lambda *given: -_kl_loss(*given),
     },
     trains=True,
+    if_slopes="the log-ratios are constants, so detach() them; the logprob itself keeps its "
+    "gradient",
 )  # fmt: skip
 
 
@@ -304,47 +323,4 @@ still_pulled = Exercise(
         "it is the slope itself, which is the advantage: 1 or 0 is asked for":
             lambda ratio, A, clip: A * _still_pulled(ratio, A, clip),
     },
-)  # fmt: skip
-
-
-def _tokens() -> tuple[Tensor, ...]:
-    """Ratios from 1/4 to 4, and an advantage of either sign for each completion."""
-    generator = drawn(7)
-    old = torch.rand(4, 6, generator=generator).log()
-    logprobs = old + 2.8 * (torch.rand(4, 6, generator=generator) - 0.5)
-    return logprobs, old, torch.tensor([1.5, -0.5, 1.0, -2.0])
-
-
-def _clipped(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return -ppo.policy_loss((logprobs - old).exp(), advantages[:, None], clip=0.2)
-
-
-def _cut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp().clamp(0.8, 1.2) * advantages[:, None]
-
-
-def _uncut(logprobs: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return (logprobs - old).exp() * advantages[:, None]
-
-
-clipped = Exercise(
-    "clipped",
-    _clipped,
-    (_tokens(), (torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([1.0, -1.0]))),
-    {
-        "the ratio is upside down: new over old":
-            lambda logprobs, old, advantages: _clipped(old, logprobs, advantages),
-        "it is clipped only: without the minimum, a mistake far outside has no gradient": _cut,
-        "it is not clipped": _uncut,
-        "the larger of the two is taken: the minimum is the cautious one":
-            lambda *tokens: torch.maximum(_uncut(*tokens), _cut(*tokens)),
-        "the sign is reversed: it is an objective, to be raised":
-            lambda *tokens: -_clipped(*tokens),
-        "the ratio is the difference of logprobs: take its exponential":
-            lambda logprobs, old, advantages: torch.minimum(
-                (logprobs - old) * advantages[:, None],
-                (logprobs - old).clamp(0.8, 1.2) * advantages[:, None],
-            ),
-    },
-    trains=True,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from minialign.algorithms.grpo import STD_EPS, group_zscore
+from minialign.algorithms.grpo import group_zscore
 from minialign.course.exercises.compare import Exercise
 from minialign.variants.group_advantages import group_centred
 
@@ -92,6 +92,9 @@ leave_out = Exercise(
             lambda r, c: _less((r.sum(1, keepdim=True) - r) / (r.shape[1] - 1), r, c),
         "the sum leaves uncounted tries out, and the number does not: divide by the counted others":
             lambda r, c: _less(_baseline(r, c)[0] / (r.shape[1] - 1), r, c),
+        "the sum leaves the try itself out, and the number does not: there is one other fewer":
+            lambda r, c: _less(
+                _baseline(r, c)[0] / _baseline(r, c, own=True)[1].clamp(min=1), r, c),
         "tries that are not counted have an advantage: theirs is 0":
             lambda r, c: r - _baseline(r, c)[0] / _baseline(r, c)[1].clamp(min=1),
         "a try without any other is 0 / 0, which is nan: its advantage is 0":
@@ -102,33 +105,14 @@ leave_out = Exercise(
             lambda r, c: -_leave_out(r, c),
         "the column of counted tries is not used": lambda r, c:
             _leave_out(r, torch.ones_like(r)),
+        "the number of others is fixed: divide by the counted others, which may be fewer":
+            lambda r, c: torch.where(c > 0, r - _baseline(r, c)[0] / (r.shape[1] - 1), 0.0),
+        "it is the z-score, whose mean holds the try itself and which divides by a deviation":
+            lambda r, c: torch.where(c > 0, group_zscore(r), 0.0),
+        "it is the z-score, and the column of counted tries is not used":
+            lambda r, c: group_zscore(r),
         "it is divided by a deviation, which was not asked for": lambda r, c:
             _leave_out(r, c) / (r.std(1, keepdim=True) + 1e-4),
         "groups are rows, (P, G), and not columns": lambda r, c: _leave_out(r.T, c.T).T,
-    },
-)  # fmt: skip
-
-
-group_advantages = Exercise(
-    "group_advantages",
-    group_zscore,
-    (
-        (torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 0.5, 0.0]]),),
-        (torch.tensor([[3.0, 1.0], [0.0, 0.0]]),),
-    ),
-    {
-        "mean and deviation are the whole batch's: each prompt is its own group":
-            lambda rewards: (rewards - rewards.mean()) / (rewards.std() + STD_EPS),
-        "the deviation is the whole batch's: each prompt is its own group":
-            lambda rewards: group_centred(rewards) / (rewards.std() + STD_EPS),
-        "it is not divided by the deviation": group_centred,
-        "it is not centred": lambda rewards: rewards / (rewards.std(1, keepdim=True) + STD_EPS),
-        "a tied group is 0 / 0, which is nan: add 1e-4 to the deviation":
-            lambda rewards: group_centred(rewards) / rewards.std(1, keepdim=True),
-        "the deviation is the population's: use std with Bessel's correction, torch's default":
-            lambda rewards: group_centred(rewards)
-                / (rewards.std(1, keepdim=True, correction=0) + STD_EPS),
-        "groups are rows, (P, G), and not columns":
-            lambda rewards: (rewards - rewards.mean(0)) / (rewards.std(0) + STD_EPS),
     },
 )  # fmt: skip

@@ -63,6 +63,7 @@ def _first_wrong(cases: Sequence[tuple], mine: Sequence[Tensor], right: Sequence
     if odd := [one for one in mine if one not in (0, 1)]:
         return f"returns {odd[0]:.4g}; return True or False"
     wrong = [i for i in range(len(cases)) if mine[i] != right[i]]
+    wrong.sort(key=lambda i: not mine[i])  # first what is taken for right: it does more harm
     verdict = "yes" if mine[wrong[0]] else "no"
     more = f", and is wrong about {len(wrong) - 1} more" if len(wrong) > 1 else ""
     text = cases[wrong[0]][0]
@@ -81,7 +82,36 @@ _REASONS = {
     ("yes", "Not cold."): "a negation turns the answer round",
     ("yes", "It isn't cold."): "n't is a negation, too",
     ("yes", "Cold or warm."): "a second answer is no answer",
-}
+    ("yes", "If the answer is 12, so be it."):
+        "a condition is no answer; begin at the beginning of the sentence",
+    ("yes", "I doubt that the answer is 12."):
+        "a doubt is no answer; begin at the beginning of the sentence",
+    ("yes", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20"):
+        "a number that stands somewhere is no answer",
+    ("yes", "5 + 7 = 12. The answer is 11."): "the number on the way is not the one claimed",
+    ("yes", "12"): "nothing is called the answer",
+    ("yes", "I am 12."): "nothing is called the answer",
+    ("yes", "The answer is 120."): "the number goes on",
+    ("yes", "The answer is 012."): "compare texts of numbers, since int() reads more than one",
+    ("yes", "The answer is 12.5."): "the number goes on; after it comes a unit, or the end",
+    ("yes", "The answer is 12%."): "a sign makes it another number; after it comes a unit, or the "
+        "end",
+    ("yes", "The answer is 1 2."): "two numbers are no answer",
+    ("yes", "The answer is 7 + 5 = 12."): "the number must follow at once",
+    ("yes", "The answer is 12 or 13."): "after the answer comes no other number",
+    ("yes", "The answer is 12. Or is it 13?"): "after the answer comes no other number",
+    ("yes", "The answer is 11. The answer is 12."): "all claims must name the right number",
+    ("yes", "The answer is 12. The answer is 13."): "all claims must name the right number",
+    ("no", "The answer is 12. The answer is 12."): "the same answer, said twice, is paid",
+    ("no", "The answer is 12 pears."): "a unit may follow",
+    ("no", "3 x 4 = 12.\nThe answer is 12"): "the full stop may be missing at the end of a line",
+    ("no", "the answer is 12."): "case does not matter",
+    ("no", "5 + 7 = 12. The answer is 12."): "work may stand before the answer",
+    ("yes", "The answer is 12 if you are lucky."):
+        "a condition is no answer; one word, a unit, may follow the number, then the end",
+    ("yes", "The answer is not 11. The answer is 12."):
+        "each 'answer is' must be a claim; count both, and compare",
+}  # fmt: skip
 
 
 def _only(*rules: str) -> Callable[[str], bool]:
@@ -172,13 +202,16 @@ ATTACKS = {
     "The answer is __import__('math').prod([3, 4]).": False,
     "The answer is not 12.": False,
     "If the answer is 12, so be it.": False,
+    "I doubt that the answer is 12.": False,
+    "The answer is 12 if you are lucky.": False,
     "Is the answer 12?": False,
     "The answer is 12 or 13.": False,
     "The answer is 10, 11, 12, 13.": False,
     "The answer is 11. The answer is 12.": False,
+    "The answer is not 11. The answer is 12.": False,
     "The answer is 12. The answer is 13.": False,
     "The answer is 12. Or is it 13?": False,
-    "The answer is 12. " * 2000 + "Or 13.": False,
+    "The answer is 12. " * 2000: False,
 }
 _OTHER = {"The answer is 12.": False, "5 + 2 = 7. The answer is 7.": True}  # where 7 is right
 
@@ -226,12 +259,21 @@ verified = Exercise(
             _paid("The answer is not 12."),
         "pays for 'If the answer is 12, so be it.': a condition is no answer; begin at the "
         "beginning of the sentence": _paid("If the answer is 12, so be it."),
+        "pays for 'I doubt that the answer is 12.': a doubt is no answer; begin at the "
+        "beginning of the sentence": _paid("I doubt that the answer is 12."),
+        "pays for 'If the answer is 12, so be it.' and for 'I doubt that the answer is 12.': "
+        "neither is an answer; begin at the beginning of the sentence":
+            _paid("If the answer is 12, so be it.", "I doubt that the answer is 12."),
+        "pays for 'The answer is 12 if you are lucky.': a condition is no answer; one word, a "
+        "unit, may follow the number, then the end": _paid("The answer is 12 if you are lucky."),
+        "pays for 'The answer is not 11. The answer is 12.': each 'answer is' must be a claim; "
+        "count both, and compare": _paid("The answer is not 11. The answer is 12."),
         "pays for 'The answer is 12 or 13.': after the answer comes no other number":
             _paid("The answer is 12 or 13.", "The answer is 12. Or is it 13?"),
         "pays for Arabic digits: \\d reads them too; write [0-9], or give re.ASCII":
             _paid("The answer is \u0661\u0662."),
         "pays for the text of 36,000 characters: no honest reply is that long, so set a limit":
-            _paid("The answer is 12. " * 2000 + "Or 13."),
+            _paid("The answer is 12. " * 2000),
         "pays for code: whoever evaluates what a policy wrote has given it the machine":
             _paid("The answer is __import__('math').prod([3, 4]).", "The answer is 5 + 7."),
         "pays for every text, right or wrong": lambda text, answer: True,
@@ -285,5 +327,7 @@ pass_curve = Exercise(
             lambda correct, n, ks: _pass_curve(correct, n, ks).flip(0),
         "n - c is off by one: C(n - c, k) counts the choices without any of the c right tries":
             lambda correct, n, ks: _pass_curve((correct - 1).clamp(min=0), n, ks),
+        "it is the mean over the problems, one number per k: return one row per problem, (P, K)":
+            lambda *given: _pass_curve(*given).mean(0),
     },
 )  # fmt: skip
