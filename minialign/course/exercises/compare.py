@@ -28,6 +28,9 @@ def drawn(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+DIMENSION = "; does it run along the right dimension? keepdim=True keeps a dimension"
+
+
 @dataclass(frozen=True)
 class Exercise:
     """What is asked, the right function, arguments to try, and the mistakes that are recognised.
@@ -76,7 +79,7 @@ class Exercise:
             except NotImplementedError:
                 raise
             except Exception as error:  # a learner's code may raise anything
-                hint = "; keepdim=True keeps a dimension" if "must match" in str(error) else ""
+                hint = DIMENSION if "must match" in str(error) else ""
                 return f"raises {type(error).__name__}: {error}{hint} ({_which(case, i)})"
         if all(answer is None for answer in answers):
             return "not solved yet"

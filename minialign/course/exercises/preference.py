@@ -20,7 +20,7 @@ comparison_loss = Exercise(
     {
         "the sign is reversed: minimising it would make the rejected reply win":
             lambda chosen, rejected: reward_model.bradley_terry(rejected, chosen),
-        "log(sigmoid(x)), or log(1 + exp(-x)), is infinite for far gaps: use logsigmoid":
+        "log(sigmoid(x)), or log(1 + exp(-x)), is infinite at margins far below 0: use logsigmoid":
             lambda chosen, rejected: -torch.log(torch.sigmoid(chosen - rejected)),
         "the minus is missing: the surprise is minus the logarithm, and is never below 0":
             lambda chosen, rejected: -reward_model.bradley_terry(chosen, rejected),
@@ -37,8 +37,8 @@ comparison_loss = Exercise(
             -logsigmoid(chosen) - logsigmoid(-rejected),
         "it is in bits, a logarithm to base 2: take the natural one, nats": lambda chosen, rejected:
             reward_model.bradley_terry(chosen, rejected) / math.log(2),
-        "a small number is added to the probability, or bounds it, so a far gap has no slope: use "
-        "logsigmoid":
+        "a small number is added to the probability, or bounds it, so a margin far below 0 has no "
+        "slope: use logsigmoid":
             lambda chosen, rejected: -torch.sigmoid(chosen - rejected).clamp(min=1e-8).log(),
         "it is a hinge, which stops at a margin of 1: the surprise is minus logsigmoid":
             lambda chosen, rejected: (1 - chosen + rejected).clamp(min=0),
