@@ -139,7 +139,8 @@ def _legend(heat: Heat | None, names: Sequence[str | None]) -> str:
         if (heat.values < 0).any():
             parts.append((f"−{heat.top:.3g}", f"background:{_rgba(COLOURS['rejected'], 0.65)}"))
         parts.append(("0", f"border:{LINE}"))
-        parts.append((f"{heat.top:.3g}", f"background:{heat.fill(heat.top)}"))
+        if not (heat.values < 0).any() or (heat.values > 0).any():
+            parts.append((f"{heat.top:.3g}", f"background:{heat.fill(heat.top)}"))
     for kind in dict.fromkeys(name for name in names if name):
         fill = f"background:{_rgba(KINDS[kind], 0.3)};" if KINDS[kind] and heat is None else ""
         line = f"border-bottom:2px solid {KINDS[kind]}" if KINDS[kind] else "opacity:.45"

@@ -277,6 +277,7 @@ def test_token_spans_show_values_and_kinds():
 def test_token_spans_write_numbers_below_their_tokens():
     html = curves.token_spans(["a", "b"], values=[1.25, float("nan")], numbers="+.1f")
     assert said(html).startswith("a+1.2b") and said(curves.token_spans(["a"], [1.0])) == "a01"
+    assert said(curves.token_spans(["a"], [-1.0])).endswith("−10")  # no end that no value reaches
     nearly = {"values": [-0.04, 0.04, -0.06], "numbers": "+.1f"}
     assert said(curves.token_spans(["a", "b", "c"], **nearly, key=False)) == "a0.0b0.0c-0.1"
 
