@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from minialign.core.history import History
 from minialign.show.axes import (
@@ -218,6 +219,7 @@ def _label_panel(ax: Axes, metrics: Sequence[str], title: str | None, unit: str 
     elif unit:
         ax.set_ylabel(unit)
     ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
