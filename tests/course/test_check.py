@@ -182,6 +182,8 @@ def test_a_guess_outlives_its_kernel_and_stands_beside_the_answer(tmp_path, monk
     check.guess("ends", [0.25, "falls"])
     check.guess("other", 3)
     capsys.readouterr()
+    check.guess("other")
+    assert "other: your earlier guess, 3, stands" in capsys.readouterr().out
     check.reveal("ends", [0.5, "falls"])
     assert "you guessed [0.25, 'falls'], which is not so" in capsys.readouterr().out
     check.reveal("other", 3)

@@ -18,7 +18,7 @@ UNITS = {"share": (0, 1), "percent": (0, 100)}  # of numbers -> their range
 
 
 def guess(name: str, value: object = None, *, like: object = None, unit: str | None = None) -> None:
-    """Record what you expect of the question `name`; None records nothing and asks for a guess.
+    """Record what you expect of the question `name`; None asks for it, or says what you guessed.
 
     Args:
         name: of the question.
@@ -33,7 +33,12 @@ def guess(name: str, value: object = None, *, like: object = None, unit: str | N
         ValueError: if it does not look like `like`.
     """
     if value is None:
-        print(f"{name}: no guess yet; write one in place of None, then run this cell")
+        earlier = _kept().get(name)
+        print(
+            f"{name}: no guess yet; write one in place of None, then run this cell"
+            if earlier is None
+            else f"{name}: your earlier guess, {earlier}, stands"
+        )
         return
     try:
         kept = json.loads(json.dumps(value))
