@@ -120,6 +120,15 @@ lambda_advantages = Exercise(
         "column t + 1":
             lambda rewards, values, mask, lam: _alike(
                 rewards, _one_later(values * mask), mask, lam, values * mask),
+        "the values are exchanged: the jump is the value after less the one before":
+            lambda rewards, values, mask, lam: _summed(torch.where(
+                mask.bool(), rewards + values - pad((values * mask)[:, 1:], (0, 1)), 0.0), lam)
+                * mask,
+        "lambda and 1 - lambda are exchanged: a jump one token later counts lambda":
+            lambda rewards, values, mask, lam: _lambda_advantages(rewards, values, mask, 1 - lam),
+        "it is a running mean, (1 - lambda) delta + lambda next: the jumps are summed, the own one "
+        "counts 1": lambda rewards, values, mask, lam:
+            (1 - lam) * _lambda_advantages(rewards, values, mask, lam),
         "the values are one column off: column t is the value before token t, and not after it":
             lambda rewards, values, mask, lam: _lambda_advantages(
                 rewards, pad((values * mask)[:, 1:], (0, 1)), mask, lam),

@@ -295,6 +295,10 @@ still_pulled = Exercise(
         "a bad token is let go below 1 - clip, so it pulls above that; yours pulls below it":
             lambda ratio, A, clip: (
                 ((A > 0) & (ratio < 1 + clip)) | ((A < 0) & (ratio < 1 - clip))).float(),
+        "it is the slope itself: 1 where there is one, whatever its sign":
+            lambda ratio, A, clip: _still_pulled(ratio, A, clip) * A.sign(),
+        "a bad token is always pulled: below 1 - clip it is let go": lambda ratio, A, clip:
+            torch.where(A > 0, ((ratio - 1).abs() < clip).float(), (A < 0).float()),
         "clip is not used: 0.2 is only its usual value":
             lambda ratio, A, clip: _still_pulled(ratio, A, 0.2),
         "the lower bound is 1 - clip, and not 1 / (1 + clip)": lambda ratio, A, clip: (
