@@ -240,6 +240,9 @@ kl_loss = Exercise(
         "adds variance": _by_weight(lambda r: _from_here_on(r) + 1),
         "it sums over the batch: a completion is a row, so sum along the columns":
             _by_weight(lambda r: r.flip(0).cumsum(0).flip(0)),
+        "the gradient is right; let the value be the constant times the logprob, not times the "
+        "log-ratio": lambda logprobs, ref, mask: torch.where(
+            mask > 0, _from_here_on(_log_ratio(logprobs, ref, mask)) * (logprobs - ref), 0.0),
         "tokens outside the mask are in it": lambda logprobs, ref, mask:
             _kl_loss(logprobs, ref, torch.ones_like(mask)),
         "values outside of the mask are not 0: choose once more with torch.where, at the end":

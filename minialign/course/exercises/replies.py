@@ -107,6 +107,8 @@ _REASONS = {
     ("no", "3 x 4 = 12.\nThe answer is 12"): "the full stop may be missing at the end of a line",
     ("no", "the answer is 12."): "case does not matter",
     ("no", "5 + 7 = 12. The answer is 12."): "work may stand before the answer",
+    ("yes", "The answer is 12 maybe."): "a doubt is no unit",
+    ("yes", "The answer is 12 not."): "a denial is no unit",
     ("yes", "The answer is 12 if you are lucky."):
         "a condition is no answer; one word, a unit, may follow the number, then the end",
     ("yes", "The answer is not 11. The answer is 12."):
@@ -204,6 +206,8 @@ ATTACKS = {
     "If the answer is 12, so be it.": False,
     "I doubt that the answer is 12.": False,
     "The answer is 12 if you are lucky.": False,
+    "The answer is 12 maybe.": False,
+    "The answer is 12 not.": False,
     "Is the answer 12?": False,
     "The answer is 12 or 13.": False,
     "The answer is 10, 11, 12, 13.": False,
@@ -266,6 +270,8 @@ verified = Exercise(
             _paid("If the answer is 12, so be it.", "I doubt that the answer is 12."),
         "pays for 'The answer is 12 if you are lucky.': a condition is no answer; one word, a "
         "unit, may follow the number, then the end": _paid("The answer is 12 if you are lucky."),
+        "pays for 'The answer is 12 maybe.' and for 'The answer is 12 not.': a doubt or a denial "
+        "is no unit": _paid("The answer is 12 maybe.", "The answer is 12 not."),
         "pays for 'The answer is not 11. The answer is 12.': each 'answer is' must be a claim; "
         "count both, and compare": _paid("The answer is not 11. The answer is 12."),
         "pays for 'The answer is 12 or 13.': after the answer comes no other number":
