@@ -232,7 +232,10 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
 
 
 def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_do_it():
-    begins, ends = r"(?:^|(?<=[.!?] )|(?<=\n))", r"(?: (?!not|maybe)[a-z]+)?(?=[.!](\s|$)|\n|$)"
+    begins, ends = (
+        r"(?:^|(?<=[.!?] )|(?<=\n))",
+        r"(?: (?!not|maybe|perhaps)[a-z]+)?(?=[.!](\s|$)|\n|$)",
+    )
     claim = re.compile(rf"{begins}the answer is ([0-9]{{1,6}}){ends}", re.IGNORECASE | re.ASCII)
 
     def verified(text, answer):

@@ -105,6 +105,9 @@ leave_out = Exercise(
             lambda r, c: -_leave_out(r, c),
         "the column of counted tries is not used": lambda r, c:
             _leave_out(r, torch.ones_like(r)),
+        "the sum is not masked, and the number is: multiply the rewards by counted before summing":
+            lambda r, c: torch.where(c > 0, r - (r.sum(1, keepdim=True) - r)
+                / (c.sum(1, keepdim=True) - c).clamp(min=1), 0.0),
         "the number of others is fixed: divide by the counted others, which may be fewer":
             lambda r, c: torch.where(c > 0, r - _baseline(r, c)[0] / (r.shape[1] - 1), 0.0),
         "it is the z-score, whose mean holds the try itself and which divides by a deviation":

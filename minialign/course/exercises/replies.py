@@ -108,6 +108,7 @@ _REASONS = {
     ("no", "the answer is 12."): "case does not matter",
     ("no", "5 + 7 = 12. The answer is 12."): "work may stand before the answer",
     ("yes", "The answer is 12 maybe."): "a doubt is no unit",
+    ("yes", "The answer is 12 perhaps."): "a doubt is no unit",
     ("yes", "The answer is 12 not."): "a denial is no unit",
     ("yes", "The answer is 12 if you are lucky."):
         "a condition is no answer; one word, a unit, may follow the number, then the end",
@@ -207,6 +208,7 @@ ATTACKS = {
     "I doubt that the answer is 12.": False,
     "The answer is 12 if you are lucky.": False,
     "The answer is 12 maybe.": False,
+    "The answer is 12 perhaps.": False,
     "The answer is 12 not.": False,
     "Is the answer 12?": False,
     "The answer is 12 or 13.": False,
@@ -271,7 +273,8 @@ verified = Exercise(
         "pays for 'The answer is 12 if you are lucky.': a condition is no answer; one word, a "
         "unit, may follow the number, then the end": _paid("The answer is 12 if you are lucky."),
         "pays for 'The answer is 12 maybe.' and for 'The answer is 12 not.': a doubt or a denial "
-        "is no unit": _paid("The answer is 12 maybe.", "The answer is 12 not."),
+        "is no unit": _paid(
+            "The answer is 12 maybe.", "The answer is 12 perhaps.", "The answer is 12 not."),
         "pays for 'The answer is not 11. The answer is 12.': each 'answer is' must be a claim; "
         "count both, and compare": _paid("The answer is not 11. The answer is 12."),
         "pays for 'The answer is 12 or 13.': after the answer comes no other number":
