@@ -52,7 +52,7 @@ PLANS = {
     "05": (
         {"method-figure", "verifier-source-code", "write-2-use", "group"}
         | {"trace-loss", "trace-update", "fresh", "averages", "kl-figure"}
-        | {"weights-code", "weights-figure", "update-figure"},
+        | {"weights-code", "weights-figure", "update-figure", "fresh-clips"},
         "train",
         ("brief_losses", "history"),
     ),
