@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from minialign.course.exercises import check
+from minialign.course.exercises import check, replies
 from minialign.course.exercises.replies import ATTACKS, VERDICTS
 from minialign.rewards.verifiers import right_answer
 from minialign.world.tasks import Instruction
@@ -229,6 +229,12 @@ def test_the_verdicts_on_replies_are_the_world_s_and_a_short_checker_s():
     asked = Instruction("opposite", 0, slots, "train")
     assert asked.prompt == "What is the opposite of hot?"
     assert {reply: asked.check(reply) for reply in VERDICTS} == VERDICTS
+
+
+def test_a_reason_stands_beside_a_verdict_that_can_be_wrong():
+    right = {**VERDICTS, **ATTACKS}
+    for verdict, text in replies._REASONS:
+        assert right[text] == (verdict == "no"), text
 
 
 def test_the_attacks_are_paid_as_the_course_s_verifier_pays_and_a_short_one_can_do_it():
